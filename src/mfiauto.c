@@ -1,0 +1,20 @@
+/*
+ * mfiauto.c
+ *		The module's front door: magic block and _PG_init, nothing else.
+ *
+ * Every setting, hook and worker is registered by the module that owns it;
+ * this file only says in which order.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+}

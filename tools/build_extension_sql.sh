@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Builds the extension's install script on standard output.
+#
+# sql/code/order and sql/schema/order name the parts, one a line. Code parts
+# are run by CREATE EXTENSION as they stand. Schema parts become the rows of
+# mfiauto._schema_part(), which install() executes as the installation's owner.
+set -euo pipefail
+version=${1:?usage: build_extension_sql.sh VERSION}
+cd "$(dirname "$0")/.."
+parts() { grep -v '^#' "$1" | grep -v '^$'; }
+
+cat <<'HEAD'
+-- Pinned first: nothing below may be captured by objects of other schemas.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+HEAD
+echo "\\echo Use \"CREATE EXTENSION mfiauto\" to load this file. \\quit"
+cat <<'HEAD'
+
+CREATE FUNCTION mfiauto._schema_part(OUT position integer, OUT part text, OUT sql text)
+RETURNS SETOF record LANGUAGE sql IMMUTABLE AS $mfi_parts$
+VALUES
+HEAD
+position=0
+for part in $(parts sql/schema/order); do
+	[ $position -eq 0 ] || echo ","
+	position=$((position + 1))
+	if grep -q 'mfi_part' "sql/schema/$part"; then
+		echo "sql/schema/$part uses the quoting tag of the build" >&2; exit 1
+	fi
+	printf "(%d, '%s'::text, \$mfi_part\$\n" "$position" "$part"
+	cat "sql/schema/$part"
+	printf "\$mfi_part\$::text)"
+done
+echo
+echo "\$mfi_parts\$;"
+for part in $(parts sql/code/order); do
+	printf '\n-- ---- %s ----\n' "$part"
+	cat "sql/code/$part"
+done
