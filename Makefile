@@ -16,8 +16,8 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 # The order in which the parts are concatenated; later parts may use earlier ones.
 CODE_PARTS = $(shell grep -v '^\#' sql/code/order)
 SCHEMA_PARTS = $(shell grep -v '^\#' sql/schema/order)
-INSTALL_SCRIPT = $(EXTENSION)--$(EXT_VERSION).sql
-DATA_built = $(INSTALL_SCRIPT)
+EXT_SCRIPT = $(EXTENSION)--$(EXT_VERSION).sql
+DATA_built = $(EXT_SCRIPT)
 
 PG_CONFIG ?= pg_config
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -I$(CURDIR)/src \
@@ -32,10 +32,10 @@ include $(PGXS)
 
 $(OBJS): $(wildcard src/*/*.h)
 
-$(INSTALL_SCRIPT): tools/build_extension_sql.sh sql/code/order sql/schema/order $(addprefix sql/code/,$(CODE_PARTS)) $(addprefix sql/schema/,$(SCHEMA_PARTS))
+$(EXT_SCRIPT): tools/build_extension_sql.sh sql/code/order sql/schema/order $(addprefix sql/code/,$(CODE_PARTS)) $(addprefix sql/schema/,$(SCHEMA_PARTS))
 	tools/build_extension_sql.sh $(EXT_VERSION) > $@.part && mv $@.part $@
 
-EXTRA_CLEAN = $(INSTALL_SCRIPT) $(INSTALL_SCRIPT).part
+EXTRA_CLEAN = $(EXT_SCRIPT) $(EXT_SCRIPT).part
 
 .PHONY: demo test bench lint
 demo test bench lint:
