@@ -7,8 +7,8 @@
  */
 #include "postgres.h"
 
+#include "base/guc.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 
 PG_MODULE_MAGIC;
 
@@ -17,4 +17,5 @@ void		_PG_init(void);
 void
 _PG_init(void)
 {
+	mfi_guc_define();
 }

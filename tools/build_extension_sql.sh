@@ -9,14 +9,14 @@ version=${1:?usage: build_extension_sql.sh VERSION}
 cd "$(dirname "$0")/.."
 parts() { grep -v '^#' "$1" | grep -v '^$'; }
 
+echo "\\echo Use \"CREATE EXTENSION mfiauto\" to load this file. \\quit"
 cat <<'HEAD'
 -- Pinned first: nothing below may be captured by objects of other schemas.
 SET LOCAL search_path TO pg_catalog, pg_temp;
 HEAD
-echo "\\echo Use \"CREATE EXTENSION mfiauto\" to load this file. \\quit"
 cat <<'HEAD'
 
-CREATE FUNCTION mfiauto._schema_part(OUT position integer, OUT part text, OUT sql text)
+CREATE FUNCTION mfiauto._schema_part(OUT part_no integer, OUT part text, OUT sql text)
 RETURNS SETOF record LANGUAGE sql IMMUTABLE AS $mfi_parts$
 VALUES
 HEAD

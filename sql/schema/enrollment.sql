@@ -1,0 +1,94 @@
+-- Runs of workflows: one row per (workflow, client, subject), and what was decided on the way.
+
+CREATE SEQUENCE mfiauto.enrollment_id_seq AS bigint;
+CREATE TABLE mfiauto.enrollment_state (
+  client_id bigint NOT NULL,
+  enrollment_id bigint NOT NULL DEFAULT nextval('mfiauto.enrollment_id_seq'),
+  workflow_id integer NOT NULL,
+  version integer NOT NULL,
+  subject text NOT NULL,
+  subject_id bigint NOT NULL,
+  loan_id bigint,
+  anchor_on date,
+  step_no integer,
+  due_at timestamptz,
+  state text NOT NULL DEFAULT 'active',
+  arm text NOT NULL DEFAULT 'treated',
+  reason text,
+  context jsonb,
+  entered_at timestamptz NOT NULL,
+  ended_at timestamptz,
+  CONSTRAINT enrollment_state_pkey PRIMARY KEY (client_id, enrollment_id),
+  CONSTRAINT enrollment_state_state_check CHECK (state IN ('active', 'completed', 'exited', 'error')),
+  CONSTRAINT enrollment_state_arm_check CHECK (arm IN ('treated', 'holdout')),
+  CONSTRAINT enrollment_state_end_check CHECK ((state IN ('completed', 'exited')) = (ended_at IS NOT NULL)),
+  CONSTRAINT enrollment_state_due_check CHECK (due_at IS NULL OR state = 'active')
+) WITH (fillfactor = 70);
+-- A second live run of the same workflow for the same client and subject cannot exist.
+CREATE UNIQUE INDEX enrollment_state_live_key ON mfiauto.enrollment_state (client_id, workflow_id, subject, subject_id) WHERE ended_at IS NULL;
+CREATE INDEX enrollment_state_due_idx ON mfiauto.enrollment_state (due_at) WHERE due_at IS NOT NULL;
+COMMENT ON TABLE mfiauto.enrollment_state IS
+  'One run of (workflow, client, subject). step_no is the step to run next, due_at when (null: nothing to do). loan_id: the loan the subject belongs to.
+   An anchored run that ended by exit_if, subject_gone or client_changed is opened again, the same row, when the books say so.';
+
+CREATE VIEW mfiauto.enrollment AS
+  SELECT e.enrollment_id, h.name AS workflow, e.version, e.client_id, e.subject, e.subject_id, e.loan_id, e.anchor_on,
+         e.state, s.path AS step, e.due_at, e.arm, e.entered_at, e.ended_at, e.reason
+    FROM mfiauto.enrollment_state e
+    JOIN mfiauto.workflow_head h ON h.workflow_id = e.workflow_id
+    LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = e.workflow_id AND s.version = e.version AND s.step_no = e.step_no;
+COMMENT ON VIEW mfiauto.enrollment IS 'Who is where in which workflow; state error means parked: reason says why, unpark() tries again.';
+
+CREATE SEQUENCE mfiauto.decision_id_seq AS bigint;
+CREATE TABLE mfiauto.decision_log (
+  client_id bigint NOT NULL,
+  decision_id bigint NOT NULL DEFAULT nextval('mfiauto.decision_id_seq'),
+  workflow_id integer NOT NULL,
+  version integer NOT NULL,
+  enrollment_id bigint,
+  subject text,
+  subject_id bigint,
+  step_no integer,
+  decision text NOT NULL,
+  reason text,
+  detail text,
+  decided_at timestamptz NOT NULL,
+  CONSTRAINT decision_log_pkey PRIMARY KEY (client_id, decided_at, decision_id)
+) PARTITION BY RANGE (decided_at);
+CREATE TABLE mfiauto.decision_log_default PARTITION OF mfiauto.decision_log DEFAULT;
+COMMENT ON TABLE mfiauto.decision_log IS
+  'Entries, refusals, branches, exits, moves, re-openings and errors, for explain_client(); sends and skips are in the message ledger.';
+
+CREATE SEQUENCE mfiauto.task_id_seq AS bigint;
+CREATE TABLE mfiauto.task (
+  client_id bigint NOT NULL,
+  task_id bigint NOT NULL DEFAULT nextval('mfiauto.task_id_seq'),
+  workflow_id integer,
+  version integer,
+  enrollment_id bigint,
+  step_no integer,
+  repetition text,
+  title text NOT NULL,
+  assignee text,
+  state text NOT NULL DEFAULT 'open',
+  outcome text,
+  due_at timestamptz,
+  created_at timestamptz NOT NULL,
+  closed_at timestamptz,
+  CONSTRAINT task_pkey PRIMARY KEY (client_id, task_id),
+  CONSTRAINT task_step_key UNIQUE (client_id, enrollment_id, step_no, repetition),
+  CONSTRAINT task_state_check CHECK (state IN ('open', 'done', 'canceled', 'holdout'))
+);
+COMMENT ON TABLE mfiauto.task IS 'Work that a workflow gave to a person: who, about whom, by when, and what came of it.';
+
+-- A goal reached: an event of the same loan (else client) within the goal's time after a due step, sent or held out.
+CREATE TABLE mfiauto.goal_hit (
+  client_id bigint NOT NULL,
+  enrollment_id bigint NOT NULL,
+  step_no integer NOT NULL,
+  repetition text NOT NULL,
+  workflow_id integer NOT NULL,
+  event_id bigint NOT NULL,
+  reached_at timestamptz NOT NULL,
+  CONSTRAINT goal_hit_pkey PRIMARY KEY (client_id, enrollment_id, step_no, repetition)
+);

@@ -1,0 +1,33 @@
+-- Ways out: gateways declared as data. Secrets are not here (see the code part: they never enter a dump).
+
+CREATE TABLE mfiauto.gateway_config (
+  gateway text NOT NULL,
+  channel text NOT NULL,
+  preset text,
+  definition jsonb NOT NULL,
+  settings jsonb NOT NULL DEFAULT '{}',
+  priority integer NOT NULL DEFAULT 100,
+  is_enabled boolean NOT NULL DEFAULT true,
+  created_at timestamptz NOT NULL,
+  created_by text NOT NULL,
+  CONSTRAINT gateway_config_pkey PRIMARY KEY (gateway)
+);
+
+-- What delivery knows of a gateway between passes: breaker, pauses asked for by the provider, tallies.
+CREATE TABLE mfiauto.gateway_state (
+  gateway text NOT NULL,
+  circuit text NOT NULL DEFAULT 'closed',
+  open_until timestamptz,
+  throttled_until timestamptz,
+  consecutive_failures integer NOT NULL DEFAULT 0,
+  stopped_reason text,
+  sent_count bigint NOT NULL DEFAULT 0,
+  failed_count bigint NOT NULL DEFAULT 0,
+  retried_count bigint NOT NULL DEFAULT 0,
+  unknown_count bigint NOT NULL DEFAULT 0,
+  last_success_at timestamptz,
+  last_error text,
+  last_error_at timestamptz,
+  CONSTRAINT gateway_state_pkey PRIMARY KEY (gateway),
+  CONSTRAINT gateway_state_circuit_check CHECK (circuit IN ('closed', 'open', 'half_open', 'stopped'))
+) WITH (fillfactor = 20);

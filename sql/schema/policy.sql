@@ -1,0 +1,60 @@
+-- Contact rules: what each message class may do, when, and how often.
+
+CREATE TABLE mfiauto.message_class (
+  class text NOT NULL,
+  priority smallint NOT NULL,
+  needs_consent boolean NOT NULL,
+  honors_opt_out boolean NOT NULL,
+  honors_contact_hours boolean NOT NULL,
+  capped boolean NOT NULL,
+  holdout_allowed boolean NOT NULL,
+  expires_after interval NOT NULL,
+  resend_unknown boolean NOT NULL DEFAULT false,
+  CONSTRAINT message_class_pkey PRIMARY KEY (class)
+);
+COMMENT ON TABLE mfiauto.message_class IS
+  'The classes and their rights. priority: lower leaves first. needs_consent: only with a recorded opt-in. resend_unknown: at-least-once, an unknown outcome is retried.';
+INSERT INTO mfiauto.message_class VALUES
+  ('security',      0, false, false, false, false, false, '10 minutes', true),
+  ('transactional', 1, false, false, false, false, false, '72 hours', false),
+  ('legal',         2, false, false, true,  false, false, '72 hours', false),
+  ('collection',    3, false, true,  true,  true,  true,  '72 hours', false),
+  ('education',     4, true,  true,  true,  true,  true,  '72 hours', false),
+  ('marketing',     5, true,  true,  true,  true,  true,  '72 hours', false);
+
+CREATE TABLE mfiauto.policy (
+  country text NOT NULL DEFAULT '*',
+  class text NOT NULL DEFAULT '*',
+  contact_from time NOT NULL DEFAULT '08:00',
+  contact_until time NOT NULL DEFAULT '19:00',
+  weekdays integer[] NOT NULL DEFAULT '{1,2,3,4,5,6}',
+  skips_holidays boolean NOT NULL DEFAULT true,
+  break_weekday integer,
+  break_from time,
+  break_until time,
+  cap_count integer,
+  cap_days integer,
+  min_gap interval,
+  barred_in_arrears boolean NOT NULL DEFAULT false,
+  CONSTRAINT policy_pkey PRIMARY KEY (country, class),
+  CONSTRAINT policy_hours_check CHECK (contact_from < contact_until),
+  CONSTRAINT policy_weekdays_check CHECK (weekdays <@ '{1,2,3,4,5,6,7}' AND cardinality(weekdays) > 0),
+  CONSTRAINT policy_break_check CHECK ((break_weekday IS NULL) = (break_from IS NULL) AND (break_from IS NULL) = (break_until IS NULL)
+    AND (break_from IS NULL OR break_from < break_until)),
+  CONSTRAINT policy_cap_check CHECK ((cap_count IS NULL) = (cap_days IS NULL) AND cap_count > 0 AND cap_days > 0)
+);
+COMMENT ON TABLE mfiauto.policy IS
+  'When and how often a class may contact clients of a country; the row that names both wins over one, over (*, *). Weekdays are ISO (7 = Sunday); break_*: a weekly pause such as Friday prayer.';
+INSERT INTO mfiauto.policy (country, class, cap_count, cap_days, barred_in_arrears) VALUES
+  ('*', '*', 3, 1, false),
+  ('*', 'collection', 3, 1, false),
+  ('*', 'education', 3, 7, false),
+  ('*', 'marketing', 2, 7, true);
+
+CREATE TABLE mfiauto.holiday (
+  country text NOT NULL DEFAULT '*',
+  on_date date NOT NULL,
+  name text NOT NULL,
+  CONSTRAINT holiday_pkey PRIMARY KEY (country, on_date)
+);
+COMMENT ON TABLE mfiauto.holiday IS 'Days on which no class that honors contact hours is sent; editable until the day itself.';

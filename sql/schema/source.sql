@@ -1,0 +1,138 @@
+-- Where facts come from: bound relations, watched tables, the journal they write, and what the books last said.
+
+CREATE TABLE mfiauto.binding_config (
+  role text NOT NULL,
+  relation text NOT NULL,
+  columns jsonb NOT NULL,
+  row_filter text,
+  sources jsonb,
+  replica boolean NOT NULL DEFAULT false,
+  polled boolean NOT NULL DEFAULT false,
+  polled_at timestamptz,
+  problem text,
+  bound_at timestamptz NOT NULL,
+  bound_by text NOT NULL,
+  CONSTRAINT binding_config_pkey PRIMARY KEY (role),
+  CONSTRAINT binding_config_role_check CHECK (role IN
+    ('client', 'application', 'loan', 'installment', 'payment', 'loan_party', 'holding'))
+);
+
+CREATE TABLE mfiauto.source (
+  source_id integer NOT NULL,
+  kind text NOT NULL,
+  name text NOT NULL,
+  relation text NOT NULL,
+  operation text,
+  condition text,
+  id_expression text NOT NULL,
+  client_expression text,
+  subject text,
+  properties jsonb,
+  key_columns jsonb NOT NULL,
+  watched_columns text[] NOT NULL,
+  problem text,
+  CONSTRAINT source_pkey PRIMARY KEY (source_id),
+  CONSTRAINT source_kind_check CHECK (kind IN ('role', 'watch')),
+  CONSTRAINT source_name_key UNIQUE (kind, name, relation)
+);
+CREATE SEQUENCE mfiauto.source_id_seq AS bigint MINVALUE 1 OWNED BY mfiauto.source.source_id;
+COMMENT ON TABLE mfiauto.source IS
+  'One row a captured relation. key_columns says which of its columns a journal row carries, and in which slot:
+   [{"name", "type", "slot": "key1" | "key2" | "extra", "position"}]; the expressions are over those columns.';
+
+-- The journal: segments that writers append to in their own transactions. No index, no vacuum: a
+-- segment whose rows have all been consumed is truncated. key1 and key2 hold the first two whole-number
+-- columns, extra the rest in their text form.
+CREATE TABLE mfiauto.journal_1 (
+  xid xid8 NOT NULL,
+  written_at timestamptz NOT NULL,
+  key1 bigint,
+  key2 bigint,
+  source_id integer NOT NULL,
+  operation "char" NOT NULL,
+  extra text[]
+) WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off);
+CREATE TABLE mfiauto.journal_2 (LIKE mfiauto.journal_1) WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off);
+CREATE TABLE mfiauto.journal_3 (LIKE mfiauto.journal_1) WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off);
+CREATE TABLE mfiauto.journal_4 (LIKE mfiauto.journal_1) WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off);
+COMMENT ON TABLE mfiauto.journal_1 IS
+  'A journal segment. operation: i insert, u update, d delete (OLD values), t truncate, e event tracked (source 0: key1 event, key2 client), m message failed over (source 0: key1 message, key2 client).';
+
+-- Which segment is written (one narrow row that every first capture of a transaction reads), and up to where the journal was consumed.
+CREATE TABLE mfiauto.journal_control (
+  segment smallint NOT NULL,
+  CONSTRAINT journal_control_segment_check CHECK (segment BETWEEN 1 AND 4)
+) WITH (fillfactor = 10);
+INSERT INTO mfiauto.journal_control VALUES (1);
+
+CREATE TABLE mfiauto.journal_cursor (
+  one_row boolean NOT NULL DEFAULT true,
+  system_identifier numeric,
+  batch bigint NOT NULL DEFAULT 0,
+  snapshot pg_snapshot,
+  consumed_at timestamptz,
+  CONSTRAINT journal_cursor_pkey PRIMARY KEY (one_row),
+  CONSTRAINT journal_cursor_one_row_check CHECK (one_row)
+) WITH (fillfactor = 20);
+INSERT INTO mfiauto.journal_cursor (one_row) VALUES (true);
+COMMENT ON TABLE mfiauto.journal_cursor IS
+  'A batch is what the present snapshot sees and this one did not. The system identifier tells a restored dump, whose transaction numbers mean nothing here.';
+
+-- What the committed books last said, one narrow row a subject: standard events are the difference between it and the
+-- canonical views now. It belongs beside the books (it is keyed as they are), and resync() rebuilds it.
+--   on_date: installment due_date, loan maturity_on, client birth_date. at: payment paid_at.
+--   amount/paid: installment amount_due/amount_paid, payment amount, loan principal/outstanding.
+CREATE TABLE mfiauto.subject_state (
+  role text NOT NULL,
+  subject_id bigint NOT NULL,
+  client_id bigint,
+  loan_id bigint,
+  status text,
+  amount numeric,
+  paid numeric,
+  on_date date,
+  at timestamptz,
+  CONSTRAINT subject_state_pkey PRIMARY KEY (role, subject_id)
+) WITH (fillfactor = 80);
+CREATE INDEX subject_state_on_date_idx ON mfiauto.subject_state (on_date, role) WHERE on_date IS NOT NULL;
+CREATE INDEX subject_state_loan_idx ON mfiauto.subject_state (loan_id) WHERE loan_id IS NOT NULL;
+
+-- Who answers for a loan that has no client of its own (group loans), as last seen.
+CREATE TABLE mfiauto.party_state (
+  loan_id bigint NOT NULL,
+  client_id bigint NOT NULL,
+  role text NOT NULL,
+  since date,
+  until date,
+  CONSTRAINT party_state_pkey PRIMARY KEY (client_id, loan_id, role)
+);
+CREATE INDEX party_state_loan_idx ON mfiauto.party_state (loan_id);
+
+-- Facts that could not be used: duplicate ids, subjects without a client, unusable rows.
+CREATE TABLE mfiauto.parked_fact (
+  parked_id bigint NOT NULL,
+  stage text NOT NULL,
+  source text,
+  subject text,
+  subject_id bigint,
+  client_id bigint,
+  sqlstate text,
+  reason text NOT NULL,
+  detail text,
+  parked_at timestamptz NOT NULL,
+  CONSTRAINT parked_fact_pkey PRIMARY KEY (parked_id)
+);
+CREATE SEQUENCE mfiauto.parked_fact_id_seq AS bigint OWNED BY mfiauto.parked_fact.parked_id;
+ALTER TABLE mfiauto.parked_fact ALTER COLUMN parked_id SET DEFAULT nextval('mfiauto.parked_fact_id_seq');
+
+-- Progress of long work (resync, backfill at activation, KPI refresh), one row a run.
+CREATE TABLE mfiauto.job_progress (
+  job text NOT NULL,
+  target text NOT NULL,
+  phase text NOT NULL,
+  done_count bigint NOT NULL DEFAULT 0,
+  total_count bigint,
+  started_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  CONSTRAINT job_progress_pkey PRIMARY KEY (job, target)
+);

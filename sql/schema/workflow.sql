@@ -1,0 +1,88 @@
+-- Workflows: a head that lives, versions that never change, and the flat program each version was compiled to.
+
+CREATE SEQUENCE mfiauto.workflow_id_seq AS bigint;
+CREATE TABLE mfiauto.workflow_head (
+  workflow_id integer NOT NULL DEFAULT nextval('mfiauto.workflow_id_seq'),
+  name text NOT NULL,
+  state text NOT NULL DEFAULT 'draft',
+  live_version integer,
+  salt text NOT NULL,
+  max_per_day integer,
+  planned_through date,
+  created_at timestamptz NOT NULL,
+  activated_at timestamptz,
+  paused_at timestamptz,
+  CONSTRAINT workflow_head_pkey PRIMARY KEY (workflow_id),
+  CONSTRAINT workflow_head_name_key UNIQUE (name),
+  CONSTRAINT workflow_head_state_check CHECK (state IN ('draft', 'active', 'paused', 'archived')),
+  CONSTRAINT workflow_head_max_per_day_check CHECK (max_per_day > 0)
+);
+
+-- owner: the role whose rights the version's conditions run with. enter_sql, exit_sql: complete read-only queries, see
+-- doc/architecture.md: parameters ($1 bigint[] client_id, $2 bigint[] subject_id, $3 timestamptz now), one row an element: (ord, verdict).
+CREATE TABLE mfiauto.workflow_version (
+  workflow_id integer NOT NULL,
+  version integer NOT NULL,
+  definition jsonb NOT NULL,
+  owner text NOT NULL,
+  subject text NOT NULL,
+  anchor_column text,
+  trigger_event text,
+  trigger_condition text,
+  class text NOT NULL,
+  enter_if text,
+  exit_if text,
+  enter_sql text,
+  exit_sql text,
+  reentry text NOT NULL DEFAULT 'never',
+  reentry_after interval,
+  goal_event text,
+  goal_within interval,
+  exit_on_goal boolean NOT NULL DEFAULT false,
+  holdout numeric NOT NULL DEFAULT 0,
+  resend_if_moved integer NOT NULL DEFAULT 3,
+  created_at timestamptz NOT NULL,
+  CONSTRAINT workflow_version_pkey PRIMARY KEY (workflow_id, version),
+  CONSTRAINT workflow_version_workflow_fkey FOREIGN KEY (workflow_id) REFERENCES mfiauto.workflow_head (workflow_id),
+  CONSTRAINT workflow_version_class_fkey FOREIGN KEY (class) REFERENCES mfiauto.message_class (class),
+  CONSTRAINT workflow_version_reentry_check CHECK (reentry IN ('never', 'always', 'interval') AND (reentry = 'interval') = (reentry_after IS NOT NULL)),
+  CONSTRAINT workflow_version_holdout_check CHECK (holdout >= 0 AND holdout < 100),
+  CONSTRAINT workflow_version_entry_check CHECK (anchor_column IS NULL OR trigger_event IS NULL)
+);
+
+-- The program: steps are numbered from 1 in order of the text; next_no, then_no and else_no are step numbers, null = the end.
+CREATE TABLE mfiauto.workflow_step (
+  workflow_id integer NOT NULL,
+  version integer NOT NULL,
+  step_no integer NOT NULL,
+  path text NOT NULL,
+  kind text NOT NULL,
+  next_no integer,
+  then_no integer,
+  else_no integer,
+  at_offset integer,
+  at_time time,
+  wait interval,
+  template text,
+  channels text[],
+  class text,
+  expires interval,
+  condition text,
+  condition_sql text,
+  task_title text,
+  assignee text,
+  due_after interval,
+  CONSTRAINT workflow_step_pkey PRIMARY KEY (workflow_id, version, step_no),
+  CONSTRAINT workflow_step_version_fkey FOREIGN KEY (workflow_id, version) REFERENCES mfiauto.workflow_version (workflow_id, version),
+  CONSTRAINT workflow_step_kind_check CHECK (kind IN ('send', 'wait', 'if', 'task', 'end')),
+  CONSTRAINT workflow_step_anchor_check CHECK ((at_offset IS NULL) = (at_time IS NULL))
+);
+COMMENT ON TABLE mfiauto.workflow_step IS
+  'A version''s compiled program. path is the place in the definition (steps[4].then[0]). at_offset, at_time: days from the anchor and local time of an anchored step.';
+
+CREATE VIEW mfiauto.workflow AS
+  SELECT h.name, h.state, h.live_version, v.version AS newest_version, v.subject, v.class, v.owner,
+         h.max_per_day, h.created_at, h.activated_at, v.definition
+    FROM mfiauto.workflow_head h
+    JOIN LATERAL (SELECT * FROM mfiauto.workflow_version v WHERE v.workflow_id = h.workflow_id ORDER BY v.version DESC LIMIT 1) v ON true;
+COMMENT ON VIEW mfiauto.workflow IS 'Each workflow with its state, its live version and its newest definition.';

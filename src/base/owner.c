@@ -1,0 +1,284 @@
+/*
+ * owner.c
+ *		Running with the rights of another role.
+ *
+ * The extension's functions belong to the superuser who created it, its tables
+ * to the installation's owner, who need not be one. A SECURITY DEFINER function
+ * would run as the superuser; so the public functions are doors: they take on
+ * the installation owner's rights and call the private function of the same
+ * name. Users' conditions run with their workflow owner's rights, restricted,
+ * read-only and under a time limit.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "base/guc.h"
+#include "base/owner.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_func.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+
+/* Who called the outermost door of the running call; InvalidOid outside. */
+static Oid	door_caller = InvalidOid;
+
+typedef struct Door
+{
+	FmgrInfo	target;
+} Door;
+
+PG_FUNCTION_INFO_V1(mfiauto_door);
+PG_FUNCTION_INFO_V1(mfiauto_caller);
+PG_FUNCTION_INFO_V1(mfiauto_evaluate);
+
+static Oid	installation_relation(void);
+static void find_door_target(FunctionCallInfo fcinfo, Door *door);
+static bool start_time_limit(void);
+
+static Oid
+installation_relation(void)
+{
+	Oid			schema = get_namespace_oid("mfiauto", true);
+
+	return OidIsValid(schema) ? get_relname_relid("installation", schema) : InvalidOid;
+}
+
+bool
+mfi_owner_is_installed(void)
+{
+	return OidIsValid(installation_relation());
+}
+
+int
+mfi_owner_schema_version(void)
+{
+	Oid			relation_oid = installation_relation();
+	Relation	relation;
+	TableScanDesc scan;
+	TupleTableSlot *slot;
+	int			version = 0;
+
+	if (!OidIsValid(relation_oid))
+		return 0;
+	relation = table_open(relation_oid, AccessShareLock);
+	slot = table_slot_create(relation, NULL);
+	scan = table_beginscan(relation, GetActiveSnapshot(), 0, NULL);
+	if (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool		is_null;
+		AttrNumber	column = get_attnum(relation_oid, "schema_version");
+
+		if (column != InvalidAttrNumber)
+			version = DatumGetInt32(slot_getattr(slot, column, &is_null));
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(relation, AccessShareLock);
+	return version;
+}
+
+Oid
+mfi_owner_installation(void)
+{
+	Oid			relation = installation_relation();
+	HeapTuple	tuple;
+	Oid			owner;
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("mfiauto is not installed in this database"),
+				 errdetail("The extension's code is here, its tables are not."),
+				 errhint("Run SELECT mfiauto.install();")));
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relation);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+void
+mfi_owner_enter(MfiOwnerScope *scope, Oid role, bool is_restricted)
+{
+	int			context;
+
+	GetUserIdAndSecContext(&scope->saved_user, &scope->saved_context);
+	context = scope->saved_context | SECURITY_LOCAL_USERID_CHANGE;
+	if (is_restricted)
+		context |= SECURITY_RESTRICTED_OPERATION;
+	SetUserIdAndSecContext(role, context);
+	scope->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("row_security", "on",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+mfi_owner_leave(MfiOwnerScope *scope)
+{
+	AtEOXact_GUC(true, scope->guc_level);
+	SetUserIdAndSecContext(scope->saved_user, scope->saved_context);
+}
+
+/*
+ * find_door_target looks up the private function "_name" with the arguments of
+ * the door "name" that is being called.
+ */
+static void
+find_door_target(FunctionCallInfo fcinfo, Door *door)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
+	Form_pg_proc proc;
+	char	   *name;
+	Oid			target;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", fcinfo->flinfo->fn_oid);
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	name = psprintf("_%s", NameStr(proc->proname));
+	target = LookupFuncName(list_make2(makeString(pstrdup("mfiauto")), makeString(name)),
+							proc->pronargs, proc->proargtypes.values, false);
+	ReleaseSysCache(tuple);
+	fmgr_info_cxt(target, &door->target, fcinfo->flinfo->fn_mcxt);
+	fmgr_info_set_expr(fcinfo->flinfo->fn_expr, &door->target);
+}
+
+/*
+ * SQL: every public function that needs the installation owner's rights. The
+ * caller needs EXECUTE on the door alone.
+ */
+Datum
+mfiauto_door(PG_FUNCTION_ARGS)
+{
+	Door	   *door = fcinfo->flinfo->fn_extra;
+	FmgrInfo   *own = fcinfo->flinfo;
+	Oid			saved_caller = door_caller;
+	Oid			owner = mfi_owner_installation();
+	int			version = mfi_owner_schema_version();
+	MfiOwnerScope scope;
+	Datum		result;
+
+	if (version != MFI_SCHEMA_VERSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the tables of mfiauto have version %d, its code needs %d",
+						version, MFI_SCHEMA_VERSION),
+				 errhint("Run SELECT mfiauto.migrate();")));
+	if (door == NULL)
+	{
+		door = MemoryContextAllocZero(own->fn_mcxt, sizeof(Door));
+		find_door_target(fcinfo, door);
+		own->fn_extra = door;
+	}
+	if (!OidIsValid(door_caller))
+		door_caller = GetUserId();
+	PG_TRY();
+	{
+		mfi_owner_enter(&scope, owner, false);
+		fcinfo->flinfo = &door->target;
+		result = FunctionCallInvoke(fcinfo);
+		mfi_owner_leave(&scope);
+	}
+	PG_FINALLY();
+	{
+		fcinfo->flinfo = own;
+		door_caller = saved_caller;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/* SQL: mfiauto._caller(): who called the door, else the current role. */
+Datum
+mfiauto_caller(PG_FUNCTION_ARGS)
+{
+	Oid			role = OidIsValid(door_caller) ? door_caller : GetUserId();
+
+	PG_RETURN_TEXT_P(cstring_to_text(GetUserNameFromId(role, false)));
+}
+
+/*
+ * start_time_limit arms the statement timer for a condition. Inside a worker
+ * nothing else arms it; in a session whose own statement_timeout is running,
+ * that one stays.
+ */
+static bool
+start_time_limit(void)
+{
+	if (get_timeout_active(STATEMENT_TIMEOUT))
+		return false;
+	enable_timeout_after(STATEMENT_TIMEOUT, mfi_guc_condition_timeout_ms);
+	return true;
+}
+
+/*
+ * SQL: mfiauto._evaluate(role text, query text, client_ids bigint[],
+ * subject_ids bigint[], at timestamptz) RETURNS TABLE (ord integer, verdict
+ * boolean): runs a compiled condition query with a role's rights, restricted,
+ * read-only, within mfiauto.condition_timeout. For the engine and the claim,
+ * which may not know each other; the query comes from workflow_version or
+ * workflow_step.
+ */
+Datum
+mfiauto_evaluate(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *role = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID};
+	Datum		values[3] = {PG_GETARG_DATUM(2), PG_GETARG_DATUM(3), PG_GETARG_DATUM(4)};
+	MfiOwnerScope scope;
+	bool		is_timed;
+	uint64		row;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	mfi_owner_enter(&scope, get_role_oid(role, false), true);
+	is_timed = start_time_limit();
+	PG_TRY();
+	{
+		int			code = SPI_execute_with_args(query, 3, types, values, NULL, true, 0);
+
+		if (code != SPI_OK_SELECT)
+			elog(ERROR, "condition query did not select: %s", SPI_result_code_string(code));
+	}
+	PG_FINALLY();
+	{
+		if (is_timed)
+			disable_timeout(STATEMENT_TIMEOUT, false);
+	}
+	PG_END_TRY();
+	mfi_owner_leave(&scope);
+	for (row = 0; row < SPI_processed; row++)
+	{
+		Datum		pair[2];
+		bool		nulls[2];
+
+		pair[0] = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &nulls[0]);
+		pair[1] = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 2, &nulls[1]);
+		tuplestore_putvalues(result->setResult, result->setDesc, pair, nulls);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * owner.h
+ *		Running with the rights of another role: the installation's owner, or
+ *		the owner of a workflow whose conditions are evaluated.
+ */
+#ifndef MFI_BASE_OWNER_H
+#define MFI_BASE_OWNER_H
+
+typedef struct MfiOwnerScope
+{
+	Oid			saved_user;
+	int			saved_context;
+	int			guc_level;
+} MfiOwnerScope;
+
+/* The schema version that this library's code works with. */
+#define MFI_SCHEMA_VERSION 1
+
+/* Whether install() has run here. Needs a transaction. */
+extern bool mfi_owner_is_installed(void);
+
+/* schema_version of the tables; 0 when not installed. Needs a transaction and a snapshot. */
+extern int	mfi_owner_schema_version(void);
+
+/* The installation's owner; 55000 with a HINT when not installed. */
+extern Oid	mfi_owner_installation(void);
+
+/*
+ * Takes on a role's rights, with search_path pinned; is_restricted also
+ * forbids what SECURITY_RESTRICTED_OPERATION forbids. An error's abort undoes
+ * it too; else leave in reverse order.
+ */
+extern void mfi_owner_enter(MfiOwnerScope *scope, Oid role, bool is_restricted);
+extern void mfi_owner_leave(MfiOwnerScope *scope);
+
+#endif							/* MFI_BASE_OWNER_H */

@@ -1,0 +1,20 @@
+/*
+ * query.h
+ *		A worker's transaction around SPI, in the one right order.
+ */
+#ifndef MFI_BASE_QUERY_H
+#define MFI_BASE_QUERY_H
+
+/* Opens a transaction with SPI and a snapshot; activity is shown in pg_stat_activity. */
+extern void mfi_query_begin(const char *activity);
+
+/* A new snapshot inside the same transaction: sees what was committed meanwhile. */
+extern void mfi_query_renew_snapshot(void);
+
+/* Commits, reports statistics and goes idle. */
+extern void mfi_query_commit(void);
+
+/* Rolls back after an error; the caller has copied the error. */
+extern void mfi_query_abort(void);
+
+#endif							/* MFI_BASE_QUERY_H */
