@@ -1,0 +1,161 @@
+/*
+ * message_sql.c
+ *		The SQL functions of this folder: arguments in, results out.
+ *
+ * None of them touches a table. What they do stands in mustache.c, sms.c,
+ * phone.c and format.c.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "message/mustache.h"
+
+PG_FUNCTION_INFO_V1(mfiauto_render);
+PG_FUNCTION_INFO_V1(mfiauto_render_strict);
+PG_FUNCTION_INFO_V1(mfiauto_template_names);
+
+#define TEMPLATE_CACHE_SIZE 8
+
+/*
+ * Templates that this call site has read. A campaign's set has one template,
+ * or a few by locale: rows take turns, so that a handful is kept.
+ */
+typedef struct TemplateCache
+{
+	struct
+	{
+		MemoryContext context;	/* NULL while the place is free */
+		char	   *text;
+		int			length;
+		MfiTemplate *template;
+	} entries[TEMPLATE_CACHE_SIZE];
+	int			next;			/* the place to be used again first */
+} TemplateCache;
+
+static MfiTemplate *
+cached_template(FunctionCallInfo fcinfo, text *source)
+{
+	TemplateCache *cache = fcinfo->flinfo->fn_extra;
+	const char *text = VARDATA_ANY(source);
+	int			length = VARSIZE_ANY_EXHDR(source);
+	MemoryContext context;
+	MfiTemplate *template;
+	int			place;
+
+	if (cache == NULL)
+		fcinfo->flinfo->fn_extra = cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
+																  sizeof(TemplateCache));
+	for (int i = 0; i < TEMPLATE_CACHE_SIZE; i++)
+	{
+		if (cache->entries[i].context != NULL && cache->entries[i].length == length &&
+			memcmp(cache->entries[i].text, text, length) == 0)
+			return cache->entries[i].template;
+	}
+
+	/* Read under the caller's context first: an error then leaves nothing behind. */
+	context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto template",
+									ALLOCSET_SMALL_SIZES);
+	template = mfi_mustache_parse(text, length, context);
+	place = cache->next;
+	cache->next = (place + 1) % TEMPLATE_CACHE_SIZE;
+	if (cache->entries[place].context != NULL)
+		MemoryContextDelete(cache->entries[place].context);
+	MemoryContextSetParent(context, fcinfo->flinfo->fn_mcxt);
+	cache->entries[place].text = MemoryContextAlloc(context, length + 1);
+	memcpy(cache->entries[place].text, text, length);
+	cache->entries[place].length = length;
+	cache->entries[place].template = template;
+	cache->entries[place].context = context;
+	return template;
+}
+
+/*
+ * mfiauto.render(template text, context jsonb, partials jsonb, escape text)
+ */
+Datum
+mfiauto_render(PG_FUNCTION_ARGS)
+{
+	StringInfoData out;
+	MfiTemplate *template;
+	Jsonb	   *partials = NULL;
+	MfiEscape	escape = MFI_ESCAPE_HTML;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	if (!PG_ARGISNULL(2))
+	{
+		partials = PG_GETARG_JSONB_P(2);
+		if (!JB_ROOT_IS_OBJECT(partials))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("partials must be a JSON object"),
+					 errhint("Give the text of each partial under its name.")));
+	}
+	if (!PG_ARGISNULL(3))
+		escape = mfi_escape_from_name(text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	template = cached_template(fcinfo, PG_GETARG_TEXT_PP(0));
+	initStringInfo(&out);
+	mfi_mustache_render(template, PG_GETARG_JSONB_P(1), partials, escape, &out, NULL);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+}
+
+static Datum
+text_array(List *names)
+{
+	Datum	   *values = palloc(sizeof(Datum) * (list_length(names) + 1));
+	int			count = 0;
+	ListCell   *cell;
+
+	foreach(cell, names)
+		values[count++] = CStringGetTextDatum((const char *) lfirst(cell));
+	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static TupleDesc
+result_row(FunctionCallInfo fcinfo)
+{
+	TupleDesc	row;
+
+	if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "function must be declared to return a row");
+	return BlessTupleDesc(row);
+}
+
+/*
+ * mfiauto._render_strict(template text, context jsonb, escape text, OUT body text, OUT missing text[])
+ */
+Datum
+mfiauto_render_strict(PG_FUNCTION_ARGS)
+{
+	StringInfoData out;
+	MfiMissing	missing = {NIL};
+	MfiEscape	escape = mfi_escape_from_name(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	MfiTemplate *template = cached_template(fcinfo, PG_GETARG_TEXT_PP(0));
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
+	initStringInfo(&out);
+	mfi_mustache_render(template, PG_GETARG_JSONB_P(1), NULL, escape, &out, &missing);
+	values[0] = PointerGetDatum(cstring_to_text_with_len(out.data, out.len));
+	values[1] = text_array(missing.names);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row(fcinfo), values, nulls)));
+}
+
+/*
+ * mfiauto._template_names(template text)
+ */
+Datum
+mfiauto_template_names(PG_FUNCTION_ARGS)
+{
+	text	   *source = PG_GETARG_TEXT_PP(0);
+	MfiTemplate *template = mfi_mustache_parse(VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source),
+											   CurrentMemoryContext);
+
+	PG_RETURN_DATUM(text_array(mfi_mustache_variables(template)));
+}
