@@ -10,15 +10,26 @@
 #include "fmgr.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/memutils.h"
 
+#include "message/format.h"
 #include "message/mustache.h"
+#include "message/phone.h"
+#include "message/sms.h"
 
 PG_FUNCTION_INFO_V1(mfiauto_render);
 PG_FUNCTION_INFO_V1(mfiauto_render_strict);
 PG_FUNCTION_INFO_V1(mfiauto_template_names);
+PG_FUNCTION_INFO_V1(mfiauto_measure_sms);
+PG_FUNCTION_INFO_V1(mfiauto_transliterate_sms);
+PG_FUNCTION_INFO_V1(mfiauto_normalize_phone);
+PG_FUNCTION_INFO_V1(mfiauto_format_money);
+PG_FUNCTION_INFO_V1(mfiauto_format_date);
+PG_FUNCTION_INFO_V1(mfiauto_format_time);
 
 #define TEMPLATE_CACHE_SIZE 8
 
@@ -158,4 +169,133 @@ mfiauto_template_names(PG_FUNCTION_ARGS)
 											   CurrentMemoryContext);
 
 	PG_RETURN_DATUM(text_array(mfi_mustache_variables(template)));
+}
+
+static void
+check_utf8(void)
+{
+	if (GetDatabaseEncoding() != PG_UTF8)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("SMS texts need a database whose encoding is UTF8"),
+				 errdetail("The encoding of this database is %s.", GetDatabaseEncodingName())));
+}
+
+static Datum
+text_of(const StringInfoData *string)
+{
+	return PointerGetDatum(cstring_to_text_with_len(string->data, string->len));
+}
+
+/*
+ * mfiauto.sms_parts(body text, OUT encoding text, OUT units integer, OUT parts integer, OUT outside text)
+ */
+Datum
+mfiauto_measure_sms(PG_FUNCTION_ARGS)
+{
+	text	   *body = PG_GETARG_TEXT_PP(0);
+	MfiSmsSize	size;
+	StringInfoData outside;
+	Datum		values[4];
+	bool		nulls[4] = {false, false, false, false};
+
+	check_utf8();
+	mfi_sms_measure(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &size);
+	initStringInfo(&outside);
+	if (size.encoding != MFI_SMS_GSM7)
+		mfi_sms_append_outside(&outside, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	values[0] = CStringGetTextDatum(size.encoding == MFI_SMS_GSM7 ? "gsm7" : "ucs2");
+	values[1] = Int32GetDatum(size.unit_count);
+	values[2] = Int32GetDatum(size.part_count);
+	values[3] = text_of(&outside);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row(fcinfo), values, nulls)));
+}
+
+/*
+ * mfiauto.sms_transliterate(body text)
+ */
+Datum
+mfiauto_transliterate_sms(PG_FUNCTION_ARGS)
+{
+	text	   *body = PG_GETARG_TEXT_PP(0);
+	StringInfoData out;
+
+	check_utf8();
+	initStringInfo(&out);
+	mfi_sms_transliterate(&out, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	PG_RETURN_DATUM(text_of(&out));
+}
+
+/*
+ * mfiauto.normalize_phone(phone text, country text, OUT e164 text, OUT kind text, OUT problem text)
+ */
+Datum
+mfiauto_normalize_phone(PG_FUNCTION_ARGS)
+{
+	text	   *phone = PG_ARGISNULL(0) ? cstring_to_text("") : PG_GETARG_TEXT_PP(0);
+	char	   *country = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char		e164[MFI_PHONE_SIZE];
+	MfiPhoneKind kind;
+	MfiPhoneProblem problem = mfi_phone_normalize(VARDATA_ANY(phone), VARSIZE_ANY_EXHDR(phone),
+												  country, e164, &kind);
+	bool		is_usable = problem == MFI_PHONE_OK;
+	Datum		values[3];
+	bool		nulls[3] = {!is_usable, !is_usable, is_usable};
+
+	values[0] = CStringGetTextDatum(e164);
+	values[1] = CStringGetTextDatum(mfi_phone_kind_name(kind));
+	values[2] = is_usable ? (Datum) 0 : CStringGetTextDatum(mfi_phone_problem_name(problem));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row(fcinfo), values, nulls)));
+}
+
+static char *
+string_or_null(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+/*
+ * mfiauto.money_text(amount numeric, currency text, locale text)
+ */
+Datum
+mfiauto_format_money(PG_FUNCTION_ARGS)
+{
+	StringInfoData out;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	initStringInfo(&out);
+	mfi_format_money(&out, PG_GETARG_NUMERIC(0), string_or_null(fcinfo, 1),
+					 string_or_null(fcinfo, 2));
+	PG_RETURN_DATUM(text_of(&out));
+}
+
+/*
+ * mfiauto.date_text(d date, locale text)
+ */
+Datum
+mfiauto_format_date(PG_FUNCTION_ARGS)
+{
+	StringInfoData out;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	initStringInfo(&out);
+	mfi_format_date(&out, PG_GETARG_DATEADT(0), string_or_null(fcinfo, 1));
+	PG_RETURN_DATUM(text_of(&out));
+}
+
+/*
+ * mfiauto.time_text(t time, locale text)
+ */
+Datum
+mfiauto_format_time(PG_FUNCTION_ARGS)
+{
+	StringInfoData out;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	initStringInfo(&out);
+	mfi_format_time(&out, PG_GETARG_TIMEADT(0), string_or_null(fcinfo, 1));
+	PG_RETURN_DATUM(text_of(&out));
 }
