@@ -23,11 +23,8 @@ mfi_escape_from_name(const char *name)
 		const char *name;
 		MfiEscape escape;
 	} modes[] = {
-		{"html", MFI_ESCAPE_HTML},
-		{"json", MFI_ESCAPE_JSON},
-		{"url", MFI_ESCAPE_URL},
-		{"xml", MFI_ESCAPE_XML},
-		{"none", MFI_ESCAPE_NONE},
+		{ "html", MFI_ESCAPE_HTML }, { "json", MFI_ESCAPE_JSON }, { "url", MFI_ESCAPE_URL },
+		{ "xml", MFI_ESCAPE_XML },	 { "none", MFI_ESCAPE_NONE },
 	};
 
 	for (int i = 0; i < (int) lengthof(modes); i++)
@@ -35,10 +32,9 @@ mfi_escape_from_name(const char *name)
 		if (strcmp(modes[i].name, name) == 0)
 			return modes[i].escape;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("escape mode \"%s\" does not exist", name),
-			 errhint("Use one of html, json, url, xml, none.")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("escape mode \"%s\" does not exist", name),
+					errhint("Use one of html, json, url, xml, none.")));
 }
 
 /* The replacement of one byte in HTML, or NULL where it stands as it is. */
@@ -127,16 +123,16 @@ static void
 append_url(StringInfo out, const char *text, int length)
 {
 	static const char digits[] = "0123456789ABCDEF";
-	char	   *utf8 = pg_server_to_any(text, length, PG_UTF8);
-	int			utf8_length = (utf8 == text) ? length : (int) strlen(utf8);
+	char *utf8 = pg_server_to_any(text, length, PG_UTF8);
+	int utf8_length = (utf8 == text) ? length : (int) strlen(utf8);
 
 	for (int i = 0; i < utf8_length; i++)
 	{
 		unsigned char byte = (unsigned char) utf8[i];
 
 		if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-			(byte >= '0' && byte <= '9') ||
-			byte == '-' || byte == '.' || byte == '_' || byte == '~')
+			(byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_' ||
+			byte == '~')
 			appendStringInfoChar(out, (char) byte);
 		else
 		{
@@ -157,8 +153,8 @@ append_url(StringInfo out, const char *text, int length)
 void
 mfi_escape_append(StringInfo out, const char *text, int length, MfiEscape escape)
 {
-	char		buffer[8];
-	int			plain_from = 0;
+	char buffer[8];
+	int plain_from = 0;
 
 	if (escape == MFI_ESCAPE_URL)
 	{

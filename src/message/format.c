@@ -24,56 +24,51 @@
 
 typedef enum DateOrder
 {
-	DATE_DIGITS,				/* 05/01/2026 */
-	DATE_FRENCH,				/* 5 janvier 2026, 1er janvier 2026 */
-	DATE_DAY_FIRST,				/* 5 January 2026 */
-	DATE_MONTH_FIRST,			/* January 5, 2026 */
-	DATE_IBERIAN				/* 5 de enero de 2026 */
+	DATE_DIGITS,	  /* 05/01/2026 */
+	DATE_FRENCH,	  /* 5 janvier 2026, 1er janvier 2026 */
+	DATE_DAY_FIRST,	  /* 5 January 2026 */
+	DATE_MONTH_FIRST, /* January 5, 2026 */
+	DATE_IBERIAN	  /* 5 de enero de 2026 */
 } DateOrder;
 
 typedef enum TimeStyle
 {
-	TIME_24,					/* 09:30 */
-	TIME_FRENCH,				/* 9h30 */
-	TIME_12						/* 9:30 AM */
+	TIME_24,	 /* 09:30 */
+	TIME_FRENCH, /* 9h30 */
+	TIME_12		 /* 9:30 AM */
 } TimeStyle;
 
 typedef struct Locale
 {
-	const char *tag;			/* lower case */
-	char		group;
-	char		decimal;
-	bool		is_symbol_first;
-	bool		is_grouped_by_lakh; /* 12,34,567 */
-	DateOrder	date_order;
-	TimeStyle	time_style;
+	const char *tag; /* lower case */
+	char group;
+	char decimal;
+	bool is_symbol_first;
+	bool is_grouped_by_lakh; /* 12,34,567 */
+	DateOrder date_order;
+	TimeStyle time_style;
 	const char *const *months;
 } Locale;
 
-static const char *const months_fr[] = {
-	"janvier", "février", "mars", "avril", "mai", "juin",
-	"juillet", "août", "septembre", "octobre", "novembre", "décembre"
-};
-static const char *const months_en[] = {
-	"January", "February", "March", "April", "May", "June",
-	"July", "August", "September", "October", "November", "December"
-};
-static const char *const months_pt[] = {
-	"janeiro", "fevereiro", "março", "abril", "maio", "junho",
-	"julho", "agosto", "setembro", "outubro", "novembro", "dezembro"
-};
-static const char *const months_es[] = {
-	"enero", "febrero", "marzo", "abril", "mayo", "junio",
-	"julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"
-};
-static const char *const months_sw[] = {
-	"Januari", "Februari", "Machi", "Aprili", "Mei", "Juni",
-	"Julai", "Agosti", "Septemba", "Oktoba", "Novemba", "Desemba"
-};
+static const char *const months_fr[] = { "janvier",	  "février", "mars",	 "avril",
+										 "mai",		  "juin",	 "juillet",	 "août",
+										 "septembre", "octobre", "novembre", "décembre" };
+static const char *const months_en[] = { "January",	  "February", "March",	  "April",
+										 "May",		  "June",	  "July",	  "August",
+										 "September", "October",  "November", "December" };
+static const char *const months_pt[] = { "janeiro",	 "fevereiro", "março",	  "abril",
+										 "maio",	 "junho",	  "julho",	  "agosto",
+										 "setembro", "outubro",	  "novembro", "dezembro" };
+static const char *const months_es[] = { "enero",	   "febrero", "marzo",	   "abril",
+										 "mayo",	   "junio",	  "julio",	   "agosto",
+										 "septiembre", "octubre", "noviembre", "diciembre" };
+static const char *const months_sw[] = { "Januari",	 "Februari", "Machi",	"Aprili",
+										 "Mei",		 "Juni",	 "Julai",	"Agosti",
+										 "Septemba", "Oktoba",	 "Novemba", "Desemba" };
 
-static const Locale default_locale =
-{"", ' ', ',', false, false, DATE_DIGITS, TIME_24, NULL};
+static const Locale default_locale = { "", ' ', ',', false, false, DATE_DIGITS, TIME_24, NULL };
 
+/* clang-format off */
 static const Locale locales[] = {
 	{"fr", ' ', ',', false, false, DATE_FRENCH, TIME_FRENCH, months_fr},
 
@@ -116,15 +111,17 @@ static const Locale locales[] = {
 	{"ne", ',', '.', true, true, DATE_DIGITS, TIME_24, NULL},
 	{"ur", ',', '.', true, true, DATE_DIGITS, TIME_24, NULL},
 };
+/* clang-format on */
 
 typedef struct Currency
 {
-	const char *code;			/* ISO 4217 */
-	int			minor_digits;
-	const char *symbol;			/* NULL: the code itself is written */
+	const char *code; /* ISO 4217 */
+	int minor_digits;
+	const char *symbol; /* NULL: the code itself is written */
 } Currency;
 
 /* Currencies that differ from "two digits, written as their code". */
+/* clang-format off */
 static const Currency currencies[] = {
 	{"BHD", 3, NULL},
 	{"BIF", 0, NULL},
@@ -164,17 +161,18 @@ static const Currency currencies[] = {
 	{"XOF", 0, "FCFA"},
 	{"XPF", 0, "FCFP"},
 };
+/* clang-format on */
 
 /* The locale's row: the longest known beginning of its tag. */
 static const Locale *
 find_locale(const char *locale)
 {
-	char		tag[16];
-	int			length = 0;
+	char tag[16];
+	int length = 0;
 
 	for (; locale != NULL && length < (int) sizeof(tag) - 1; length++)
 	{
-		char		c = locale[length];
+		char c = locale[length];
 
 		if (c == '\0' || c == '.' || c == '@')
 			break;
@@ -197,7 +195,7 @@ find_locale(const char *locale)
 static Currency
 find_currency(const char *code)
 {
-	Currency	other = {code != NULL ? code : "", 2, NULL};
+	Currency other = { code != NULL ? code : "", 2, NULL };
 
 	for (int i = 0; i < (int) lengthof(currencies); i++)
 	{
@@ -215,9 +213,9 @@ append_grouped(StringInfo out, const char *digits, int count, const Locale *loca
 {
 	for (int i = 0; i < count; i++)
 	{
-		int			left = count - i;	/* digits from here to the end */
-		bool		is_border = locale->is_grouped_by_lakh ?
-			(left == 3 || (left > 3 && left % 2 == 1)) : left % 3 == 0;
+		int left = count - i; /* digits from here to the end */
+		bool is_border =
+			locale->is_grouped_by_lakh ? (left == 3 || (left > 3 && left % 2 == 1)) : left % 3 == 0;
 
 		if (i > 0 && is_border)
 			appendStringInfoChar(out, locale->group);
@@ -234,17 +232,16 @@ void
 mfi_format_money(StringInfo out, Numeric amount, const char *currency, const char *locale_tag)
 {
 	const Locale *locale = find_locale(locale_tag);
-	Currency	known = find_currency(currency);
+	Currency known = find_currency(currency);
 	const char *symbol = known.symbol != NULL ? known.symbol : known.code;
-	Datum		rounded;
-	char	   *number;
-	char	   *point;
-	int			whole_length;
+	Datum rounded;
+	char *number;
+	char *point;
+	int whole_length;
 
 	if (numeric_is_nan(amount) || numeric_is_inf(amount))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("amount is not a finite number")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("amount is not a finite number")));
 	rounded = DirectFunctionCall2(numeric_round, NumericGetDatum(amount),
 								  Int32GetDatum(known.minor_digits));
 	number = DatumGetCString(DirectFunctionCall1(numeric_out, rounded));
@@ -274,17 +271,16 @@ mfi_format_date(StringInfo out, DateADT date, const char *locale_tag)
 {
 	const Locale *locale = find_locale(locale_tag);
 	const char *month_name;
-	int			year = 0;
-	int			month = 1;
-	int			day = 1;
+	int year = 0;
+	int month = 1;
+	int day = 1;
 
 	if (!DATE_NOT_FINITE(date))
 		j2date(date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
 	if (year <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("date cannot be written in words"),
-				 errdetail("It is infinite or before the year 1.")));
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("date cannot be written in words"),
+						errdetail("It is infinite or before the year 1.")));
 	month_name = locale->months != NULL ? locale->months[month - 1] : "";
 	month_name = pg_any_to_server(month_name, (int) strlen(month_name), PG_UTF8);
 	switch (locale->date_order)
@@ -314,8 +310,8 @@ void
 mfi_format_time(StringInfo out, TimeADT time, const char *locale_tag)
 {
 	const Locale *locale = find_locale(locale_tag);
-	int			hour = (int) (time / USECS_PER_HOUR);
-	int			minute = (int) (time % USECS_PER_HOUR / USECS_PER_MINUTE);
+	int hour = (int) (time / USECS_PER_HOUR);
+	int minute = (int) (time % USECS_PER_HOUR / USECS_PER_MINUTE);
 
 	switch (locale->time_style)
 	{

@@ -14,4 +14,4 @@ extern void mfi_format_money(StringInfo out, Numeric amount, const char *currenc
 extern void mfi_format_date(StringInfo out, DateADT date, const char *locale);
 extern void mfi_format_time(StringInfo out, TimeADT time, const char *locale);
 
-#endif							/* MFI_MESSAGE_FORMAT_H */
+#endif /* MFI_MESSAGE_FORMAT_H */

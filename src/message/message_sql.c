@@ -41,12 +41,12 @@ typedef struct TemplateCache
 {
 	struct
 	{
-		MemoryContext context;	/* NULL while the place is free */
-		char	   *text;
-		int			length;
+		MemoryContext context; /* NULL while the place is free */
+		char *text;
+		int length;
 		MfiTemplate *template;
 	} entries[TEMPLATE_CACHE_SIZE];
-	int			next;			/* the place to be used again first */
+	int next; /* the place to be used again first */
 } TemplateCache;
 
 static MfiTemplate *
@@ -54,14 +54,14 @@ cached_template(FunctionCallInfo fcinfo, text *source)
 {
 	TemplateCache *cache = fcinfo->flinfo->fn_extra;
 	const char *text = VARDATA_ANY(source);
-	int			length = VARSIZE_ANY_EXHDR(source);
+	int length = VARSIZE_ANY_EXHDR(source);
 	MemoryContext context;
 	MfiTemplate *template;
-	int			place;
+	int place;
 
 	if (cache == NULL)
-		fcinfo->flinfo->fn_extra = cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
-																  sizeof(TemplateCache));
+		fcinfo->flinfo->fn_extra = cache =
+			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(TemplateCache));
 	for (int i = 0; i < TEMPLATE_CACHE_SIZE; i++)
 	{
 		if (cache->entries[i].context != NULL && cache->entries[i].length == length &&
@@ -70,8 +70,7 @@ cached_template(FunctionCallInfo fcinfo, text *source)
 	}
 
 	/* Read under the caller's context first: an error then leaves nothing behind. */
-	context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto template",
-									ALLOCSET_SMALL_SIZES);
+	context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto template", ALLOCSET_SMALL_SIZES);
 	template = mfi_mustache_parse(text, length, context);
 	place = cache->next;
 	cache->next = (place + 1) % TEMPLATE_CACHE_SIZE;
@@ -94,8 +93,8 @@ mfiauto_render(PG_FUNCTION_ARGS)
 {
 	StringInfoData out;
 	MfiTemplate *template;
-	Jsonb	   *partials = NULL;
-	MfiEscape	escape = MFI_ESCAPE_HTML;
+	Jsonb *partials = NULL;
+	MfiEscape escape = MFI_ESCAPE_HTML;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
@@ -103,10 +102,9 @@ mfiauto_render(PG_FUNCTION_ARGS)
 	{
 		partials = PG_GETARG_JSONB_P(2);
 		if (!JB_ROOT_IS_OBJECT(partials))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("partials must be a JSON object"),
-					 errhint("Give the text of each partial under its name.")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("partials must be a JSON object"),
+							errhint("Give the text of each partial under its name.")));
 	}
 	if (!PG_ARGISNULL(3))
 		escape = mfi_escape_from_name(text_to_cstring(PG_GETARG_TEXT_PP(3)));
@@ -119,11 +117,11 @@ mfiauto_render(PG_FUNCTION_ARGS)
 static Datum
 text_array(List *names)
 {
-	Datum	   *values = palloc(sizeof(Datum) * (list_length(names) + 1));
-	int			count = 0;
-	ListCell   *cell;
+	Datum *values = palloc(sizeof(Datum) * (list_length(names) + 1));
+	int count = 0;
+	ListCell *cell;
 
-	foreach(cell, names)
+	foreach (cell, names)
 		values[count++] = CStringGetTextDatum((const char *) lfirst(cell));
 	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
@@ -131,7 +129,7 @@ text_array(List *names)
 static TupleDesc
 result_row(FunctionCallInfo fcinfo)
 {
-	TupleDesc	row;
+	TupleDesc row;
 
 	if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "function must be declared to return a row");
@@ -145,11 +143,11 @@ Datum
 mfiauto_render_strict(PG_FUNCTION_ARGS)
 {
 	StringInfoData out;
-	MfiMissing	missing = {NIL};
-	MfiEscape	escape = mfi_escape_from_name(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	MfiMissing missing = { NIL };
+	MfiEscape escape = mfi_escape_from_name(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	MfiTemplate *template = cached_template(fcinfo, PG_GETARG_TEXT_PP(0));
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
+	Datum values[2];
+	bool nulls[2] = { false, false };
 
 	initStringInfo(&out);
 	mfi_mustache_render(template, PG_GETARG_JSONB_P(1), NULL, escape, &out, &missing);
@@ -164,9 +162,9 @@ mfiauto_render_strict(PG_FUNCTION_ARGS)
 Datum
 mfiauto_template_names(PG_FUNCTION_ARGS)
 {
-	text	   *source = PG_GETARG_TEXT_PP(0);
-	MfiTemplate *template = mfi_mustache_parse(VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source),
-											   CurrentMemoryContext);
+	text *source = PG_GETARG_TEXT_PP(0);
+	MfiTemplate *template =
+		mfi_mustache_parse(VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source), CurrentMemoryContext);
 
 	PG_RETURN_DATUM(text_array(mfi_mustache_variables(template)));
 }
@@ -193,11 +191,11 @@ text_of(const StringInfoData *string)
 Datum
 mfiauto_measure_sms(PG_FUNCTION_ARGS)
 {
-	text	   *body = PG_GETARG_TEXT_PP(0);
-	MfiSmsSize	size;
+	text *body = PG_GETARG_TEXT_PP(0);
+	MfiSmsSize size;
 	StringInfoData outside;
-	Datum		values[4];
-	bool		nulls[4] = {false, false, false, false};
+	Datum values[4];
+	bool nulls[4] = { false, false, false, false };
 
 	check_utf8();
 	mfi_sms_measure(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &size);
@@ -217,7 +215,7 @@ mfiauto_measure_sms(PG_FUNCTION_ARGS)
 Datum
 mfiauto_transliterate_sms(PG_FUNCTION_ARGS)
 {
-	text	   *body = PG_GETARG_TEXT_PP(0);
+	text *body = PG_GETARG_TEXT_PP(0);
 	StringInfoData out;
 
 	check_utf8();
@@ -232,15 +230,15 @@ mfiauto_transliterate_sms(PG_FUNCTION_ARGS)
 Datum
 mfiauto_normalize_phone(PG_FUNCTION_ARGS)
 {
-	text	   *phone = PG_ARGISNULL(0) ? cstring_to_text("") : PG_GETARG_TEXT_PP(0);
-	char	   *country = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char		e164[MFI_PHONE_SIZE];
+	text *phone = PG_ARGISNULL(0) ? cstring_to_text("") : PG_GETARG_TEXT_PP(0);
+	char *country = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char e164[MFI_PHONE_SIZE];
 	MfiPhoneKind kind;
-	MfiPhoneProblem problem = mfi_phone_normalize(VARDATA_ANY(phone), VARSIZE_ANY_EXHDR(phone),
-												  country, e164, &kind);
-	bool		is_usable = problem == MFI_PHONE_OK;
-	Datum		values[3];
-	bool		nulls[3] = {!is_usable, !is_usable, is_usable};
+	MfiPhoneProblem problem =
+		mfi_phone_normalize(VARDATA_ANY(phone), VARSIZE_ANY_EXHDR(phone), country, e164, &kind);
+	bool is_usable = problem == MFI_PHONE_OK;
+	Datum values[3];
+	bool nulls[3] = { !is_usable, !is_usable, is_usable };
 
 	values[0] = CStringGetTextDatum(e164);
 	values[1] = CStringGetTextDatum(mfi_phone_kind_name(kind));

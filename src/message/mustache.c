@@ -20,12 +20,12 @@ typedef struct Parser
 	MfiTemplate *template;
 	const char *text;
 	const char *end;
-	const char *at;				/* first byte not yet made a node */
-	Slice		open;			/* the delimiters in force */
-	Slice		close;
-	int			section_depth;
-	int			sections[MFI_TEMPLATE_SECTION_DEPTH_MAX];	/* open ones, as node indexes */
-	const char *section_tags[MFI_TEMPLATE_SECTION_DEPTH_MAX];	/* where they open */
+	const char *at; /* first byte not yet made a node */
+	Slice open;		/* the delimiters in force */
+	Slice close;
+	int section_depth;
+	int sections[MFI_TEMPLATE_SECTION_DEPTH_MAX];			  /* open ones, as node indexes */
+	const char *section_tags[MFI_TEMPLATE_SECTION_DEPTH_MAX]; /* where they open */
 } Parser;
 
 /* One tag as found: delimiters, sigil and space taken off. */
@@ -33,10 +33,10 @@ typedef struct Tag
 {
 	const char *start;
 	const char *after;
-	char		sigil;			/* 0 for a plain variable */
-	Slice		body;
-	bool		is_standalone;
-	const char *line_start;		/* if it stands alone: its line, with line end */
+	char sigil; /* 0 for a plain variable */
+	Slice body;
+	bool is_standalone;
+	const char *line_start; /* if it stands alone: its line, with line end */
 	const char *line_after;
 } Tag;
 
@@ -55,7 +55,7 @@ is_blank(char c)
 static Slice
 slice_between(const char *from, const char *to)
 {
-	Slice		slice = {from, (int) (to - from)};
+	Slice slice = { from, (int) (to - from) };
 
 	return slice;
 }
@@ -99,9 +99,9 @@ find(const char *from, const char *end, Slice needle)
 static void
 tag_error(const Parser *parser, const char *at, const char *message, Slice quoted, const char *hint)
 {
-	int			line = 1;
+	int line = 1;
 	const char *line_start = parser->text;
-	char	   *name = pnstrdup(quoted.text, pg_mbcliplen(quoted.text, quoted.length, 64));
+	char *name = pnstrdup(quoted.text, pg_mbcliplen(quoted.text, quoted.length, 64));
 
 	for (const char *c = parser->text; c < at; c++)
 	{
@@ -111,19 +111,17 @@ tag_error(const Parser *parser, const char *at, const char *message, Slice quote
 			line_start = c + 1;
 		}
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_SYNTAX_ERROR),
-			 errmsg_internal(message, name),
-			 errdetail("The tag stands at line %d, column %d of the template.", line,
-					   pg_mbstrlen_with_len(line_start, (int) (at - line_start)) + 1),
-			 errhint("%s", hint)));
+	ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg_internal(message, name),
+					errdetail("The tag stands at line %d, column %d of the template.", line,
+							  pg_mbstrlen_with_len(line_start, (int) (at - line_start)) + 1),
+					errhint("%s", hint)));
 }
 
 static TemplateNode *
 add_node(Parser *parser, NodeKind kind, Slice slice)
 {
 	MfiTemplate *template = parser->template;
-	TemplateNode	   *node;
+	TemplateNode *node;
 
 	if (template->node_count == template->node_capacity)
 	{
@@ -150,7 +148,7 @@ split_name(const Parser *parser, const Tag *tag, TemplateNode *node)
 {
 	const char *part = tag->body.text;
 	const char *end = part + tag->body.length;
-	int			key_count = 1;
+	int key_count = 1;
 
 	if (tag->body.length == 0)
 		tag_error(parser, tag->start, "template tag has no name%s", tag->body,
@@ -175,13 +173,12 @@ split_name(const Parser *parser, const Tag *tag, TemplateNode *node)
 static void
 open_section(Parser *parser, const Tag *tag)
 {
-	TemplateNode	   *node;
+	TemplateNode *node;
 
 	if (parser->section_depth == MFI_TEMPLATE_SECTION_DEPTH_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("template nests sections more than %d deep",
-						MFI_TEMPLATE_SECTION_DEPTH_MAX)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("template nests sections more than %d deep",
+							   MFI_TEMPLATE_SECTION_DEPTH_MAX)));
 	node = add_node(parser, tag->sigil == '#' ? NODE_SECTION : NODE_INVERTED, tag->body);
 	split_name(parser, tag, node);
 	parser->sections[parser->section_depth] = parser->template->node_count - 1;
@@ -192,7 +189,7 @@ open_section(Parser *parser, const Tag *tag)
 static void
 close_section(Parser *parser, const Tag *tag)
 {
-	TemplateNode	   *node;
+	TemplateNode *node;
 
 	if (parser->section_depth == 0)
 		tag_error(parser, tag->start, "template closes section \"%s\" that is not open", tag->body,
@@ -257,10 +254,10 @@ see_whether_standalone(const Parser *parser, Tag *tag)
 static Tag
 read_tag(const Parser *parser, const char *start)
 {
-	Tag			tag = {.start = start};
+	Tag tag = { .start = start };
 	const char *body = start + parser->open.length;
 	const char *body_end;
-	Slice		close = parser->close;
+	Slice close = parser->close;
 
 	while (body < parser->end && is_space(*body))
 		body++;
@@ -286,8 +283,8 @@ read_tag(const Parser *parser, const char *start)
 static void
 take_tag(Parser *parser, const char *start)
 {
-	Tag			tag = read_tag(parser, start);
-	TemplateNode	   *node;
+	Tag tag = read_tag(parser, start);
+	TemplateNode *node;
 
 	add_text(parser, parser->at, tag.is_standalone ? tag.line_start : tag.start);
 	parser->at = tag.is_standalone ? tag.line_after : tag.after;
@@ -327,28 +324,27 @@ MfiTemplate *
 mfi_mustache_parse(const char *text, int length, MemoryContext context)
 {
 	MemoryContext old_context;
-	Parser		parser = {0};
+	Parser parser = { 0 };
 	const char *tag;
 
 	if (length > MFI_TEMPLATE_BYTES_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("template is longer than %d bytes", MFI_TEMPLATE_BYTES_MAX)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("template is longer than %d bytes", MFI_TEMPLATE_BYTES_MAX)));
 	old_context = MemoryContextSwitchTo(context);
 	parser.template = palloc0(sizeof(MfiTemplate));
 	parser.template->node_capacity = 16;
 	parser.template->nodes = palloc(sizeof(TemplateNode) * parser.template->node_capacity);
 	parser.text = parser.at = pnstrdup(text, length);
 	parser.end = parser.text + length;
-	parser.open = (Slice) {"{{", 2};
-	parser.close = (Slice) {"}}", 2};
+	parser.open = (Slice){ "{{", 2 };
+	parser.close = (Slice){ "}}", 2 };
 
 	while ((tag = find(parser.at, parser.end, parser.open)) != NULL)
 		take_tag(&parser, tag);
 	add_text(&parser, parser.at, parser.end);
 	if (parser.section_depth > 0)
 	{
-		int			open = parser.section_depth - 1;
+		int open = parser.section_depth - 1;
 
 		tag_error(&parser, parser.section_tags[open], "template section \"%s\" is not closed",
 				  parser.template->nodes[parser.sections[open]].slice,
@@ -366,18 +362,18 @@ mfi_mustache_parse(const char *text, int length, MemoryContext context)
 List *
 mfi_mustache_variables(const MfiTemplate *template)
 {
-	List	   *names = NIL;
+	List *names = NIL;
 
 	for (int i = 0; i < template->node_count; i++)
 	{
 		const TemplateNode *node = &template->nodes[i];
-		ListCell   *cell;
-		bool		is_known = false;
+		ListCell *cell;
+		bool is_known = false;
 
 		CHECK_FOR_INTERRUPTS();
 		if (node->kind == NODE_TEXT || node->kind == NODE_PARTIAL || node->key_count == 0)
 			continue;
-		foreach(cell, names)
+		foreach (cell, names)
 		{
 			const char *name = lfirst(cell);
 

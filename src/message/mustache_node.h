@@ -24,25 +24,25 @@ typedef enum NodeKind
 typedef struct Slice
 {
 	const char *text;
-	int			length;
+	int length;
 } Slice;
 
 typedef struct TemplateNode
 {
-	NodeKind	kind;
-	bool		is_raw;			/* variable: not escaped */
-	Slice		slice;			/* the text, or the name as it was written */
-	Slice	   *keys;			/* the name's parts */
-	int			key_count;		/* 0 for the implicit iterator */
-	Slice		indent;			/* partial that stands alone in its line */
-	int			next;			/* section: index of the node behind it */
+	NodeKind kind;
+	bool is_raw;   /* variable: not escaped */
+	Slice slice;   /* the text, or the name as it was written */
+	Slice *keys;   /* the name's parts */
+	int key_count; /* 0 for the implicit iterator */
+	Slice indent;  /* partial that stands alone in its line */
+	int next;	   /* section: index of the node behind it */
 } TemplateNode;
 
 struct MfiTemplate
 {
-	TemplateNode	   *nodes;
-	int			node_count;
-	int			node_capacity;
+	TemplateNode *nodes;
+	int node_count;
+	int node_capacity;
 };
 
-#endif							/* MFI_MESSAGE_MUSTACHE_NODE_H */
+#endif /* MFI_MESSAGE_MUSTACHE_NODE_H */

@@ -25,29 +25,29 @@
 /* The context stack: one value per open section, the innermost first. */
 typedef struct Frame
 {
-	JsonbValue	value;
+	JsonbValue value;
 	const struct Frame *outer;
 } Frame;
 
 /* A partial that this call has read already, with its indentation. */
 typedef struct ReadPartial
 {
-	Slice		name;
-	Slice		indent;
+	Slice name;
+	Slice indent;
 	const MfiTemplate *template;
 	struct ReadPartial *next;
 } ReadPartial;
 
 typedef struct Render
 {
-	StringInfo	out;
-	int			out_start;
-	Jsonb	   *partials;
-	MfiEscape	escape;
+	StringInfo out;
+	int out_start;
+	Jsonb *partials;
+	MfiEscape escape;
 	MfiMissing *missing;
-	int			step_count;
-	int			partial_depth;
-	int			partial_bytes;
+	int step_count;
+	int partial_depth;
+	int partial_bytes;
 	MemoryContext partial_context;
 	ReadPartial *read_partials;
 } Render;
@@ -59,8 +59,7 @@ static void
 limit_error(const char *message, int limit)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg_internal(message, limit),
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg_internal(message, limit),
 			 errhint("Look for a partial that includes itself, or for a list that is too long.")));
 }
 
@@ -87,8 +86,8 @@ is_list(const JsonbValue *value)
 static inline bool
 get_key(const JsonbValue *object, Slice key, JsonbValue *result)
 {
-	return is_object(object) &&
-		getKeyJsonValueFromContainer(object->val.binary.data, key.text, key.length, result) != NULL;
+	return is_object(object) && getKeyJsonValueFromContainer(object->val.binary.data, key.text,
+															 key.length, result) != NULL;
 }
 
 /*
@@ -98,7 +97,7 @@ get_key(const JsonbValue *object, Slice key, JsonbValue *result)
 static bool
 look_up(const TemplateNode *node, const Frame *frame, JsonbValue *result)
 {
-	JsonbValue	outer;
+	JsonbValue outer;
 
 	if (node->key_count == 0)
 	{
@@ -141,11 +140,11 @@ is_truthy(const JsonbValue *value)
 static void
 note_missing(const Render *render, const TemplateNode *node)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (render->missing == NULL)
 		return;
-	foreach(cell, render->missing->names)
+	foreach (cell, render->missing->names)
 	{
 		const char *name = lfirst(cell);
 
@@ -153,16 +152,16 @@ note_missing(const Render *render, const TemplateNode *node)
 			name[node->slice.length] == '\0')
 			return;
 	}
-	render->missing->names = lappend(render->missing->names,
-									 pnstrdup(node->slice.text, node->slice.length));
+	render->missing->names =
+		lappend(render->missing->names, pnstrdup(node->slice.text, node->slice.length));
 }
 
 static void
 render_variable(Render *render, const TemplateNode *node, const Frame *frame)
 {
-	MfiEscape	escape = node->is_raw ? MFI_ESCAPE_NONE : render->escape;
-	JsonbValue	value;
-	char	   *text;
+	MfiEscape escape = node->is_raw ? MFI_ESCAPE_NONE : render->escape;
+	JsonbValue value;
+	char *text;
 
 	if (!look_up(node, frame, &value) || value.type == jbvNull)
 	{
@@ -176,8 +175,8 @@ render_variable(Render *render, const TemplateNode *node, const Frame *frame)
 			mfi_escape_append(render->out, value.val.string.val, value.val.string.len, escape);
 			break;
 		case jbvNumeric:
-			text = DatumGetCString(DirectFunctionCall1(numeric_out,
-													   NumericGetDatum(value.val.numeric)));
+			text = DatumGetCString(
+				DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
 			appendStringInfoString(render->out, text);
 			pfree(text);
 			break;
@@ -198,7 +197,7 @@ static void
 render_section(Render *render, const MfiTemplate *template, int index, const Frame *frame)
 {
 	const TemplateNode *node = &template->nodes[index];
-	Frame		inner = {.outer = frame};
+	Frame inner = { .outer = frame };
 	JsonbContainer *list;
 
 	if (!look_up(node, frame, &inner.value) || !is_truthy(&inner.value))
@@ -226,7 +225,7 @@ static void
 render_inverted(Render *render, const MfiTemplate *template, int index, const Frame *frame)
 {
 	const TemplateNode *node = &template->nodes[index];
-	JsonbValue	value;
+	JsonbValue value;
 
 	if (!look_up(node, frame, &value) || !is_truthy(&value))
 		render_range(render, template, index + 1, node->next, frame);
@@ -241,7 +240,7 @@ append_indented(const Render *render, StringInfo to, const char *text, int lengt
 	while (text < end)
 	{
 		const char *line_end = memchr(text, '\n', end - text);
-		int			line_length = (int) ((line_end != NULL ? line_end + 1 : end) - text);
+		int line_length = (int) ((line_end != NULL ? line_end + 1 : end) - text);
 
 		appendBinaryStringInfo(to, indent.text, indent.length);
 		appendBinaryStringInfo(to, text, line_length);
@@ -256,8 +255,8 @@ append_indented(const Render *render, StringInfo to, const char *text, int lengt
 static const MfiTemplate *
 find_partial(Render *render, const TemplateNode *node)
 {
-	JsonbValue	partials = {.type = jbvBinary};
-	JsonbValue	text;
+	JsonbValue partials = { .type = jbvBinary };
+	JsonbValue text;
 	ReadPartial *partial;
 	MemoryContext old_context;
 	StringInfoData indented;
@@ -274,8 +273,8 @@ find_partial(Render *render, const TemplateNode *node)
 	if (!get_key(&partials, node->slice, &text) || text.type != jbvString)
 		return NULL;
 	if (render->partial_context == NULL)
-		render->partial_context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto partials",
-														ALLOCSET_SMALL_SIZES);
+		render->partial_context =
+			AllocSetContextCreate(CurrentMemoryContext, "mfiauto partials", ALLOCSET_SMALL_SIZES);
 	old_context = MemoryContextSwitchTo(render->partial_context);
 	initStringInfo(&indented);
 	append_indented(render, &indented, text.val.string.val, text.val.string.len, node->indent);
@@ -351,9 +350,12 @@ void
 mfi_mustache_render(const MfiTemplate *template, Jsonb *context, Jsonb *partials, MfiEscape escape,
 					StringInfo out, MfiMissing *missing)
 {
-	Render		render = {.out = out, .out_start = out->len, .partials = partials,
-		.escape = escape, .missing = missing};
-	Frame		frame = {.outer = NULL};
+	Render render = { .out = out,
+					  .out_start = out->len,
+					  .partials = partials,
+					  .escape = escape,
+					  .missing = missing };
+	Frame frame = { .outer = NULL };
 
 	if (!JsonbExtractScalar(&context->root, &frame.value))
 	{

@@ -14,17 +14,17 @@
 #include "message/phone.h"
 #include "message/phone_plan.h"
 
-#define DIGITS_MAX 40			/* more than two numbers have */
+#define DIGITS_MAX 40 /* more than two numbers have */
 #define MARKS_MAX 40
 
 /* A text reduced to what matters. */
 typedef struct Dialed
 {
-	char		digits[DIGITS_MAX + 1];
-	int			digit_count;
-	bool		is_international;	/* began with +; 00 is seen later */
-	int			marks[MARKS_MAX];	/* digits that stood before each separator */
-	int			mark_count;
+	char digits[DIGITS_MAX + 1];
+	int digit_count;
+	bool is_international; /* began with +; 00 is seen later */
+	int marks[MARKS_MAX];  /* digits that stood before each separator */
+	int mark_count;
 } Dialed;
 
 typedef struct Verdict
@@ -75,20 +75,20 @@ take_character(Dialed *dialed, pg_wchar c)
 		case '/':
 		case '(':
 		case ')':
-		case 0x00A0:			/* no-break space */
-		case 0x2007:			/* figure space */
-		case 0x2009:			/* thin space */
-		case 0x202F:			/* narrow no-break space */
-		case 0x2010:			/* hyphens and dashes */
+		case 0x00A0: /* no-break space */
+		case 0x2007: /* figure space */
+		case 0x2009: /* thin space */
+		case 0x202F: /* narrow no-break space */
+		case 0x2010: /* hyphens and dashes */
 		case 0x2011:
 		case 0x2012:
 		case 0x2013:
 		case 0x2014:
-		case 0x2212:			/* minus */
+		case 0x2212: /* minus */
 			if (dialed->digit_count > 0 && dialed->mark_count < MARKS_MAX)
 				dialed->marks[dialed->mark_count++] = dialed->digit_count;
 			return MFI_PHONE_OK;
-		case 0x200B:			/* zero width, and marks of writing direction */
+		case 0x200B: /* zero width, and marks of writing direction */
 		case 0x200E:
 		case 0x200F:
 		case 0x202A:
@@ -117,16 +117,16 @@ is_list_sign(char c)
 static MfiPhoneProblem
 reduce(const char *text, int length, Dialed *dialed)
 {
-	bool		is_utf8 = GetDatabaseEncoding() == PG_UTF8;
+	bool is_utf8 = GetDatabaseEncoding() == PG_UTF8;
 	MfiPhoneProblem problem = MFI_PHONE_OK;
-	bool		after_list_sign = false;
-	int			byte_count;
+	bool after_list_sign = false;
+	int byte_count;
 
 	memset(dialed, 0, sizeof(Dialed));
 	for (int i = 0; i < length; i += byte_count)
 	{
-		int			digits_before = dialed->digit_count;
-		pg_wchar	c = (unsigned char) text[i];
+		int digits_before = dialed->digit_count;
+		pg_wchar c = (unsigned char) text[i];
 		MfiPhoneProblem found;
 
 		byte_count = 1;
@@ -159,7 +159,7 @@ begins_as(const char *digits, const char *pattern, int pattern_length)
 
 	for (; pattern < end; digits++)
 	{
-		bool		is_in = false;
+		bool is_in = false;
 
 		if (*digits == '\0')
 			return false;
@@ -171,7 +171,7 @@ begins_as(const char *digits, const char *pattern, int pattern_length)
 		}
 		for (pattern++; *pattern != ']'; pattern++)
 		{
-			char		low = *pattern;
+			char low = *pattern;
 
 			if (pattern[1] == '-')
 				pattern += 2;
@@ -188,11 +188,11 @@ begins_as(const char *digits, const char *pattern, int pattern_length)
 static bool
 rule_fits(const char *beginnings, const char *digits)
 {
-	bool		has_any = false;
+	bool has_any = false;
 
 	while (*beginnings != '\0' && *beginnings != ';')
 	{
-		int			length;
+		int length;
 
 		beginnings += strspn(beginnings, " ");
 		length = (int) strcspn(beginnings, " ;");
@@ -210,26 +210,27 @@ rule_fits(const char *beginnings, const char *digits)
 static Verdict
 judge_national(const PhonePlan *plan, const char *digits)
 {
-	Verdict		verdict = {MFI_PHONE_NOT_A_NATIONAL_NUMBER, MFI_PHONE_UNKNOWN};
+	Verdict verdict = { MFI_PHONE_NOT_A_NATIONAL_NUMBER, MFI_PHONE_UNKNOWN };
 	const char *rule = plan->rules;
-	int			count = (int) strlen(digits);
-	int			shortest = MFI_PHONE_DIGITS_MAX;
-	int			longest = 0;
+	int count = (int) strlen(digits);
+	int shortest = MFI_PHONE_DIGITS_MAX;
+	int longest = 0;
 
 	while (rule != NULL)
 	{
-		char		letter = *rule;
-		char	   *rest;
-		int			length_min = (int) strtol(rule + 1, &rest, 10);
-		int			length_max = length_min;
+		char letter = *rule;
+		char *rest;
+		int length_min = (int) strtol(rule + 1, &rest, 10);
+		int length_max = length_min;
 
 		if (*rest == '-')
 			length_max = (int) strtol(rest + 1, &rest, 10);
 		if (count >= length_min && count <= length_max && rule_fits(rest, digits))
 		{
 			verdict.problem = (letter == 'o') ? MFI_PHONE_OBSOLETE_NUMBERING : MFI_PHONE_OK;
-			verdict.kind = (letter == 'm') ? MFI_PHONE_MOBILE :
-				(letter == 'l') ? MFI_PHONE_LANDLINE : MFI_PHONE_UNKNOWN;
+			verdict.kind = (letter == 'm')	 ? MFI_PHONE_MOBILE
+						   : (letter == 'l') ? MFI_PHONE_LANDLINE
+											 : MFI_PHONE_UNKNOWN;
 			return verdict;
 		}
 		if (letter != 'o')
@@ -276,7 +277,7 @@ plan_of_calling_code(const char *digits)
 static const char *
 after_trunk(const PhonePlan *plan, const char *digits)
 {
-	size_t		length = strlen(plan->trunk);
+	size_t length = strlen(plan->trunk);
 
 	return (length > 0 && strncmp(digits, plan->trunk, length) == 0) ? digits + length : NULL;
 }
@@ -295,8 +296,8 @@ static Verdict
 judge_international(const char *digits, char *e164)
 {
 	const PhonePlan *plan = plan_of_calling_code(digits);
-	int			count = (int) strlen(digits);
-	Verdict		verdict = {MFI_PHONE_OK, MFI_PHONE_UNKNOWN};
+	int count = (int) strlen(digits);
+	Verdict verdict = { MFI_PHONE_OK, MFI_PHONE_UNKNOWN };
 	const char *national;
 	const char *without_trunk;
 
@@ -331,9 +332,9 @@ static Verdict
 judge_dialed_at_home(const PhonePlan *plan, const char *digits, char *e164)
 {
 	const char *national = after_trunk(plan, digits);
-	size_t		code_length = strlen(plan->calling_code);
-	Verdict		verdict;
-	Verdict		with_code;
+	size_t code_length = strlen(plan->calling_code);
+	Verdict verdict;
+	Verdict with_code;
 
 	if (national == NULL)
 		national = digits;
@@ -360,7 +361,7 @@ judge_dialed_at_home(const PhonePlan *plan, const char *digits, char *e164)
 static Verdict
 judge(const char *digits, bool is_international, const PhonePlan *home, char *e164)
 {
-	Verdict		verdict = {MFI_PHONE_UNKNOWN_COUNTRY, MFI_PHONE_UNKNOWN};
+	Verdict verdict = { MFI_PHONE_UNKNOWN_COUNTRY, MFI_PHONE_UNKNOWN };
 
 	if (!is_international && strncmp(digits, "00", 2) == 0)
 		return judge_international(digits + 2, e164);
@@ -378,12 +379,12 @@ judge(const char *digits, bool is_international, const PhonePlan *home, char *e1
 static bool
 holds_several(const Dialed *dialed, const PhonePlan *home)
 {
-	char		first[DIGITS_MAX + 1];
-	char		e164[MFI_PHONE_SIZE];
+	char first[DIGITS_MAX + 1];
+	char e164[MFI_PHONE_SIZE];
 
 	for (int i = 0; i < dialed->mark_count; i++)
 	{
-		int			count = dialed->marks[i];
+		int count = dialed->marks[i];
 
 		if (count == dialed->digit_count)
 			continue;
@@ -406,8 +407,8 @@ mfi_phone_normalize(const char *text, int length, const char *country, char e164
 					MfiPhoneKind *kind)
 {
 	const PhonePlan *home = plan_of_country(country);
-	Dialed		dialed;
-	Verdict		verdict = {MFI_PHONE_OK, MFI_PHONE_UNKNOWN};
+	Dialed dialed;
+	Verdict verdict = { MFI_PHONE_OK, MFI_PHONE_UNKNOWN };
 
 	e164[0] = '\0';
 	verdict.problem = reduce(text, length, &dialed);
@@ -424,7 +425,7 @@ mfi_phone_normalize(const char *text, int length, const char *country, char e164
 const char *
 mfi_phone_kind_name(MfiPhoneKind kind)
 {
-	static const char *const names[] = {"unknown", "mobile", "landline"};
+	static const char *const names[] = { "unknown", "mobile", "landline" };
 
 	return names[kind];
 }
@@ -435,10 +436,15 @@ mfi_phone_kind_name(MfiPhoneKind kind)
 const char *
 mfi_phone_problem_name(MfiPhoneProblem problem)
 {
-	static const char *const names[] = {
-		NULL, "empty", "letters", "several_numbers", "too_short", "too_long",
-		"not_a_national_number", "obsolete_numbering", "unknown_country"
-	};
+	static const char *const names[] = { NULL,
+										 "empty",
+										 "letters",
+										 "several_numbers",
+										 "too_short",
+										 "too_long",
+										 "not_a_national_number",
+										 "obsolete_numbering",
+										 "unknown_country" };
 
 	return names[problem];
 }

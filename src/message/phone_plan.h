@@ -18,12 +18,13 @@
 
 typedef struct PhonePlan
 {
-	char		country[3];		/* ISO 3166 */
+	char country[3]; /* ISO 3166 */
 	const char *calling_code;
 	const char *trunk;
 	const char *rules;
 } PhonePlan;
 
+/* clang-format off */
 static const PhonePlan phone_plans[] = {
 	/* West Africa */
 	{"SN", "221", "", "m9 7[05678] 710 721 790; l9 3[03]"},
@@ -83,7 +84,7 @@ static const PhonePlan phone_plans[] = {
 
 	/* Europe */
 	{"FR", "33", "0", "m9 [67]; l9 [1-59]; u9 8"},
-	{"BE", "32", "0", "m9 4[5-9]; l8 [1-9]"},
+	{"BE", "32", "0", "m9 4[5-9]; l8 1[0-69] [23][2-8] 4[23] 5 6[013-57-9] 71 80 8[1-79] 9[2-4]"},
 	{"ES", "34", "", "u9 70 80 90; m9 6 7[1-9]; l9 8 9"},
 	{"PT", "351", "", "m9 9[1236]; l9 2 3; u9 7 8"},
 	{"IT", "39", "", "m9-10 3; l6-11 0"},
@@ -110,5 +111,6 @@ static const PhonePlan phone_plans[] = {
 	{"PY", "595", "0", "m9 9; l7-9 [2-8]"},
 	{"HT", "509", "", "m8 [345]; l8 2"},
 };
+/* clang-format on */
 
-#endif							/* MFI_MESSAGE_PHONE_PLAN_H */
+#endif /* MFI_MESSAGE_PHONE_PLAN_H */

@@ -31,7 +31,7 @@ static pg_wchar
 next_character(const char *utf8, int length, int *byte_count)
 {
 	const unsigned char *bytes = (const unsigned char *) utf8;
-	int			expected = pg_utf_mblen(bytes);
+	int expected = pg_utf_mblen(bytes);
 
 	if (expected > length || !pg_utf8_islegal(bytes, expected))
 	{
@@ -61,47 +61,47 @@ septets(pg_wchar c)
 	}
 	switch (c)
 	{
-		case 0x00A1:			/* inverted exclamation mark */
-		case 0x00A3:			/* pound */
-		case 0x00A4:			/* currency sign */
-		case 0x00A5:			/* yen */
-		case 0x00A7:			/* section sign */
-		case 0x00BF:			/* inverted question mark */
-		case 0x00C4:			/* A diaeresis */
-		case 0x00C5:			/* A ring */
-		case 0x00C6:			/* AE */
-		case 0x00C7:			/* C cedilla */
-		case 0x00C9:			/* E acute */
-		case 0x00D1:			/* N tilde */
-		case 0x00D6:			/* O diaeresis */
-		case 0x00D8:			/* O stroke */
-		case 0x00DC:			/* U diaeresis */
-		case 0x00DF:			/* sharp s */
-		case 0x00E0:			/* a grave */
-		case 0x00E4:			/* a diaeresis */
-		case 0x00E5:			/* a ring */
-		case 0x00E6:			/* ae */
-		case 0x00E8:			/* e grave */
-		case 0x00E9:			/* e acute */
-		case 0x00EC:			/* i grave */
-		case 0x00F1:			/* n tilde */
-		case 0x00F2:			/* o grave */
-		case 0x00F6:			/* o diaeresis */
-		case 0x00F8:			/* o stroke */
-		case 0x00F9:			/* u grave */
-		case 0x00FC:			/* u diaeresis */
-		case 0x0393:			/* Gamma */
-		case 0x0394:			/* Delta */
-		case 0x0398:			/* Theta */
-		case 0x039B:			/* Lambda */
-		case 0x039E:			/* Xi */
-		case 0x03A0:			/* Pi */
-		case 0x03A3:			/* Sigma */
-		case 0x03A6:			/* Phi */
-		case 0x03A8:			/* Psi */
-		case 0x03A9:			/* Omega */
+		case 0x00A1: /* inverted exclamation mark */
+		case 0x00A3: /* pound */
+		case 0x00A4: /* currency sign */
+		case 0x00A5: /* yen */
+		case 0x00A7: /* section sign */
+		case 0x00BF: /* inverted question mark */
+		case 0x00C4: /* A diaeresis */
+		case 0x00C5: /* A ring */
+		case 0x00C6: /* AE */
+		case 0x00C7: /* C cedilla */
+		case 0x00C9: /* E acute */
+		case 0x00D1: /* N tilde */
+		case 0x00D6: /* O diaeresis */
+		case 0x00D8: /* O stroke */
+		case 0x00DC: /* U diaeresis */
+		case 0x00DF: /* sharp s */
+		case 0x00E0: /* a grave */
+		case 0x00E4: /* a diaeresis */
+		case 0x00E5: /* a ring */
+		case 0x00E6: /* ae */
+		case 0x00E8: /* e grave */
+		case 0x00E9: /* e acute */
+		case 0x00EC: /* i grave */
+		case 0x00F1: /* n tilde */
+		case 0x00F2: /* o grave */
+		case 0x00F6: /* o diaeresis */
+		case 0x00F8: /* o stroke */
+		case 0x00F9: /* u grave */
+		case 0x00FC: /* u diaeresis */
+		case 0x0393: /* Gamma */
+		case 0x0394: /* Delta */
+		case 0x0398: /* Theta */
+		case 0x039B: /* Lambda */
+		case 0x039E: /* Xi */
+		case 0x03A0: /* Pi */
+		case 0x03A3: /* Sigma */
+		case 0x03A6: /* Phi */
+		case 0x03A8: /* Psi */
+		case 0x03A9: /* Omega */
 			return 1;
-		case 0x20AC:			/* euro */
+		case 0x20AC: /* euro */
 			return 2;
 		default:
 			return 0;
@@ -117,7 +117,7 @@ utf16_units(pg_wchar c)
 static bool
 is_gsm7(const char *utf8, int length)
 {
-	int			byte_count;
+	int byte_count;
 
 	for (int i = 0; i < length; i += byte_count)
 	{
@@ -135,19 +135,19 @@ is_gsm7(const char *utf8, int length)
 void
 mfi_sms_measure(const char *utf8, int length, MfiSmsSize *out)
 {
-	bool		gsm7 = is_gsm7(utf8, length);
-	int			single_max = gsm7 ? GSM7_SINGLE_MAX : UCS2_SINGLE_MAX;
-	int			part_max = gsm7 ? GSM7_PART_MAX : UCS2_PART_MAX;
-	int			in_part = 0;
-	int			byte_count;
+	bool gsm7 = is_gsm7(utf8, length);
+	int single_max = gsm7 ? GSM7_SINGLE_MAX : UCS2_SINGLE_MAX;
+	int part_max = gsm7 ? GSM7_PART_MAX : UCS2_PART_MAX;
+	int in_part = 0;
+	int byte_count;
 
 	out->encoding = gsm7 ? MFI_SMS_GSM7 : MFI_SMS_UCS2;
 	out->unit_count = 0;
 	out->part_count = (length > 0) ? 1 : 0;
 	for (int i = 0; i < length; i += byte_count)
 	{
-		pg_wchar	c = next_character(utf8 + i, length - i, &byte_count);
-		int			units = gsm7 ? septets(c) : utf16_units(c);
+		pg_wchar c = next_character(utf8 + i, length - i, &byte_count);
+		int units = gsm7 ? septets(c) : utf16_units(c);
 
 		out->unit_count += units;
 		if (in_part + units > part_max)
@@ -168,18 +168,20 @@ mfi_sms_measure(const char *utf8, int length, MfiSmsSize *out)
 void
 mfi_sms_append_outside(StringInfo out, const char *utf8, int length)
 {
-	int			start = out->len;
-	int			byte_count;
+	int start = out->len;
+	int byte_count;
 
 	for (int i = 0; i < length; i += byte_count)
 	{
-		bool		is_known = false;
+		bool is_known = false;
 
 		CHECK_FOR_INTERRUPTS();
 		if (septets(next_character(utf8 + i, length - i, &byte_count)) > 0)
 			continue;
-		for (int j = start; j < out->len && !is_known; j += pg_utf_mblen((unsigned char *) out->data + j))
-			is_known = j + byte_count <= out->len && memcmp(out->data + j, utf8 + i, byte_count) == 0;
+		for (int j = start; j < out->len && !is_known;
+			 j += pg_utf_mblen((unsigned char *) out->data + j))
+			is_known =
+				j + byte_count <= out->len && memcmp(out->data + j, utf8 + i, byte_count) == 0;
 		if (!is_known)
 			appendBinaryStringInfo(out, utf8 + i, byte_count);
 	}
@@ -187,7 +189,7 @@ mfi_sms_append_outside(StringInfo out, const char *utf8, int length)
 
 typedef struct Substitute
 {
-	pg_wchar	character;
+	pg_wchar character;
 	const char *instead;
 } Substitute;
 
@@ -197,6 +199,7 @@ typedef struct Substitute
  * (open e and o, eng, hooked consonants, dotted vowels) change the word and
  * are left alone, as is every other script.
  */
+/* clang-format off */
 static const Substitute substitutes[] = {
 	{0x0009, " "},				/* tab */
 	{0x0060, "'"},				/* back-tick */
@@ -278,16 +281,17 @@ static const Substitute substitutes[] = {
 	{0x2212, "-"},				/* minus */
 	{0xFEFF, ""},				/* byte order mark */
 };
+/* clang-format on */
 
 static const char *
 substitute(pg_wchar c)
 {
-	int			low = 0;
-	int			high = (int) lengthof(substitutes) - 1;
+	int low = 0;
+	int high = (int) lengthof(substitutes) - 1;
 
 	while (low <= high)
 	{
-		int			middle = (low + high) / 2;
+		int middle = (low + high) / 2;
 
 		if (substitutes[middle].character == c)
 			return substitutes[middle].instead;
@@ -307,16 +311,16 @@ substitute(pg_wchar c)
 static const char *
 composed(const char *utf8, int *length)
 {
-	pg_wchar   *characters;
-	pg_wchar   *normal;
-	bool		has_combining = false;
-	int			count = 0;
-	int			byte_count;
+	pg_wchar *characters;
+	pg_wchar *normal;
+	bool has_combining = false;
+	int count = 0;
+	int byte_count;
 	StringInfoData text;
 
 	for (int i = 0; i < *length && !has_combining; i += byte_count)
 	{
-		pg_wchar	c = next_character(utf8 + i, *length - i, &byte_count);
+		pg_wchar c = next_character(utf8 + i, *length - i, &byte_count);
 
 		has_combining = (c >= 0x0300 && c <= 0x036F);
 	}
@@ -350,11 +354,11 @@ void
 mfi_sms_transliterate(StringInfo out, const char *utf8, int length)
 {
 	const char *text = composed(utf8, &length);
-	int			byte_count;
+	int byte_count;
 
 	for (int i = 0; i < length; i += byte_count)
 	{
-		pg_wchar	c = next_character(text + i, length - i, &byte_count);
+		pg_wchar c = next_character(text + i, length - i, &byte_count);
 		const char *instead = septets(c) > 0 ? NULL : substitute(c);
 
 		if (instead != NULL)

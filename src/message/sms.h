@@ -11,19 +11,19 @@
 
 typedef enum MfiSmsEncoding
 {
-	MFI_SMS_GSM7,				/* units are septets */
-	MFI_SMS_UCS2				/* units are UTF-16 code units */
+	MFI_SMS_GSM7, /* units are septets */
+	MFI_SMS_UCS2  /* units are UTF-16 code units */
 } MfiSmsEncoding;
 
 typedef struct MfiSmsSize
 {
 	MfiSmsEncoding encoding;
-	int			unit_count;
-	int			part_count;		/* 0 for an empty text */
+	int unit_count;
+	int part_count; /* 0 for an empty text */
 } MfiSmsSize;
 
 extern void mfi_sms_measure(const char *utf8, int length, MfiSmsSize *out);
 extern void mfi_sms_append_outside(StringInfo out, const char *utf8, int length);
 extern void mfi_sms_transliterate(StringInfo out, const char *utf8, int length);
 
-#endif							/* MFI_MESSAGE_SMS_H */
+#endif /* MFI_MESSAGE_SMS_H */
