@@ -113,11 +113,10 @@ is_list_sign(char c)
 	return c == ',' || c == ';' || c == '|' || c == '&' || c == '\n' || c == '\r';
 }
 
-/* Reduces a text to digits; a problem that shows at once is returned. */
+/* Reduces a text in UTF-8 to digits; a problem that shows at once is returned. */
 static MfiPhoneProblem
 reduce(const char *text, int length, Dialed *dialed)
 {
-	bool is_utf8 = GetDatabaseEncoding() == PG_UTF8;
 	MfiPhoneProblem problem = MFI_PHONE_OK;
 	bool after_list_sign = false;
 	int byte_count;
@@ -132,8 +131,8 @@ reduce(const char *text, int length, Dialed *dialed)
 		byte_count = 1;
 		if (c >= 0x80)
 		{
-			byte_count = Min(pg_mblen(text + i), length - i);
-			c = is_utf8 ? utf8_to_unicode((const unsigned char *) text + i) : 0xFFFD;
+			byte_count = Min(pg_utf_mblen((const unsigned char *) text + i), length - i);
+			c = utf8_to_unicode((const unsigned char *) text + i);
 		}
 		found = take_character(dialed, c);
 		/* Letters weigh most: "77 123 45 67 or 78 ..." is a remark, not a list. */
@@ -407,11 +406,13 @@ mfi_phone_normalize(const char *text, int length, const char *country, char e164
 					MfiPhoneKind *kind)
 {
 	const PhonePlan *home = plan_of_country(country);
+	const char *utf8;
 	Dialed dialed;
 	Verdict verdict = { MFI_PHONE_OK, MFI_PHONE_UNKNOWN };
 
 	e164[0] = '\0';
-	verdict.problem = reduce(text, length, &dialed);
+	utf8 = pg_server_to_any(text, length, PG_UTF8);
+	verdict.problem = reduce(utf8, utf8 == text ? length : (int) strlen(utf8), &dialed);
 	if (verdict.problem == MFI_PHONE_OK)
 		verdict = judge(dialed.digits, dialed.is_international, home, e164);
 	if (verdict.problem == MFI_PHONE_TOO_LONG && holds_several(&dialed, home))

@@ -27,12 +27,18 @@
  * The next character of a text; `length` must be positive. Bytes that are no
  * UTF-8 count as one replacement character each.
  */
-static pg_wchar
+static inline pg_wchar
 next_character(const char *utf8, int length, int *byte_count)
 {
 	const unsigned char *bytes = (const unsigned char *) utf8;
-	int expected = pg_utf_mblen(bytes);
+	int expected;
 
+	if (bytes[0] < 0x80)
+	{
+		*byte_count = 1;
+		return bytes[0];
+	}
+	expected = pg_utf_mblen(bytes);
 	if (expected > length || !pg_utf8_islegal(bytes, expected))
 	{
 		*byte_count = 1;
@@ -43,22 +49,29 @@ next_character(const char *utf8, int length, int *byte_count)
 }
 
 /*
- * Septets that a character takes in GSM 03.38: 1 in the basic table, 2 in the
- * extension, 0 outside. The basic table has no back-tick and no lower-case
- * c with cedilla; capital Greek is there only where it differs from Latin.
+ * Septets that an ASCII character takes in GSM 03.38: 1 in the basic table,
+ * 2 in the extension, 0 outside. The basic table has no back-tick.
+ */
+static const uint8 ascii_septets[128] = {
+	/* clang-format off */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 1, 0, 0, /* line feed, form feed, carriage return */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* space to slash */
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* 0 to ? */
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* @ to O */
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 1, /* P to Z, [ \ ] ^ in the extension, _ */
+	0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* back-tick, a to o */
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 0, /* p to z, { | } ~ in the extension */
+	/* clang-format on */
+};
+
+/*
+ * Septets of a character beyond ASCII. The basic table has no lower-case c
+ * with cedilla, and Greek only in capitals that differ from Latin ones.
  */
 static int
-septets(pg_wchar c)
+wide_septets(pg_wchar c)
 {
-	if (c < 0x80)
-	{
-		if (c == '\n' || c == '\r')
-			return 1;
-		if (c == '\f' || c == '^' || c == '{' || c == '}' || c == '\\' || c == '[' || c == '~' ||
-			c == ']' || c == '|')
-			return 2;
-		return (c >= ' ' && c != '`' && c != 0x7F) ? 1 : 0;
-	}
 	switch (c)
 	{
 		case 0x00A1: /* inverted exclamation mark */
@@ -106,6 +119,12 @@ septets(pg_wchar c)
 		default:
 			return 0;
 	}
+}
+
+static inline int
+septets(pg_wchar c)
+{
+	return c < 0x80 ? ascii_septets[c] : wide_septets(c);
 }
 
 static inline int
@@ -354,6 +373,7 @@ void
 mfi_sms_transliterate(StringInfo out, const char *utf8, int length)
 {
 	const char *text = composed(utf8, &length);
+	int copied = 0; /* bytes of the text that are in `out` */
 	int byte_count;
 
 	for (int i = 0; i < length; i += byte_count)
@@ -361,11 +381,13 @@ mfi_sms_transliterate(StringInfo out, const char *utf8, int length)
 		pg_wchar c = next_character(text + i, length - i, &byte_count);
 		const char *instead = septets(c) > 0 ? NULL : substitute(c);
 
-		if (instead != NULL)
-			appendStringInfoString(out, instead);
-		else
-			appendBinaryStringInfo(out, text + i, byte_count);
+		if (instead == NULL)
+			continue;
+		appendBinaryStringInfo(out, text + copied, i - copied);
+		appendStringInfoString(out, instead);
+		copied = i + byte_count;
 	}
+	appendBinaryStringInfo(out, text + copied, length - copied);
 	if (text != utf8)
 		pfree(unconstify(char *, text));
 }

@@ -90,3 +90,18 @@ FROM (SELECT 'Bonjour Aïssatou, votre prêt a été reçu. Votre échéance de 
 SELECT count(*) FILTER (WHERE mfiauto.sms_transliterate(t) <> t) AS unstable
 FROM generate_series(1, 12000) AS i, LATERAL mfiauto.sms_transliterate('x' || chr(i) || 'x') AS t
 WHERE i NOT BETWEEN 55296 AND 57343;
+
+-- Another encoding than UTF8 has no SMS here; the rest of the texts works.
+SELECT current_database() AS home \gset
+DROP DATABASE IF EXISTS regress_mfiauto_latin1;
+CREATE DATABASE regress_mfiauto_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
+\c regress_mfiauto_latin1
+SET client_min_messages = warning;
+SET client_encoding = 'UTF8';
+CREATE EXTENSION mfiauto;
+SELECT * FROM mfiauto.sms_parts('a');
+SELECT mfiauto.sms_transliterate('a');
+SELECT mfiauto.date_text('2026-08-01', 'fr') AS date, (mfiauto.normalize_phone('77 123 45 67' || chr(160), 'SN')).e164,
+  mfiauto.render('é {{a}} {{{a}}}', '{"a":"é&"}', escape => 'url') AS rendered;
+\c :home
+DROP DATABASE regress_mfiauto_latin1 WITH (FORCE);
