@@ -142,6 +142,14 @@ add_text(Parser *parser, const char *from, const char *to)
 		add_node(parser, NODE_TEXT, slice_between(from, to));
 }
 
+static void
+check_name(const Parser *parser, const Tag *tag)
+{
+	if (tag->body.length == 0)
+		tag_error(parser, tag->start, "template tag has no name%s", tag->body,
+				  "Write a name between the delimiters.");
+}
+
 /* Splits a dotted name into its keys; "." is the implicit iterator. */
 static void
 split_name(const Parser *parser, const Tag *tag, TemplateNode *node)
@@ -150,9 +158,7 @@ split_name(const Parser *parser, const Tag *tag, TemplateNode *node)
 	const char *end = part + tag->body.length;
 	int key_count = 1;
 
-	if (tag->body.length == 0)
-		tag_error(parser, tag->start, "template tag has no name%s", tag->body,
-				  "Write a name between the delimiters.");
+	check_name(parser, tag);
 	if (tag->body.length == 1 && part[0] == '.')
 		return;
 	for (const char *c = part; c < end; c++)
@@ -303,8 +309,8 @@ take_tag(Parser *parser, const char *start)
 			set_delimiters(parser, &tag);
 			break;
 		case '>':
+			check_name(parser, &tag);
 			node = add_node(parser, NODE_PARTIAL, tag.body);
-			split_name(parser, &tag, node);
 			if (tag.is_standalone)
 				node->indent = slice_between(tag.line_start, tag.start);
 			break;
