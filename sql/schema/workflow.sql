@@ -20,6 +20,7 @@ CREATE TABLE mfiauto.workflow_head (
 
 -- owner: the role whose rights the version's conditions run with. enter_sql, exit_sql: complete read-only queries, see
 -- doc/architecture.md: parameters ($1 bigint[] client_id, $2 bigint[] subject_id, $3 timestamptz now), one row an element: (ord, verdict).
+-- trigger_sql is the same with $2 = event ids.
 CREATE TABLE mfiauto.workflow_version (
   workflow_id integer NOT NULL,
   version integer NOT NULL,
@@ -29,6 +30,7 @@ CREATE TABLE mfiauto.workflow_version (
   anchor_column text,
   trigger_event text,
   trigger_condition text,
+  trigger_sql text,
   class text NOT NULL,
   enter_if text,
   exit_if text,
@@ -41,6 +43,7 @@ CREATE TABLE mfiauto.workflow_version (
   exit_on_goal boolean NOT NULL DEFAULT false,
   holdout numeric NOT NULL DEFAULT 0,
   resend_if_moved integer NOT NULL DEFAULT 3,
+  max_per_day integer,
   created_at timestamptz NOT NULL,
   CONSTRAINT workflow_version_pkey PRIMARY KEY (workflow_id, version),
   CONSTRAINT workflow_version_workflow_fkey FOREIGN KEY (workflow_id) REFERENCES mfiauto.workflow_head (workflow_id),

@@ -1,0 +1,134 @@
+-- Workflows: creating (compiled in C), and the life of what was created.
+
+CREATE FUNCTION mfiauto._compile_workflow(name text, definition text, role text) RETURNS text
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_compile_workflow';
+
+CREATE FUNCTION mfiauto._create_workflow(name text, definition json) RETURNS integer
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  program jsonb;
+  head integer;
+  made integer;
+BEGIN
+  IF _create_workflow.name IS NULL OR _create_workflow.definition IS NULL THEN
+    RAISE EXCEPTION '% must not be null', CASE WHEN _create_workflow.name IS NULL THEN 'name' ELSE 'definition' END
+      USING ERRCODE = '22004';
+  END IF;
+  IF _create_workflow.name !~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]*[^[:space:][:cntrl:]])?$' OR octet_length(_create_workflow.name) > 100 THEN
+    RAISE EXCEPTION 'cannot name a workflow "%"', left(_create_workflow.name, 100)
+      USING ERRCODE = '22023', DETAIL = 'A name has 1 to 100 bytes, no control characters, and no space at either end.',
+            HINT = 'Choose a name such as repayment_reminder.';
+  END IF;
+  program := mfiauto._compile_workflow(_create_workflow.name, _create_workflow.definition::text, mfiauto._caller())::jsonb;
+  INSERT INTO mfiauto.workflow_head (name, salt, created_at)
+    VALUES (_create_workflow.name, gen_random_uuid()::text, mfiauto.now()) ON CONFLICT (name) DO NOTHING;
+  SELECT h.workflow_id INTO STRICT head FROM mfiauto.workflow_head h WHERE h.name = _create_workflow.name FOR UPDATE;
+  SELECT coalesce(max(v.version), 0) + 1 INTO made FROM mfiauto.workflow_version v WHERE v.workflow_id = head;
+  INSERT INTO mfiauto.workflow_version
+    SELECT v.* FROM jsonb_populate_record(NULL::mfiauto.workflow_version, (program -> 'version') || jsonb_build_object(
+      'workflow_id', head, 'version', made, 'definition', _create_workflow.definition, 'created_at', mfiauto.now())) v;
+  INSERT INTO mfiauto.workflow_step
+    SELECT (jsonb_populate_record(NULL::mfiauto.workflow_step, s.step || jsonb_build_object('workflow_id', head, 'version', made))).*
+      FROM jsonb_array_elements(program -> 'steps') s(step);
+  RETURN made;
+END $$;
+SELECT mfiauto._open_door('mfiauto._create_workflow(text, json)', '{admin,author}',
+  'Checks and compiles a workflow definition and stores it as a new draft version (its number is returned), live when activated. The creator''s rights are those its conditions run with.');
+
+-- The head of a workflow, locked against others who would change its state.
+CREATE FUNCTION mfiauto._lock_workflow(workflow text, OUT head_id integer, OUT head_state text, OUT live integer, OUT newest integer)
+LANGUAGE plpgsql AS $$
+BEGIN
+  SELECT h.workflow_id, h.state, h.live_version INTO head_id, head_state, live
+    FROM mfiauto.workflow_head h WHERE h.name = _lock_workflow.workflow FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'workflow "%" does not exist', _lock_workflow.workflow
+      USING ERRCODE = '42704', HINT = 'mfiauto.workflow lists the workflows.';
+  END IF;
+  SELECT max(v.version) INTO newest FROM mfiauto.workflow_version v WHERE v.workflow_id = head_id;
+END $$;
+
+-- What a version needs to run: bindings (or it is refused), gateways (or there is a warning).
+CREATE FUNCTION mfiauto._check_activation(workflow text, head_id integer, checked integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  needed record;
+  wanted text;
+BEGIN
+  SELECT v.* INTO STRICT needed FROM mfiauto.workflow_version v
+   WHERE v.workflow_id = _check_activation.head_id AND v.version = _check_activation.checked;
+  FOREACH wanted IN ARRAY ARRAY['client', needed.subject] LOOP
+    IF NOT EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.role = wanted) THEN
+      RAISE EXCEPTION 'cannot activate workflow "%": role "%" is not bound', _check_activation.workflow, wanted
+        USING ERRCODE = '55000', HINT = format('Bind it first: SELECT mfiauto.bind(%L, …).', wanted);
+    END IF;
+  END LOOP;
+  IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = needed.owner) THEN
+    RAISE EXCEPTION 'cannot activate workflow "%": its owner "%" does not exist', _check_activation.workflow, needed.owner
+      USING ERRCODE = '55000', HINT = 'Create it again, as a role that stays.';
+  END IF;
+  FOR wanted IN
+    SELECT DISTINCT c.channel
+      FROM mfiauto.workflow_step s
+      CROSS JOIN LATERAL (SELECT unnest(s.channels) AS channel
+                          UNION SELECT t.channel FROM mfiauto.template_version t WHERE s.channels IS NULL AND t.name = s.template AND t.is_live) c
+     WHERE s.workflow_id = _check_activation.head_id AND s.version = _check_activation.checked AND s.kind = 'send'
+       AND NOT EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.channel = c.channel AND g.is_enabled)
+     ORDER BY c.channel
+  LOOP
+    RAISE WARNING 'workflow "%" sends by %, for which there is no gateway', _check_activation.workflow, wanted
+      USING HINT = 'Declare one with mfiauto.create_gateway(); until then these messages are held.';
+  END LOOP;
+END $$;
+
+CREATE FUNCTION mfiauto._activate_workflow(name text, max_per_day integer DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  head record;
+BEGIN
+  IF _activate_workflow.max_per_day <= 0 THEN
+    RAISE EXCEPTION 'max_per_day must be greater than zero' USING ERRCODE = '22023', HINT = 'Leave it out for no limit.';
+  END IF;
+  head := mfiauto._lock_workflow(_activate_workflow.name);
+  PERFORM mfiauto._check_activation(_activate_workflow.name, head.head_id, head.newest);
+  UPDATE mfiauto.workflow_head h
+     SET state = 'active', live_version = head.newest, activated_at = mfiauto.now(), paused_at = NULL, planned_through = NULL,
+         max_per_day = coalesce(_activate_workflow.max_per_day, v.max_per_day)
+    FROM mfiauto.workflow_version v
+   WHERE h.workflow_id = head.head_id AND v.workflow_id = head.head_id AND v.version = head.newest;
+  RETURN head.newest;
+END $$;
+SELECT mfiauto._open_door('mfiauto._activate_workflow(text, integer)', '{admin,author}',
+  'Makes the newest version of a workflow live and returns its number. Running enrollments finish on their version. max_per_day: most new enrollments a day.');
+
+CREATE FUNCTION mfiauto._pause_workflow(name text) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  head record := mfiauto._lock_workflow(_pause_workflow.name);
+BEGIN
+  IF head.head_state <> 'active' THEN
+    RAISE EXCEPTION 'cannot pause workflow "%": it is %', _pause_workflow.name, head.head_state USING ERRCODE = '55000';
+  END IF;
+  UPDATE mfiauto.workflow_head h SET state = 'paused', paused_at = mfiauto.now() WHERE h.workflow_id = head.head_id;
+END $$;
+SELECT mfiauto._open_door('mfiauto._pause_workflow(text)', '{admin,author}',
+  'Stops a workflow for a while: nobody enters and no step runs until resume_workflow(). Messages already queued still leave; hold_delivery(workflow => …) holds them.');
+
+CREATE FUNCTION mfiauto._resume_workflow(name text) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  head record := mfiauto._lock_workflow(_resume_workflow.name);
+BEGIN
+  IF head.head_state <> 'paused' THEN
+    RAISE EXCEPTION 'cannot resume workflow "%": it is %', _resume_workflow.name, head.head_state
+      USING ERRCODE = '55000', HINT = 'Only a paused workflow is resumed; activate_workflow() starts one.';
+  END IF;
+  PERFORM mfiauto._check_activation(_resume_workflow.name, head.head_id, head.live);
+  UPDATE mfiauto.workflow_head h SET state = 'active', paused_at = NULL, planned_through = NULL WHERE h.workflow_id = head.head_id;
+END $$;
+SELECT mfiauto._open_door('mfiauto._resume_workflow(text)', '{admin,author}',
+  'Lets a paused workflow go on. Steps whose time passed meanwhile are skipped as after any down-time.');

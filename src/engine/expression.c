@@ -1,0 +1,431 @@
+/*
+ * expression.c
+ *		SQL conditions of workflows.
+ *
+ * A condition is one boolean expression over the canonical names that can be
+ * reached from the workflow's subject (installment, its loan, its client). It
+ * is parsed alone, so that nothing in it can reach outside its place; then
+ * analyzed inside the complete query, as its owner and with the search path of
+ * the engine; then the query is written back from its parse tree. The stored
+ * text therefore means the same whatever the settings of the session that reads
+ * it later. The query is run once over no rows: privileges and what the planner
+ * folds (a division by zero, a cast that cannot be) show now, not at night.
+ *
+ * Sub-selects, aggregates, window and set-returning functions are refused: a
+ * condition looks at one subject, and the engine asks it for thousands at once.
+ * VOLATILE functions are refused because a condition is asked three times for
+ * one message and must answer alike.
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "base/owner.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "engine/expression.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/ruleutils.h"
+#include "utils/timestamp.h"
+
+typedef struct Condition
+{
+	const MfiConditionScope *scope;
+	const char *text;
+	int			offset;			/* characters before the text in what is being parsed; -1: another text */
+	int			at;				/* byte where an error without a position stands; -1: none */
+	bool		uses_client;
+	bool		uses_subject;
+	bool		uses_loan;
+	bool		uses_event;
+} Condition;
+
+static Node *parse_alone(Condition *condition);
+static bool check_raw_node(Node *node, Condition *condition);
+static void check_column(Condition *condition, ColumnRef *column);
+static char *write_query(Condition *condition, const char *prefix);
+static Query *analyze_query(Condition *condition);
+static bool check_analyzed_node(Node *node, Condition *condition);
+static void run_over_nothing(const char *query);
+static int	place_error(Condition *condition, int location);
+static void add_context(void *arg);
+
+#define QUERY_PREFIX "SELECT k.ord::pg_catalog.int4 AS ord, (\n"
+
+char *
+mfi_expression_compile(const MfiConditionScope *scope, const char *text)
+{
+	Condition	condition = {.scope = scope,.text = text,.at = -1};
+	ErrorContextCallback context = {.previous = error_context_stack,
+	.callback = add_context,.arg = &condition};
+	MfiOwnerScope owner;
+	Query	   *query;
+	char	   *stored;
+
+	error_context_stack = &context;
+	(void) check_raw_node(parse_alone(&condition), &condition);
+	mfi_owner_enter(&owner, scope->owner, true);
+	(void) set_config_option("DateStyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	query = analyze_query(&condition);
+	stored = pg_get_querydef(query, false);
+	run_over_nothing(stored);
+	mfi_owner_leave(&owner);
+	error_context_stack = context.previous;
+	return stored;
+}
+
+/*
+ * parse_alone returns the raw expression of a text that is exactly one.
+ */
+static Node *
+parse_alone(Condition *condition)
+{
+	List	   *statements = raw_parser(condition->text, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, statements)->stmt);
+	ResTarget  *target;
+
+	if (list_length(select->targetList) != 1 || select->distinctClause != NIL ||
+		select->fromClause != NIL || select->whereClause != NULL || select->groupClause != NIL ||
+		select->havingClause != NULL || select->windowClause != NIL || select->sortClause != NIL ||
+		select->limitCount != NULL || select->limitOffset != NULL ||
+		select->lockingClause != NIL || select->op != SETOP_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("condition is not exactly one SQL expression"),
+				 errhint("Write what could stand after WHERE, without further clauses.")));
+	target = linitial_node(ResTarget, select->targetList);
+	if (target->name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("condition is not exactly one SQL expression"),
+				 errdetail("\"%s\" was read as a column alias.", target->name),
+				 errhint("Look for an operator that is missing before it.")));
+	return target->val;
+}
+
+/*
+ * check_raw_node refuses what no condition may hold and notes the canonical
+ * names that it uses.
+ */
+static bool
+check_raw_node(Node *node, Condition *condition)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("condition holds a sub-select"),
+				 errhint("Map what it looks for as a column of a canonical role, for example in client.traits."),
+				 place_error(condition, ((SubLink *) node)->location)));
+	if (IsA(node, ParamRef))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_PARAMETER),
+				 errmsg("condition holds a parameter, $%d", ((ParamRef *) node)->number),
+				 errhint("Conditions take no parameters; mfiauto.now() is the present time."),
+				 place_error(condition, ((ParamRef *) node)->location)));
+	if (IsA(node, ColumnRef))
+	{
+		check_column(condition, (ColumnRef *) node);
+		return false;
+	}
+	return raw_expression_tree_walker(node, check_raw_node, condition);
+}
+
+/*
+ * reachable_roles lists what a condition of this scope may name.
+ */
+static const char *
+reachable_roles(const MfiConditionScope *scope)
+{
+	bool		has_loan = strcmp(scope->subject, "installment") == 0 ||
+		strcmp(scope->subject, "payment") == 0;
+	char	   *list = "client";
+
+	if (has_loan)
+		list = psprintf("%s, loan, client", scope->subject);
+	else if (strcmp(scope->subject, "client") != 0)
+		list = psprintf("%s, client", scope->subject);
+	return scope->is_trigger ? psprintf("event, %s", list) : list;
+}
+
+/*
+ * note_role remembers that a canonical name is used; false if it cannot be
+ * reached.
+ */
+static bool
+note_role(Condition *condition, const char *role)
+{
+	const char *subject = condition->scope->subject;
+
+	if (strcmp(role, "client") == 0)
+		condition->uses_client = true;
+	else if (strcmp(role, "event") == 0 && condition->scope->is_trigger)
+		condition->uses_event = true;
+	else if (strcmp(role, subject) == 0)
+		condition->uses_subject = true;
+	else if (strcmp(role, "loan") == 0 &&
+			 (strcmp(subject, "installment") == 0 || strcmp(subject, "payment") == 0))
+		condition->uses_loan = true;
+	else
+		return false;
+	return true;
+}
+
+static void
+check_column(Condition *condition, ColumnRef *reference)
+{
+	Node	   *first = linitial(reference->fields);
+	Node	   *second = list_length(reference->fields) > 1 ? lsecond(reference->fields) : NULL;
+	char	   *role = IsA(first, String) ? strVal(first) : "*";
+
+	if (second == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" does not say what it belongs to", role),
+				 errhint("Write it with its role in front, as in %s.%s; reachable here: %s.",
+						 condition->scope->subject, strcmp(role, "*") == 0 ? "status" : role,
+						 reachable_roles(condition->scope)),
+				 place_error(condition, reference->location)));
+	if (!note_role(condition, role))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("\"%s\" cannot be used in this condition", role),
+				 errdetail("Reachable here: %s.", reachable_roles(condition->scope)),
+				 strcmp(role, "event") == 0 ?
+				 errhint("The event is known to \"if\" of the trigger alone.") :
+				 errhint("A condition sees the workflow's subject, its loan and its client."),
+				 place_error(condition, reference->location)));
+	if (!IsA(second, String) || list_length(reference->fields) > 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("condition uses whole rows of \"%s\"", role),
+				 errhint("Name the columns."),
+				 place_error(condition, reference->location)));
+	if (strcmp(role, "event") != 0)
+	{
+		condition->at = reference->location;
+		mfi_expression_require_column(condition->scope, role, strVal(second));
+		condition->at = -1;
+	}
+}
+
+/*
+ * SQL: is the column mapped; no row: the role is not bound.
+ */
+static const char mapped_query[] =
+	"SELECT b.columns ? $2"
+	"    OR ($2 = 'client_id' AND ($1 = 'installment' OR b.columns ? 'client_key'))"
+	"    OR ($2 = 'balance' AND $1 = 'installment' AND b.columns ? 'amount_due')"
+	"  FROM mfiauto.binding_config b WHERE b.role = $1";
+
+void
+mfi_expression_require_column(const MfiConditionScope *scope, const char *role, const char *column)
+{
+	Oid			view = get_relname_relid(role, get_namespace_oid("mfiauto", false));
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2] = {CStringGetTextDatum(role), CStringGetTextDatum(column)};
+	bool		is_null;
+
+	if (SPI_execute_with_args(mapped_query, 2, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the bindings");
+	if (SPI_processed == 0 || !OidIsValid(view))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\" is not bound", role),
+				 errdetail("\"%s\" of workflow \"%s\" uses %s.%s.", scope->path, scope->workflow,
+						   role, column),
+				 errhint("Bind it first: SELECT mfiauto.bind('%s', …).", role)));
+	if (get_attnum(view, column) == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column %s.%s does not exist", role, column),
+				 errhint("The columns of mfiauto.%s are the canonical ones; others belong in traits or in a canonical column's expression.",
+						 role)));
+	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column %s.%s is not mapped", role, column),
+				 errdetail("The binding of \"%s\" has no expression for it, so it would always be null.", role),
+				 errhint("Map it with mfiauto.bind('%s', …) first.", role)));
+}
+
+/*
+ * write_query puts the condition into its query. Joins are made only to what
+ * the condition uses; a client is the enrolled one, not the loan's (a group
+ * loan has none).
+ */
+static char *
+write_query(Condition *condition, const char *prefix)
+{
+	const MfiConditionScope *scope = condition->scope;
+	const char *subject = scope->subject;
+	StringInfoData query;
+
+	initStringInfo(&query);
+	appendStringInfo(&query, "%s%s\n) AS verdict FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
+					 " WITH ORDINALITY AS k(client_id, subject_id, ord)", prefix, condition->text);
+	if (scope->is_trigger)
+		appendStringInfoString(&query, " LEFT JOIN mfiauto.event AS event ON event.client_id = k.client_id"
+							   " AND event.event_id = k.subject_id");
+	if ((condition->uses_subject || condition->uses_loan) && strcmp(subject, "client") != 0)
+		appendStringInfo(&query, " LEFT JOIN mfiauto.%s AS %s ON %s.%s_id = %s.subject_id",
+						 subject, subject, subject, subject, scope->is_trigger ? "event" : "k");
+	if (condition->uses_loan)
+		appendStringInfo(&query, " LEFT JOIN mfiauto.loan AS loan ON loan.loan_id = %s.loan_id", subject);
+	if (condition->uses_client)
+		appendStringInfoString(&query, " LEFT JOIN mfiauto.client AS client ON client.client_id = k.client_id");
+	return query.data;
+}
+
+/*
+ * analyze_query resolves the names of the whole query and checks the
+ * condition's meaning.
+ */
+static Query *
+analyze_query(Condition *condition)
+{
+	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID};
+	char	   *text = write_query(condition, QUERY_PREFIX);
+	RawStmt    *statement = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
+	Query	   *query;
+	Node	   *verdict;
+
+	condition->offset = strlen(QUERY_PREFIX);
+	query = parse_analyze_fixedparams(statement, text, types, 3, NULL);
+	verdict = (Node *) lsecond_node(TargetEntry, query->targetList)->expr;
+	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs || query->hasSubLinks)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("condition holds %s",
+						query->hasAggs ? "an aggregate" :
+						query->hasWindowFuncs ? "a window function" : "a function that returns a set"),
+				 errhint("A condition looks at one subject at a time.")));
+	if (getBaseType(exprType(verdict)) != BOOLOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("condition is of type %s, not boolean", format_type_be(exprType(verdict))),
+				 errhint("Compare it with something.")));
+	(void) check_analyzed_node(verdict, condition);
+	condition->offset = -1;
+	return query;
+}
+
+static bool
+is_volatile(Oid function, void *found)
+{
+	if (func_volatile(function) != PROVOLATILE_VOLATILE)
+		return false;
+	*(Oid *) found = function;
+	return true;
+}
+
+/*
+ * reads_wall_clock tells the server's own clock functions, which do not follow
+ * set_clock().
+ */
+static bool
+reads_wall_clock(Node *node)
+{
+	if (IsA(node, FuncExpr))
+	{
+		Oid			function = ((FuncExpr *) node)->funcid;
+
+		return function == F_NOW || function == F_TRANSACTION_TIMESTAMP ||
+			function == F_STATEMENT_TIMESTAMP;
+	}
+	return IsA(node, SQLValueFunction) && ((SQLValueFunction *) node)->op <= SVFOP_LOCALTIMESTAMP_N;
+}
+
+static bool
+check_analyzed_node(Node *node, Condition *condition)
+{
+	Oid			function = InvalidOid;
+
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_volatile, &function))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("condition calls a volatile function, %s", format_procedure(function)),
+				 errhint("Use functions that are immutable or stable; mfiauto.now() is the present time."),
+				 place_error(condition, exprLocation(node))));
+	if (IsA(node, NextValueExpr))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("condition draws from a sequence")));
+	if (reads_wall_clock(node))
+		ereport(WARNING,
+				(errmsg("condition at %s of workflow \"%s\" reads the server's clock",
+						condition->scope->path, condition->scope->workflow),
+				 errhint("Use mfiauto.now() or mfiauto.today(), which follow set_clock().")));
+	return expression_tree_walker(node, check_analyzed_node, condition);
+}
+
+/*
+ * run_over_nothing evaluates the query for no client at all: plans it, folds
+ * its constants and checks privileges.
+ */
+static void
+run_over_nothing(const char *query)
+{
+	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID};
+	Datum		nobody = PointerGetDatum(construct_empty_array(INT8OID));
+	Datum		values[3] = {nobody, nobody, TimestampTzGetDatum(mfi_clock_now())};
+
+	if (SPI_execute_with_args(query, 3, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "condition query did not select");
+}
+
+/*
+ * place_error gives the error being made its position, from a byte in what is
+ * being parsed.
+ */
+static int
+place_error(Condition *condition, int location)
+{
+	int			inside = location - condition->offset;
+
+	if (location < 0 || inside < 0)
+		return 0;
+	return errposition(condition->offset + 1 + pg_mbstrlen_with_len(condition->text, inside));
+}
+
+/*
+ * add_context says where in the definition an error arose, and moves its
+ * position from the query's text to the condition's.
+ */
+static void
+add_context(void *arg)
+{
+	Condition  *condition = arg;
+	int			position;
+
+	if (geterrposition() <= 0 && condition->at >= 0)
+		place_error(condition, condition->at);
+	position = geterrposition() - condition->offset;
+	if (geterrposition() > 0)
+	{
+		errposition(0);
+		if (condition->offset >= 0 && position > 0 && position <= (int) strlen(condition->text) + 1)
+		{
+			internalerrposition(position);
+			internalerrquery(condition->text);
+		}
+	}
+	errcontext("condition at %s of workflow \"%s\": %s", condition->scope->path,
+			   condition->scope->workflow, condition->text);
+}
