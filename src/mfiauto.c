@@ -8,7 +8,11 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "base/wake.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "worker/launcher.h"
+#include "worker/roster.h"
 
 PG_MODULE_MAGIC;
 
@@ -18,4 +22,10 @@ void
 _PG_init(void)
 {
 	mfi_guc_define();
+	/* pg_upgrade's servers are no place for workers. */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+		return;
+	mfi_wake_define();
+	mfi_roster_define();
+	mfi_launcher_define();
 }

@@ -2,6 +2,10 @@
 
 CREATE FUNCTION mfiauto._schema_version() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
 
+-- Has the launcher look at this database when the transaction commits.
+CREATE FUNCTION mfiauto._announce_change() RETURNS void
+  LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_announce_change';
+
 CREATE FUNCTION mfiauto.install(owner regrole DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
@@ -40,6 +44,7 @@ BEGIN
   END LOOP;
   INSERT INTO mfiauto.installation (schema_version) VALUES (mfiauto._schema_version());
   PERFORM set_config('role', 'none', true);
+  PERFORM mfiauto._announce_change();
 END $$;
 COMMENT ON FUNCTION mfiauto.install(regrole) IS
   'Makes the tables and views of mfiauto, owned by the given existing role (default: the caller). They outlive the extension.';

@@ -1,25 +1,55 @@
 /*
  * query.c
  *		A worker's transaction around SPI.
+ *
+ * A worker connects without a role, that is as the bootstrap superuser: the
+ * installation's owner need not be allowed to log in. So each transaction takes
+ * on the owner's rights first thing, and holds the extension: DROP EXTENSION
+ * waits for at most one pass, and a pass never runs beside it.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/owner.h"
 #include "base/query.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+static MfiOwnerScope scope;
+
+static void
+hold_extension(void)
+{
+	Oid			extension = get_extension_oid("mfiauto", true);
+
+	if (OidIsValid(extension))
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		if (get_extension_oid("mfiauto", true) == extension)
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("extension \"mfiauto\" is not in this database any more")));
+}
 
 void
 mfi_query_begin(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	if (activity != NULL)
+		pgstat_report_activity(STATE_RUNNING, activity);
+	hold_extension();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, activity);
+	mfi_owner_enter(&scope, mfi_owner_installation(), false);
 }
 
 void
@@ -33,6 +63,7 @@ mfi_query_renew_snapshot(void)
 void
 mfi_query_commit(void)
 {
+	mfi_owner_leave(&scope);
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();

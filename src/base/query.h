@@ -5,7 +5,10 @@
 #ifndef MFI_BASE_QUERY_H
 #define MFI_BASE_QUERY_H
 
-/* Opens a transaction with SPI and a snapshot; activity is shown in pg_stat_activity. */
+/*
+ * Opens a transaction with SPI and a snapshot, with the rights of the
+ * installation's owner; activity is shown in pg_stat_activity (null: as it was).
+ */
 extern void mfi_query_begin(const char *activity);
 
 /* A new snapshot inside the same transaction: sees what was committed meanwhile. */

@@ -1,0 +1,127 @@
+/*
+ * loop.c
+ *		Waiting, signals and reloads of the launcher and the workers.
+ *
+ * Every loop comes by here, so every loop reaches CHECK_FOR_INTERRUPTS: a worker
+ * that did not would make DROP DATABASE of any database hang on the
+ * process-signal barrier.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/loop.h"
+
+#define BACKOFF_MAX_MS 60000
+
+void
+mfi_loop_handle_signals(bool is_prompt)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, is_prompt ? die : SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+}
+
+bool
+mfi_loop_turn(bool *is_reloaded)
+{
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	*is_reloaded = ConfigReloadPending;
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	return !ShutdownRequestPending;
+}
+
+void
+mfi_loop_wait(long timeout_ms)
+{
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0),
+					 timeout_ms, PG_WAIT_EXTENSION);
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+mfi_loop_rest(long duration_ms)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), duration_ms);
+	bool		is_woken = false;
+
+	while (!ShutdownRequestPending && GetCurrentTimestamp() < until)
+	{
+		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until) + 1;
+
+		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					  left_ms, PG_WAIT_EXTENSION) & WL_LATCH_SET)
+		{
+			is_woken = true;
+			ResetLatch(MyLatch);
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (is_woken)
+		SetLatch(MyLatch);
+}
+
+/*
+ * The set is made anew for each wait: a socket that was closed and another one
+ * opened under the same number would look unchanged, and never be heard of.
+ */
+int
+mfi_loop_wait_sockets(long timeout_ms, const MfiLoopSocket *sockets, int socket_count,
+					  MfiLoopSocket *ready)
+{
+	WaitEventSet *set;
+	WaitEvent  *events;
+	int			event_count;
+	int			ready_count = 0;
+
+	if (socket_count == 0)
+	{
+		mfi_loop_wait(timeout_ms);
+		return 0;
+	}
+	events = palloc(sizeof(WaitEvent) * (socket_count + 2));
+	set = CreateWaitEventSet(CurrentMemoryContext, socket_count + 2);
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = 0; i < socket_count; i++)
+		AddWaitEventToSet(set, sockets[i].events, sockets[i].socket, NULL, NULL);
+	event_count = WaitEventSetWait(set, timeout_ms, events, socket_count + 2, PG_WAIT_EXTENSION);
+	FreeWaitEventSet(set);
+	for (int i = 0; i < event_count; i++)
+	{
+		if ((events[i].events & WL_SOCKET_MASK) == 0)
+			continue;
+		ready[ready_count].socket = events[i].fd;
+		ready[ready_count].events = events[i].events & WL_SOCKET_MASK;
+		ready_count++;
+	}
+	pfree(events);
+	CHECK_FOR_INTERRUPTS();
+	return ready_count;
+}
+
+long
+mfi_loop_backoff_ms(int failure_count)
+{
+	long		delay_ms = 1000;
+
+	for (int i = 1; i < failure_count && delay_ms < BACKOFF_MAX_MS; i++)
+		delay_ms *= 2;
+	return Min(delay_ms, BACKOFF_MAX_MS);
+}

@@ -1,0 +1,127 @@
+/*
+ * record.c
+ *		What a worker leaves in mfiauto.worker_state: heartbeats and errors.
+ *
+ * Both must never end the worker, and neither may tell anybody's telephone
+ * number: PostgreSQL's own messages quote values, so whatever looks like a
+ * number of a person or an address is blotted out, and DETAIL is left out.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "access/xact.h"
+#include "base/query.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "worker/worker.h"
+
+#define PLAIN_DIGITS_MAX 5
+
+static const char start_query[] =
+"INSERT INTO mfiauto.worker_state AS w (worker, pid, started_at, heartbeat_at)"
+" VALUES ($1, $2, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp())"
+" ON CONFLICT (worker) DO UPDATE SET pid = excluded.pid, started_at = excluded.started_at,"
+" heartbeat_at = excluded.heartbeat_at";
+static const char heartbeat_query[] =
+"UPDATE mfiauto.worker_state SET pid = $2, heartbeat_at = pg_catalog.clock_timestamp() WHERE worker = $1";
+static const char error_query[] =
+"INSERT INTO mfiauto.worker_state AS w (worker, pid, last_error, last_error_at)"
+" VALUES ($1, $2, $3, pg_catalog.clock_timestamp())"
+" ON CONFLICT (worker) DO UPDATE SET last_error = excluded.last_error, last_error_at = excluded.last_error_at";
+
+/*
+ * is_personal tells a word that holds a long number or an address.
+ */
+static bool
+is_personal(const char *word, int length)
+{
+	int			digit_count = 0;
+
+	for (int i = 0; i < length; i++)
+	{
+		if (word[i] == '@')
+			return true;
+		if (isdigit((unsigned char) word[i]))
+			digit_count++;
+	}
+	return digit_count > PLAIN_DIGITS_MAX;
+}
+
+char *
+mfi_record_plain_message(const ErrorData *error)
+{
+	StringInfoData plain;
+	const char *rest = error->message ? error->message : "";
+
+	initStringInfo(&plain);
+	while (*rest != '\0')
+	{
+		int			length = (int) strcspn(rest, " \"'(),;\t\n");
+
+		if (is_personal(rest, length))
+			appendStringInfoString(&plain, "***");
+		else
+			appendBinaryStringInfo(&plain, rest, length);
+		rest += length;
+		if (*rest != '\0')
+			appendStringInfoChar(&plain, *rest++);
+	}
+	return plain.data;
+}
+
+/*
+ * try_record runs one of the queries above; an error is only logged.
+ */
+static void
+try_record(const char *query, const char *worker, const char *message)
+{
+	MemoryContext saved = CurrentMemoryContext;
+	Oid			types[3] = {TEXTOID, INT4OID, TEXTOID};
+	Datum		values[3];
+	int			value_count = message == NULL ? 2 : 3;
+
+	PG_TRY();
+	{
+		mfi_query_begin(NULL);
+		values[0] = CStringGetTextDatum(worker);
+		values[1] = Int32GetDatum(MyProcPid);
+		values[2] = message == NULL ? (Datum) 0 : CStringGetTextDatum(message);
+		(void) SPI_execute_with_args(query, value_count, types, values, NULL, false, 0);
+		mfi_query_commit();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(saved);
+		error = CopyErrorData();
+		FlushErrorState();
+		mfi_query_abort();
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 errmsg("mfiauto could not record the state of its %s worker: %s",
+						worker, mfi_record_plain_message(error))));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(saved);
+}
+
+void
+mfi_record_heartbeat(const char *worker, bool is_start)
+{
+	try_record(is_start ? start_query : heartbeat_query, worker, NULL);
+}
+
+void
+mfi_record_error(const char *worker, ErrorData *error)
+{
+	char	   *message = psprintf("%s (%s)", mfi_record_plain_message(error),
+								   unpack_sql_state(error->sqlerrcode));
+
+	try_record(error_query, worker, message);
+}

@@ -1,0 +1,274 @@
+/*
+ * worker.c
+ *		The scout, the engine worker and the delivery worker: wait, work, report.
+ *
+ * Each serves one database. It leaves, saying why, when there is nothing for it
+ * to do there (no extension, no tables, other tables than this library knows,
+ * mfiauto.workers = off); the launcher sends a scout when that may have changed.
+ * An error in a pass is reported, kept in worker_state, and tried again later.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/guc.h"
+#include "base/owner.h"
+#include "base/query.h"
+#include "base/wake.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "replication/syncrep.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "worker/loop.h"
+#include "worker/worker.h"
+
+#if __has_include("engine/engine.h")
+#include "engine/engine.h"
+#define HAS_ENGINE
+#endif
+#if __has_include("delivery/delivery.h")
+#include "delivery/delivery.h"
+#define HAS_DELIVERY
+#endif
+
+#define HEARTBEAT_MS 10000
+#define REST_MS_MIN 5
+#define REST_MS_MAX 100
+#define SOCKET_COUNT_MAX 1024
+
+/* One worker's standing: when it must next do what. */
+typedef struct Duty
+{
+	const char *worker;
+	int			failure_count;
+	TimestampTz heartbeat_at;
+} Duty;
+
+PGDLLEXPORT void mfi_worker_scout_main(Datum place);
+PGDLLEXPORT void mfi_worker_engine_main(Datum place);
+PGDLLEXPORT void mfi_worker_delivery_main(Datum place);
+
+void
+mfi_worker_start(Datum place, MfiWorkerKind kind)
+{
+	Oid			database;
+
+	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(Oid));
+	mfi_loop_handle_signals(kind != MFI_WORKER_DELIVERY);
+	if (!mfi_roster_enter(DatumGetInt32(place), database, kind))
+		proc_exit(0);
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_SESSION);
+	/* What left the house must be on disk, whatever the database is set to. */
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		SetConfigOption("synchronous_commit", "on", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+MfiFinding
+mfi_worker_look(void)
+{
+	MfiFinding	finding = MFI_FINDING_READY;
+
+	if (!mfi_guc_workers)
+		return MFI_FINDING_OFF;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (!OidIsValid(get_extension_oid("mfiauto", true)))
+		finding = MFI_FINDING_ABSENT;
+	else if (!mfi_owner_is_installed())
+		finding = MFI_FINDING_NOT_INSTALLED;
+	else if (mfi_owner_schema_version() != MFI_SCHEMA_VERSION)
+		finding = MFI_FINDING_OTHER_VERSION;
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return finding;
+}
+
+void
+mfi_worker_scout_main(Datum place)
+{
+	mfi_worker_start(place, MFI_WORKER_SCOUT);
+	mfi_roster_report(mfi_worker_look());
+	proc_exit(0);
+}
+
+static void
+leave(Duty *duty, MfiFinding finding)
+{
+	mfi_roster_report(finding);
+	ereport(LOG,
+			(errmsg("%s stops: %s", MyBgworkerEntry->bgw_name, mfi_roster_finding_text(finding))));
+	proc_exit(0);
+}
+
+/*
+ * begin_turn is the start of every turn: false when asked to stop. Does not
+ * return when there is nothing to do in this database any more.
+ */
+static bool
+begin_turn(Duty *duty)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		is_reloaded;
+
+	if (!mfi_loop_turn(&is_reloaded))
+		return false;
+	if (mfi_roster_is_asked_to_look())
+		leave(duty, MFI_FINDING_LOOK_AGAIN);
+	if (is_reloaded || duty->failure_count > 0
+		|| TimestampDifferenceExceeds(duty->heartbeat_at, now, HEARTBEAT_MS))
+	{
+		MfiFinding	finding = mfi_worker_look();
+
+		if (finding != MFI_FINDING_READY)
+			leave(duty, finding);
+	}
+	if (TimestampDifferenceExceeds(duty->heartbeat_at, now, HEARTBEAT_MS))
+	{
+		mfi_record_heartbeat(duty->worker, duty->heartbeat_at == 0);
+		duty->heartbeat_at = now;
+	}
+	return true;
+}
+
+/*
+ * note_failure takes the error that was just caught, rolls back and says so;
+ * the first of a row and then each that comes after a longer pause.
+ */
+static void
+note_failure(Duty *duty, MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	mfi_query_abort();
+	duty->failure_count++;
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("mfiauto %s worker tries again in %ld s: %s", duty->worker,
+					mfi_loop_backoff_ms(duty->failure_count) / 1000, mfi_record_plain_message(error)),
+			 errhidestmt(true), errhidecontext(true)));
+	mfi_record_error(duty->worker, error);
+	FreeErrorData(error);
+}
+
+/*
+ * engine_pass runs one pass; returns whether it did anything.
+ */
+static bool
+engine_pass(TimestampTz *next_due_at)
+{
+	bool		is_null = true;
+	bool		is_busy = false;
+
+	mfi_query_begin("mfiauto engine pass");
+#ifdef HAS_ENGINE
+	MfiEngineCounts counts;
+
+	memset(&counts, 0, sizeof(counts));
+	mfi_engine_pass(&counts);
+	is_busy = counts.events || counts.entered || counts.advanced || counts.exited || counts.messages;
+#endif
+	*next_due_at = DT_NOEND;
+	if (SPI_execute("SELECT pg_catalog.min(due_at) FROM mfiauto.enrollment_state WHERE due_at IS NOT NULL",
+					false, 1) == SPI_OK_SELECT && SPI_processed == 1)
+	{
+		Datum		due = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+
+		if (!is_null)
+			*next_due_at = DatumGetTimestampTz(due);
+	}
+	mfi_query_commit();
+	return is_busy;
+}
+
+/*
+ * engine_sleep_ms says how long nothing is due, at most the interval.
+ */
+static long
+engine_sleep_ms(TimestampTz next_due_at)
+{
+	long		until_due = mfi_guc_engine_interval_ms;
+
+	if (next_due_at != DT_NOEND)
+		until_due = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_due_at);
+	return Max(REST_MS_MIN, Min(until_due, mfi_guc_engine_interval_ms));
+}
+
+/*
+ * rest_after keeps a storm of commits from keeping a core busy: a pass is
+ * followed by a rest of half its length.
+ */
+static void
+rest_after(TimestampTz started_at)
+{
+	long		took_ms = TimestampDifferenceMilliseconds(started_at, GetCurrentTimestamp());
+
+	mfi_loop_rest(Max(REST_MS_MIN, Min(took_ms / 2, REST_MS_MAX)));
+}
+
+void
+mfi_worker_engine_main(Datum place)
+{
+	Duty		duty = {"engine", 0, 0};
+	MemoryContext context;
+
+	mfi_worker_start(place, MFI_WORKER_ENGINE);
+	context = AllocSetContextCreate(TopMemoryContext, "mfiauto engine", ALLOCSET_DEFAULT_SIZES);
+	mfi_wake_attach(MyDatabaseId, MFI_WAKE_ENGINE);
+	while (begin_turn(&duty))
+	{
+		TimestampTz next_due_at = DT_NOEND;
+		TimestampTz started_at = GetCurrentTimestamp();
+		volatile bool is_busy = false;
+
+		MemoryContextSwitchTo(context);
+		PG_TRY();
+		{
+			is_busy = engine_pass(&next_due_at);
+			duty.failure_count = 0;
+		}
+		PG_CATCH();
+		{
+			note_failure(&duty, context);
+		}
+		PG_END_TRY();
+		MemoryContextReset(context);
+		if (duty.failure_count > 0)
+		{
+			mfi_loop_rest(mfi_loop_backoff_ms(duty.failure_count));
+			continue;
+		}
+		rest_after(started_at);
+		if (!is_busy)
+			mfi_loop_wait(engine_sleep_ms(next_due_at));
+	}
+	proc_exit(0);
+}
+
+
+void
+mfi_worker_delivery_main(Datum place)
+{
+	Duty		duty = {"delivery", 0, 0};
+
+	mfi_worker_start(place, MFI_WORKER_DELIVERY);
+	mfi_wake_attach(MyDatabaseId, MFI_WAKE_DELIVERY);
+	while (begin_turn(&duty))
+		mfi_loop_wait(HEARTBEAT_MS);
+	proc_exit(0);
+}

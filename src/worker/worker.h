@@ -1,0 +1,24 @@
+/*
+ * worker.h
+ *		What the worker processes share: their start, what they record, and the
+ *		look at their database.
+ */
+#ifndef MFI_WORKER_WORKER_H
+#define MFI_WORKER_WORKER_H
+
+#include "worker/roster.h"
+
+/* Takes the place that the launcher reserved and connects; does not return when the place is gone. */
+extern void mfi_worker_start(Datum place, MfiWorkerKind kind);
+
+/* What this database is to mfiauto just now. Opens a transaction of its own. */
+extern MfiFinding mfi_worker_look(void);
+
+/* worker/record.c: what mfiauto.worker_state says of this worker. Own transactions; never raise. */
+extern void mfi_record_heartbeat(const char *worker, bool is_start);
+extern void mfi_record_error(const char *worker, ErrorData *error);
+
+/* The error's message without anything that might be somebody's data. */
+extern char *mfi_record_plain_message(const ErrorData *error);
+
+#endif							/* MFI_WORKER_WORKER_H */
