@@ -105,7 +105,7 @@ BEGIN
   WITH measured AS (
     SELECT o.installment_id, o.due_on, o.amount_due, o.deadline_on,
            (SELECT greatest(0, least(o.amount_due, max(p.paid_so_far) - o.paid_before)) FROM _mfi_paid p
-             WHERE p.loan_id = o.loan_id AND p.paid_on <= o.deadline_on) AS by_deadline,
+             WHERE p.loan_id = o.loan_id AND p.paid_on <= o.deadline_on HAVING max(p.paid_so_far) IS NOT NULL AND o.paid_before IS NOT NULL) AS by_deadline,
            least((SELECT min(p.paid_on) FROM _mfi_paid p WHERE p.loan_id = o.loan_id AND p.paid_so_far >= o.paid_before + o.amount_due),
                  CASE WHEN s.amount_paid >= o.amount_due THEN s.paid_on END) AS in_full_on
       FROM mfiauto.installment_outcome o
