@@ -33,6 +33,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('not_on_list', 'mfiauto.only_recipients does not list the address'),
   ('expired', 'its time had passed before it could leave'),
   ('superseded', 'the next channel of the step was tried instead'),
+  ('empty_text', 'the text came out empty: held'),
   ('encoding', 'the text does not fit the template''s alphabet'),
   ('too_long', 'the text is longer than the channel takes'),
   ('condition_error', 'a condition of the workflow failed for this client: parked'),

@@ -95,6 +95,7 @@ CREATE TABLE mfiauto.subject_state (
   CONSTRAINT subject_state_pkey PRIMARY KEY (role, subject_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX subject_state_on_date_idx ON mfiauto.subject_state (on_date, role) WHERE on_date IS NOT NULL;
+CREATE INDEX subject_state_client_idx ON mfiauto.subject_state (client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX subject_state_loan_idx ON mfiauto.subject_state (loan_id) WHERE loan_id IS NOT NULL;
 
 -- Who answers for a loan that has no client of its own (group loans), as last seen.
