@@ -9,7 +9,7 @@ version=${1:?usage: build_extension_sql.sh VERSION}
 cd "$(dirname "$0")/.."
 parts() { grep -v '^#' "$1" | grep -v '^$'; }
 
-echo "\\echo Use \"CREATE EXTENSION mfiauto\" to load this file. \\quit"
+printf '%s\n' '\echo Use "CREATE EXTENSION mfiauto" to load this file. \quit'
 cat <<'HEAD'
 -- Pinned first: nothing below may be captured by objects of other schemas.
 SET LOCAL search_path TO pg_catalog, pg_temp;

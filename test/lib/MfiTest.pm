@@ -1,0 +1,85 @@
+# What TAP tests share: a preloaded server, databases with mfiauto, and waiting until something is so.
+package MfiTest;
+
+use strict;
+use warnings;
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_server configure_server add_database install_mfiauto is_soon workers_are);
+
+# A running server with mfiauto preloaded; further arguments are lines of its configuration. Workers run.
+sub new_server
+{
+	my ($name, @lines) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(allows_streaming => 1, extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
+	configure_server($node, @lines);
+	$node->start;
+	return $node;
+}
+
+sub configure_server
+{
+	my ($node, @lines) = @_;
+	$node->append_conf('postgresql.conf', join("\n",
+		"shared_preload_libraries = 'pg_cron,mfiauto'",
+		"cron.database_name = 'postgres'",
+		"max_worker_processes = 16",
+		"max_prepared_transactions = 10",
+		"timezone = 'UTC'",
+		"log_min_messages = log",
+		"fsync = off",
+		@lines) . "\n");
+	return;
+}
+
+# A new database with mfiauto installed by the superuser.
+sub add_database
+{
+	my ($node, $database) = @_;
+	$node->safe_psql('postgres', qq{CREATE DATABASE "$database"});
+	install_mfiauto($node, $database);
+	return;
+}
+
+sub install_mfiauto
+{
+	my ($node, $database) = @_;
+	$node->safe_psql($database,
+		"SET client_min_messages = error; CREATE EXTENSION mfiauto; SELECT mfiauto.install()");
+	return;
+}
+
+# Polls until a query gives the expected text; says what it gave last when time is up.
+sub is_soon
+{
+	my ($node, $database, $query, $expected, $name, $timeout_s) = @_;
+	my $until = time + ($timeout_s // $PostgreSQL::Test::Utils::timeout_default);
+	my $got = '';
+	while (time <= $until)
+	{
+		my ($status, $out, $err) = $node->psql($database, $query);
+		$got = $status == 0 ? $out : $err;
+		last if $got eq $expected;
+		select(undef, undef, undef, 0.1);
+	}
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is($got, $expected, $name);
+}
+
+# Waits until the workers connected to a database are these, as one text: 'delivery,engine'; none: ''.
+sub workers_are
+{
+	my ($node, $database, $expected, $name, $timeout_s) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is_soon($node, 'postgres', qq{
+		SELECT coalesce(string_agg(substring(backend_type FROM 'mfiauto (.*):'), ',' ORDER BY backend_type), '')
+		  FROM pg_stat_activity
+		 WHERE datname = '$database' AND backend_type LIKE 'mfiauto %' AND backend_type NOT LIKE 'mfiauto scout%'},
+		$expected, $name, $timeout_s);
+}
+
+1;
