@@ -61,83 +61,101 @@ $$;
 -- The SQL that makes one object of a context from the row "alias": names and expressions for jsonb_build_object.
 -- An empty text is no value: a message that greets nobody is one with a hole. Dates and amounts that cannot be
 -- written (infinity, NaN) have no text either. Locale and zone are those of the row "p", currency is an expression.
-CREATE FUNCTION mfiauto._context_object_sql(object text, alias text, currency text) RETURNS text
+-- The names come in the order that jsonb keeps them in, which spares it a sort per row.
+CREATE FUNCTION mfiauto._context_object_sql(object text, alias text, currency text, names text[]) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
   SELECT 'pg_catalog.jsonb_build_object(' || pg_catalog.string_agg(
-    pg_catalog.format('%L, ', f.field) || pg_catalog.format(
-      CASE f.kind
-        WHEN 'text' THEN 'nullif(pg_catalog.btrim(%1$s), '''')'
-        WHEN 'json' THEN 'coalesce(CASE WHEN pg_catalog.jsonb_typeof(%1$s) = ''object'' THEN %1$s END, ''{}'') || p.given_traits'
-        WHEN 'money' THEN '%1$s, %2$L, CASE WHEN %1$s > ''-Infinity'' AND %1$s < ''Infinity'' THEN mfiauto.money_text(%1$s, %3$s, p.locale) END'
-        WHEN 'date' THEN '%1$s, %2$L, CASE WHEN %1$s >= ''0001-01-01'' AND %1$s < ''infinity'' THEN mfiauto.date_text(%1$s, p.locale) END'
-        WHEN 'time' THEN '%1$s, %2$L, CASE WHEN %1$s > ''0001-01-02+00'' AND %1$s < ''infinity'' THEN mfiauto.date_text((%1$s AT TIME ZONE p.time_zone)::date, p.locale) END'
-        ELSE '%1$s'
-      END, alias || '.' || f.field, f.field || '_text', currency), ', ') || ')'
-    FROM mfiauto._context_field() f WHERE f.object = _context_object_sql.object
+           pg_catalog.format('%L, ', v.key) || pg_catalog.format(v.expression, alias || '.' || f.field, currency), ', '
+           ORDER BY pg_catalog.length(v.key), v.key COLLATE "C") || ')'
+    FROM mfiauto._context_field() f,
+         LATERAL (VALUES
+           (f.field, CASE f.kind WHEN 'text' THEN 'nullif(pg_catalog.btrim(%1$s), '''')'
+                                 WHEN 'json' THEN 'coalesce(CASE WHEN pg_catalog.jsonb_typeof(%1$s) = ''object'' THEN %1$s END, ''{}'') || p.given_traits'
+                                 ELSE '%1$s' END),
+           (f.field || '_text', CASE f.kind
+              WHEN 'money' THEN 'CASE WHEN %1$s > ''-Infinity'' AND %1$s < ''Infinity'' THEN mfiauto.money_text(%1$s, %2$s, p.locale) END'
+              WHEN 'date' THEN 'CASE WHEN %1$s >= ''0001-01-01'' AND %1$s < ''infinity'' THEN mfiauto.date_text(%1$s, p.locale) END'
+              WHEN 'time' THEN 'CASE WHEN %1$s > ''0001-01-02+00'' AND %1$s < ''infinity'' THEN mfiauto.date_text((%1$s AT TIME ZONE p.time_zone)::date, p.locale) END'
+            END)) AS v(key, expression)
+   WHERE f.object = _context_object_sql.object AND v.expression IS NOT NULL
+     AND (names IS NULL OR f.object || '.' || v.key = ANY (names)
+          OR (f.object = 'client' AND v.key IN ('client_id', 'traits')))
 $$;
 
-CREATE FUNCTION mfiauto._context(client_ids bigint[], subject text, subject_ids bigint[], workflow text)
+-- The names that the live texts of templates ask for, as _context takes them; null: any. A section may lead anywhere.
+CREATE FUNCTION mfiauto._template_needs(templates text[]) RETURNS text[]
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN pg_catalog.bool_and(n.object IN ('client', 'application', 'loan', 'installment', 'payment', 'holding', 'institution',
+                                                    'workflow', 'event') AND n.field <> '')
+              THEN pg_catalog.array_agg(DISTINCT n.object || '.' || n.field) END
+    FROM mfiauto.template_version t,
+         pg_catalog.unnest(ARRAY[t.subject, t.body, t.html]) AS x(source),
+         pg_catalog.unnest(mfiauto._template_names(x.source)) AS m(name),
+         LATERAL (SELECT pg_catalog.split_part(m.name, '.', 1), pg_catalog.split_part(m.name, '.', 2)) AS n(object, field)
+   WHERE t.is_live AND t.name = ANY (templates)
+$$;
+
+-- The contexts of a set, one row an element, in its order. names: what will be asked for (see _template_needs), null: everything.
+CREATE FUNCTION mfiauto._context(client_ids bigint[], subject text, subject_ids bigint[], workflow text, names text[] DEFAULT NULL)
 RETURNS TABLE (ord integer, client_id bigint, subject_id bigint, context jsonb, locale text, time_zone text, country text,
                phone text, email text, push_token text, found boolean)
 LANGUAGE plpgsql STABLE ROWS 1000 AS $$
 #variable_conflict use_column
 DECLARE
   home record;
-  constants jsonb;
-  is_client boolean := to_regclass('mfiauto.client') IS NOT NULL;
   -- A subject of another kind (the client, a watched table's row) is no row to be found.
   needs_subject boolean := coalesce(_context.subject IN ('application', 'loan', 'installment', 'payment', 'holding'), false);
+  is_client boolean := to_regclass('mfiauto.client') IS NOT NULL;
   is_subject boolean := needs_subject AND to_regclass('mfiauto.' || _context.subject) IS NOT NULL;
   is_loan boolean := is_subject AND to_regclass('mfiauto.loan') IS NOT NULL AND _context.subject IN ('loan', 'installment', 'payment');
-  currency text;
+  key text := _context.subject || '_id';
+  currency text := CASE WHEN is_loan THEN 'coalesce(nullif(p.loan_currency, ''''), $5)' ELSE '$5' END;
+  object_sql text;
   objects text := '';
-  query text;
+  columns text := '';
+  joins text := '';
 BEGIN
   SELECT i.name, i.country, i.time_zone, i.locale, i.currency INTO STRICT home FROM mfiauto.institution i;
-  constants := jsonb_build_object(
-    'institution', jsonb_build_object('name', home.name, 'country', home.country, 'time_zone', home.time_zone,
-                                      'locale', home.locale, 'currency', home.currency),
-    'workflow', jsonb_build_object('name', _context.workflow), 'links', '{}'::jsonb);
-  currency := CASE WHEN is_loan THEN 'coalesce(nullif(p.l_currency, ''''), $6)' ELSE '$6' END;
   IF is_client THEN
-    objects := objects || $q$ || CASE WHEN p.is_client_found THEN pg_catalog.jsonb_build_object('client', $q$
-      || mfiauto._context_object_sql('client', '(p.c)', currency) || $q$) ELSE '{}' END $q$;
+    objects := ', ''client'', CASE WHEN p.is_client_found THEN ' || mfiauto._context_object_sql('client', '(p.c)', currency, names) || ' END';
+    columns := $q$ c, c.client_id IS NOT NULL AS is_client_found, c.phone, c.email, c.push_token,
+           coalesce(mfiauto._normalize_locale(c.locale), $7) AS locale,
+           CASE WHEN mfiauto._valid_zone(c.time_zone) THEN c.time_zone ELSE $8 END AS time_zone,
+           coalesce(t.traits, '{}') AS given_traits,
+           coalesce(t.traits ->> 'country', c.traits ->> 'country') AS traits_country,$q$;
+    joins := ' LEFT JOIN mfiauto.client c ON c.client_id = k.client_id LEFT JOIN mfiauto.client_trait t ON t.client_id = k.client_id';
+  ELSE
+    columns := $q$ false AS is_client_found, NULL::text AS phone, NULL::text AS email, NULL::text AS push_token,
+           $7 AS locale, $8 AS time_zone, '{}'::jsonb AS given_traits, NULL::text AS traits_country,$q$;
   END IF;
   IF is_subject THEN
-    objects := objects || format($q$ || CASE WHEN p.is_subject_found THEN pg_catalog.jsonb_build_object(%L, $q$, _context.subject)
-      || mfiauto._context_object_sql(_context.subject, '(p.s)', currency) || $q$) ELSE '{}' END $q$;
+    object_sql := mfiauto._context_object_sql(_context.subject, '(p.s)', currency, names);
+    objects := objects || coalesce(format(', %L, CASE WHEN p.is_subject_found THEN %s END', _context.subject, object_sql), '');
+    columns := columns || format(' s, s.%I IS NOT NULL AS is_subject_found,', key);
+    joins := format(' LEFT JOIN mfiauto.%I s ON s.%I = k.subject_id', _context.subject, key) || joins;
+  ELSE
+    columns := columns || format(' %L::boolean AS is_subject_found,', NOT needs_subject);
   END IF;
-  IF is_loan AND _context.subject <> 'loan' THEN
-    objects := objects || $q$ || CASE WHEN p.is_loan_found THEN pg_catalog.jsonb_build_object('loan', $q$
-      || mfiauto._context_object_sql('loan', '(p.l)', currency) || $q$) ELSE '{}' END $q$;
+  IF NOT is_loan THEN
+    columns := columns || ' NULL::text AS loan_currency';
+  ELSIF _context.subject = 'loan' THEN
+    columns := columns || ' s.currency AS loan_currency';
+  ELSE
+    object_sql := mfiauto._context_object_sql('loan', '(p.l)', currency, names);
+    objects := objects || coalesce(', ''loan'', CASE WHEN p.is_loan_found THEN ' || object_sql || ' END', '');
+    columns := columns || ' l, l.loan_id IS NOT NULL AS is_loan_found, l.currency AS loan_currency';
+    joins := joins || ' LEFT JOIN mfiauto.loan l ON l.loan_id = s.loan_id';
   END IF;
 
-  query := 'SELECT p.ord, p.client_id, p.subject_id, $5' || objects || $q$,
-           p.locale, p.time_zone,
-           CASE WHEN p.traits_country ~ '^[A-Z]{2}$' THEN p.traits_country ELSE $7 END,
+  -- A subject that stands twice in the books (which is reported elsewhere) is taken once.
+  RETURN QUERY EXECUTE 'SELECT p.ord, p.client_id, p.subject_id,
+           pg_catalog.jsonb_build_object(''links'', ''{}''::jsonb, ''workflow'', $3, ''institution'', $4' || objects || '),
+           p.locale, p.time_zone, CASE WHEN p.traits_country ~ ''^[A-Z]{2}$'' THEN p.traits_country ELSE $6 END,
            p.phone, p.email, p.push_token, p.is_client_found AND p.is_subject_found
-      FROM (SELECT DISTINCT ON (k.ord) k.ord::integer AS ord, k.client_id, k.subject_id, $q$
-    || CASE WHEN is_client THEN $q$
-           c, c.client_id IS NOT NULL AS is_client_found, c.phone, c.email, c.push_token,
-           coalesce(mfiauto._normalize_locale(c.locale), $8) AS locale,
-           CASE WHEN mfiauto._valid_zone(c.time_zone) THEN c.time_zone ELSE $9 END AS time_zone,
-           coalesce(t.traits, '{}') AS given_traits,
-           coalesce(t.traits ->> 'country', c.traits ->> 'country') AS traits_country, $q$
-       ELSE $q$
-           false AS is_client_found, NULL::text AS phone, NULL::text AS email, NULL::text AS push_token,
-           $8 AS locale, $9 AS time_zone, '{}'::jsonb AS given_traits, NULL::text AS traits_country, $q$ END
-    || CASE WHEN is_subject THEN format('s, s.%I IS NOT NULL AS is_subject_found, ', _context.subject || '_id')
-            ELSE format('%L::boolean AS is_subject_found, ', NOT needs_subject) END
-    || CASE WHEN NOT is_loan THEN 'NULL::text AS l_currency'
-            WHEN _context.subject = 'loan' THEN 's.currency AS l_currency'
-            ELSE 'l, l.loan_id IS NOT NULL AS is_loan_found, l.currency AS l_currency' END
-    || ' FROM unnest($1, $2) WITH ORDINALITY AS k(client_id, subject_id, ord)'
-    || CASE WHEN is_subject THEN format(' LEFT JOIN mfiauto.%1$I s ON s.%2$I = k.subject_id', _context.subject, _context.subject || '_id') ELSE '' END
-    || CASE WHEN is_loan AND _context.subject <> 'loan' THEN ' LEFT JOIN mfiauto.loan l ON l.loan_id = s.loan_id' ELSE '' END
-    || CASE WHEN is_client THEN ' LEFT JOIN mfiauto.client c ON c.client_id = k.client_id
-                                  LEFT JOIN mfiauto.client_trait t ON t.client_id = k.client_id' ELSE '' END
-    || ' ORDER BY k.ord) p';
-  RETURN QUERY EXECUTE query
-    USING _context.client_ids, _context.subject_ids, _context.subject, _context.workflow, constants,
+      FROM (SELECT DISTINCT ON (k.ord) k.ord::integer AS ord, k.client_id, k.subject_id,' || columns || '
+              FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS k(client_id, subject_id, ord)' || joins || ' ORDER BY k.ord) p'
+    USING _context.client_ids, _context.subject_ids, jsonb_build_object('name', _context.workflow),
+          jsonb_build_object('name', home.name, 'country', home.country, 'time_zone', home.time_zone, 'locale', home.locale,
+                             'currency', home.currency),
           home.currency, home.country, home.locale, home.time_zone;
 END $$;

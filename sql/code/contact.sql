@@ -291,7 +291,7 @@ LANGUAGE sql STABLE ROWS 1000 AS $$
   WITH wanted AS MATERIALIZED (
     SELECT k.ord, k.client_id, k.channel, k.address, c.class, c.needs_consent, c.honors_opt_out, c.capped,
            p.cap_count, p.cap_days, p.min_gap, p.barred_in_arrears
-      FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS k(client_id, channel, class, address, country, ord)
+      FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5)) WITH ORDINALITY AS k(client_id, channel, class, address, country, ord)
       CROSS JOIN mfiauto.institution i
       LEFT JOIN mfiauto.message_class c ON c.class = coalesce(k.class, 'marketing')
       LEFT JOIN LATERAL mfiauto._policy_for(coalesce(k.country, i.country), c.class) p ON true

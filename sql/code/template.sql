@@ -255,7 +255,7 @@ BEGIN
   SELECT c.* INTO STRICT person
     FROM mfiauto._context(ARRAY[_preview_template.client_id], kind,
                           ARRAY[coalesce(_preview_template.subject_id, _preview_template.client_id)], 'preview') c;
-  IF NOT person.context ? 'client' THEN
+  IF coalesce(jsonb_typeof(person.context -> 'client'), 'null') = 'null' THEN
     RAISE EXCEPTION 'client % is not in the books', _preview_template.client_id USING ERRCODE = '42704',
       HINT = 'See SELECT client_id FROM mfiauto.client; the role must be bound.';
   END IF;

@@ -20,6 +20,8 @@
 
 #define CLOSE_NAMES_MAX 3
 #define NAME_BYTES_MAX 255		/* what the distance of two texts is defined for */
+#define WRONG_ZONES_MAX 16		/* kept in mind, so that they are looked for once */
+#define ZONE_BYTES_MAX 63
 
 PG_FUNCTION_INFO_V1(mfiauto_normalize_locale);
 PG_FUNCTION_INFO_V1(mfiauto_check_zone);
@@ -78,17 +80,33 @@ mfi_place_normalize_locale(const char *text, int length, char locale[MFI_LOCALE_
 
 /*
  * mfi_place_zone_exists tells whether a name is a time zone of the IANA
- * database. Zones made up by rule ("XYZ3") are not: they know no history.
+ * database. Zones made up by rule ("XYZ3") are not: they know no history. The
+ * server keeps the zones that it found, and searches a directory each time for
+ * one that it does not find: those we keep.
  */
 bool
 mfi_place_zone_exists(const char *name)
 {
+	static char wrong_zones[WRONG_ZONES_MAX][ZONE_BYTES_MAX + 1];
+	static int	next_wrong = 0;
+
+	if (name[0] == '\0' || strlen(name) > ZONE_BYTES_MAX)
+		return false;
+	for (int i = 0; i < WRONG_ZONES_MAX; i++)
+	{
+		if (strcmp(wrong_zones[i], name) == 0)
+			return false;
+	}
 	for (const char *c = name; *c != '\0' && *c != '/'; c++)
 	{
 		if (!isascii((unsigned char) *c) || (!isalpha((unsigned char) *c) && *c != '_' && *c != '-'))
 			return false;
 	}
-	return name[0] != '\0' && strlen(name) <= NAME_BYTES_MAX && pg_tzset(name) != NULL;
+	if (pg_tzset(name) != NULL)
+		return true;
+	strlcpy(wrong_zones[next_wrong], name, sizeof(wrong_zones[next_wrong]));
+	next_wrong = (next_wrong + 1) % WRONG_ZONES_MAX;
+	return false;
 }
 
 /* SQL: mfiauto._normalize_locale(text) RETURNS text */
