@@ -2,6 +2,7 @@
 # A local SMS and voice provider for the demo: answers over HTTP as Twilio does, with a real provider's moods.
 #
 #   gateway.pl PORT_FILE LOG    listens on a free port of 127.0.0.1, writes its number to PORT_FILE, a line a request to LOG
+#   gateway.pl --ask PORT PATH  asks the one that listens there, and prints the answer
 #
 #   POST /2010-04-01/Accounts/AC.../Messages.json   To, From, Body  -> 201 {"sid": ...}
 #        one number in 150 is answered 400 (code 21211), one request in 60 gets 429 with Retry-After, one in 200 gets 503
@@ -14,6 +15,15 @@ use warnings;
 use IO::Select;
 use IO::Socket::INET;
 
+if (@ARGV && $ARGV[0] eq '--ask') {
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ARGV[1], Timeout => 10) or die "connect: $!\n";
+	print $socket "GET $ARGV[2] HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+	my ($head, $text) = ('', '');
+	while (defined(my $line = <$socket>)) { last if $line eq "\r\n"; $head .= $line; }
+	read $socket, $text, $head =~ /^Content-Length:\s*(\d+)/mi ? $1 : 0;
+	print $text;
+	exit 0;
+}
 my ($port_file, $log_file) = @ARGV;
 die "usage: gateway.pl PORT_FILE LOG\n" unless defined $log_file;
 $SIG{PIPE} = 'IGNORE';

@@ -69,3 +69,16 @@ BEGIN
     PERFORM bank.move_due_date(day + 2, day + 3);
   END IF;
 END $$;
+
+-- What the provider reported, one status callback a line, as its webhook calls would bring it.
+CREATE FUNCTION play.take_callbacks(lines text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  line text;
+  taken bigint := 0;
+BEGIN
+  FOR line IN SELECT l FROM string_to_table(lines, E'\n') l WHERE l <> '' LOOP
+    PERFORM mfiauto.receive('demo_sms', headers => '{"Content-Type": "application/x-www-form-urlencoded"}'::jsonb, body => line);
+    taken := taken + 1;
+  END LOOP;
+  RETURN taken;
+END $$;
