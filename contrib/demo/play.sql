@@ -62,10 +62,12 @@ CREATE FUNCTION play.news(day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   day_no integer := day - (SELECT s.start_on FROM bank.scenario s);
 BEGIN
-  IF day_no = 9 THEN
+  IF day_no = 6 THEN
+    PERFORM mfiauto.opt_out(client_id => c.id, channel => 'sms', reason => 'said so at the branch') FROM bank.client c WHERE c.id % 97 = 5;
+  ELSIF day_no = 9 THEN
     PERFORM play.reverse_one(day);
   ELSIF day_no = 11 THEN
-    INSERT INTO mfiauto.holiday (country, on_date, name) VALUES ('SN', day + 2, 'Korité') ON CONFLICT DO NOTHING;
+    PERFORM mfiauto.set_holiday(day + 2, 'Korité');
     PERFORM bank.move_due_date(day + 2, day + 3);
   END IF;
 END $$;
