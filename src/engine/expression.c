@@ -350,6 +350,34 @@ reads_wall_clock(Node *node)
 	return IsA(node, SQLValueFunction) && ((SQLValueFunction *) node)->op <= SVFOP_LOCALTIMESTAMP_N;
 }
 
+/*
+ * is_frozen_moment tells a constant that was written as 'today' or 'now': it
+ * would stay at the day on which the definition was made.
+ */
+static bool
+is_frozen_moment(Node *node, const Condition *condition)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+	Const	   *constant = (Const *) node;
+	const char *word;
+	int			inside;
+
+	if (!IsA(node, Const) || (constant->consttype != DATEOID && constant->consttype != TIMESTAMPOID &&
+							  constant->consttype != TIMESTAMPTZOID))
+		return false;
+	inside = constant->location - condition->offset;
+	if (constant->location < 0 || inside < 0 || inside >= (int) strlen(condition->text))
+		return false;
+	word = condition->text + inside;
+	word += strcspn(word, "'");
+	word += strspn(word, "' \t\r\n");
+	for (size_t i = 0; i < lengthof(words); i++)
+		if (pg_strncasecmp(word, words[i], strlen(words[i])) == 0 &&
+			!isalnum((unsigned char) word[strlen(words[i])]))
+			return true;
+	return false;
+}
+
 static bool
 check_analyzed_node(Node *node, Condition *condition)
 {
@@ -357,6 +385,13 @@ check_analyzed_node(Node *node, Condition *condition)
 
 	if (node == NULL)
 		return false;
+	if (is_frozen_moment(node, condition))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("condition holds a moment that would never move"),
+				 errdetail("The word stands for the time at which the definition is created."),
+				 errhint("Use mfiauto.today() or mfiauto.now()."),
+				 place_error(condition, ((Const *) node)->location)));
 	if (check_functions_in_node(node, is_volatile, &function))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
