@@ -21,6 +21,8 @@ BEGIN
             HINT = 'Choose a name such as repayment_reminder.';
   END IF;
   program := mfiauto._compile_workflow(_create_workflow.name, _create_workflow.definition::text, mfiauto._caller())::jsonb;
+  PERFORM mfiauto._check_template_text(format('task title at %s.task', s.step ->> 'path'), s.step ->> 'task_title', 1000, false)
+     FROM jsonb_array_elements(program -> 'steps') s(step) WHERE s.step ? 'task_title';
   INSERT INTO mfiauto.workflow_head (name, salt, created_at)
     VALUES (_create_workflow.name, gen_random_uuid()::text, mfiauto.now()) ON CONFLICT (name) DO NOTHING;
   SELECT h.workflow_id INTO STRICT head FROM mfiauto.workflow_head h WHERE h.name = _create_workflow.name FOR UPDATE;

@@ -117,6 +117,23 @@ parse_alone(Condition *condition)
 }
 
 /*
+ * is_aggregate tells a name under which there are aggregates alone. Found
+ * before the analysis, which would speak of GROUP BY.
+ */
+static bool
+is_aggregate(List *name)
+{
+	FuncCandidateList candidate = FuncnameGetCandidates(name, -1, NIL, false, false, false, true);
+
+	if (candidate == NULL)
+		return false;
+	for (; candidate != NULL; candidate = candidate->next)
+		if (get_func_prokind(candidate->oid) != PROKIND_AGGREGATE)
+			return false;
+	return true;
+}
+
+/*
  * check_raw_node refuses what no condition may hold and notes the canonical
  * names that it uses.
  */
@@ -137,6 +154,12 @@ check_raw_node(Node *node, Condition *condition)
 				 errmsg("condition holds a parameter, $%d", ((ParamRef *) node)->number),
 				 errhint("Conditions take no parameters; mfiauto.now() is the present time."),
 				 place_error(condition, ((ParamRef *) node)->location)));
+	if (IsA(node, FuncCall) && ((FuncCall *) node)->over == NULL && is_aggregate(((FuncCall *) node)->funcname))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("condition holds an aggregate"),
+				 errhint("A condition looks at one subject at a time."),
+				 place_error(condition, ((FuncCall *) node)->location)));
 	if (IsA(node, ColumnRef))
 	{
 		check_column(condition, (ColumnRef *) node);
@@ -307,12 +330,11 @@ analyze_query(Condition *condition)
 	condition->offset = strlen(QUERY_PREFIX);
 	query = parse_analyze_fixedparams(statement, text, types, 3, NULL);
 	verdict = (Node *) lsecond_node(TargetEntry, query->targetList)->expr;
-	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs || query->hasSubLinks)
+	if (query->hasWindowFuncs || query->hasTargetSRFs)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("condition holds %s",
-						query->hasAggs ? "an aggregate" :
-						query->hasWindowFuncs ? "a window function" : "a function that returns a set"),
+				 query->hasWindowFuncs ? errmsg("condition holds a window function") :
+				 errmsg("condition holds a function that returns a set"),
 				 errhint("A condition looks at one subject at a time.")));
 	if (getBaseType(exprType(verdict)) != BOOLOID)
 		ereport(ERROR,
@@ -461,6 +483,8 @@ add_context(void *arg)
 			internalerrquery(condition->text);
 		}
 	}
+	if (geterrcode() == ERRCODE_UNDEFINED_FUNCTION)
+		errhint("Unqualified functions and operators are looked up in pg_catalog alone: write your own with their schema, or add a cast.");
 	errcontext("condition at %s of workflow \"%s\": %s", condition->scope->path,
 			   condition->scope->workflow, condition->text);
 }
