@@ -13,4 +13,5 @@ CREATE VIEW mfiauto.loan AS SELECT id AS loan_id, client_id, NULL::text AS produ
 CREATE VIEW mfiauto.installment AS SELECT i.id AS installment_id, i.loan_id, l.client_id, i.due_date, i.due AS amount_due, i.paid AS amount_paid, i.due - i.paid AS balance, NULL::date AS paid_on FROM bank.installment i JOIN bank.loan l ON l.id = i.loan_id;
 insert into mfiauto.binding_config(role,relation,columns,bound_at,bound_by) values
 ('client','c','{"client_id":"id","literacy":"l","name":"n","phone":"p"}',now(),'x'),('loan','c','{"loan_id":"id","status":"l","client_id":"c","maturity_on":"m"}',now(),'x'),('installment','c','{"installment_id":"id","loan_id":"l","due_date":"d","amount_due":"a","amount_paid":"p"}',now(),'x');
-insert into mfiauto.template_version(name,channel,locale,version,body,created_at,created_by) select n,c,'*',1,'x',now(),'x' from unnest('{late,reminder_before,reminder_today,reminder_late,reminder_late_voice}'::text[]) n, unnest('{sms,voice}'::text[]) c;
+SELECT count(mfiauto.create_template(n, channel => c, body => 'Bonjour {{client.name}}')) AS templates
+  FROM unnest('{late,reminder_before,reminder_today,reminder_late,reminder_late_voice}'::text[]) n, unnest('{sms,voice}'::text[]) c;

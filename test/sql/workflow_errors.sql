@@ -1,11 +1,11 @@
 -- What a definition may not be: every refusal names the place in the definition, what was found, what was expected, and what to do.
-SET client_min_messages = warning;
-CREATE DATABASE workflow_errors;
-\c workflow_errors
 SET client_min_messages = error;
 CREATE EXTENSION mfiauto;
 SELECT mfiauto.install();
-\ir ../lib/workflow_books.sql
+\set ECHO none
+\i test/lib/workflow_books.sql
+\set ECHO all
+RESET client_min_messages;
 
 -- One refusal, as lines: state and message, DETAIL, HINT, and where in the definition a condition stands.
 CREATE FUNCTION refused(definition json) RETURNS SETOF text LANGUAGE plpgsql AS $$
@@ -31,6 +31,7 @@ CREATE FUNCTION condition(sql text) RETURNS SETOF text LANGUAGE sql AS $$
 \pset tuples_only on
 \pset format unaligned
 
+\set SHOW_CONTEXT never
 \echo == JSON
 SELECT mfiauto.create_workflow('w', '{"steps": [}');
 SELECT mfiauto.create_workflow(NULL, '{}');
@@ -188,6 +189,7 @@ SELECT condition('installment.amount_due > ''a lot''');
 SELECT condition('installment.due_date < ''today''');
 SELECT condition('installment.due_date < date ''tomorrow''');
 
+\set SHOW_CONTEXT errors
 \echo == the place inside a condition
 SELECT mfiauto._compile_workflow('w', '{"trigger": {"event": "Loan Applied", "if": "event.properties ->> ''a'' = ''b'' AND évent.x"}, "steps": [{"send": "late"}]}', current_user);
 SELECT mfiauto._compile_workflow('w', '{"trigger": {"event": "Loan Applied"}, "enter_if": "client.name = ''é'' AND loan.colour = 1", "steps": [{"send": "late"}]}', current_user);
@@ -204,6 +206,3 @@ SELECT triggered('[{"task": "Visit {{client.name"}]');
 
 \echo == nothing of all this was stored but what was accepted
 SELECT name, newest_version FROM mfiauto.workflow ORDER BY name;
-\c postgres
-SET client_min_messages = warning;
-DROP DATABASE workflow_errors;
