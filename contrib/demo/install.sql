@@ -11,8 +11,9 @@ SELECT mfiauto.set_institution(name => 'Teranga Microfinance', country => 'SN', 
 SELECT mfiauto.set_clock((:'start'::date + time '07:00') AT TIME ZONE 'Africa/Dakar');
 \ir bind.sql
 SELECT mfiauto.create_gateway('demo_sms', channel => 'sms', preset => 'twilio',
-  settings => jsonb_build_object('base_url', 'http://127.0.0.1:' || :'port', 'account', 'ACdemo', 'from', 'TERANGA',
+  settings => json_build_object('base_url', 'http://127.0.0.1:' || :'port', 'sender', 'TERANGA',
                                  'rate_per_second', 500, 'concurrency', 20, 'cost_per_part', 12, 'currency', 'XOF'));
+SELECT mfiauto.set_secret('demo_sms', 'account_sid', 'ACdemo');
 SELECT mfiauto.set_secret('demo_sms', 'auth_token', 'only-for-the-demo');
 SELECT mfiauto.create_gateway('demo_voice', channel => 'voice', preset => 'sandbox');
 \ir workflows.sql
