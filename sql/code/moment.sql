@@ -130,9 +130,12 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    SELECT u.id, CASE WHEN mfiauto._is_time_zone(c.time_zone) THEN c.time_zone ELSE i.time_zone END, i.country,
+    SELECT u.id, CASE WHEN mfiauto._is_time_zone(c.time_zone) THEN c.time_zone ELSE i.time_zone END,
+           CASE WHEN coalesce(t.traits ->> 'country', c.traits ->> 'country') ~ '^[A-Z]{2}$'
+                THEN coalesce(t.traits ->> 'country', c.traits ->> 'country') ELSE i.country END,
            c.time_zone IS NOT NULL AND NOT mfiauto._is_time_zone(c.time_zone)
       FROM (SELECT DISTINCT d.id FROM unnest(client_ids) AS d(id)) u
       CROSS JOIN mfiauto.institution i
-      LEFT JOIN mfiauto.client c ON c.client_id = u.id;
+      LEFT JOIN mfiauto.client c ON c.client_id = u.id
+      LEFT JOIN mfiauto.client_trait t ON t.client_id = u.id;
 END $$;
