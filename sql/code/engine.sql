@@ -9,28 +9,32 @@ SELECT mfiauto._open_door('mfiauto._run_engine()', '{admin}',
 CREATE FUNCTION mfiauto._engine_statements() RETURNS bigint
   LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_count_engine_statements';
 
--- Sets aside one run, or one that would have entered, whose treatment failed; nothing of it is lost.
-CREATE FUNCTION mfiauto._park(stage text, workflow_id integer, version integer, step_no integer, client_id bigint, id bigint, subject_id bigint,
+-- Sets aside runs, or those that would have entered, whose treatment failed; nothing of them is lost.
+CREATE FUNCTION mfiauto._park_runs(stage text, workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[],
                               sqlstate text, message text) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   at timestamptz := mfiauto.now();
+  is_run boolean := _park_runs.stage IN ('review', 'step');
   v mfiauto.workflow_version;
-  run_id bigint := CASE WHEN _park.stage IN ('review', 'step') THEN _park.id END;
 BEGIN
-  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _park.workflow_id AND w.version = _park.version;
-  IF run_id IS NOT NULL THEN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _park_runs.workflow_id AND w.version = _park_runs.version;
+  IF is_run THEN
     UPDATE mfiauto.enrollment_state e
-       SET state = 'error', parked_due_at = e.due_at, due_at = NULL, reason = _park.sqlstate || ': ' || _park.message
-     WHERE e.client_id = _park.client_id AND e.enrollment_id = run_id AND e.state = 'active';
+       SET state = 'error', parked_due_at = e.due_at, due_at = NULL, reason = _park_runs.sqlstate || ': ' || _park_runs.message
+      FROM unnest(_park_runs.client_ids, _park_runs.ids) AS k(client_id, enrollment_id)
+     WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id AND e.state = 'active';
   ELSE
     INSERT INTO mfiauto.parked_fact (stage, source, subject, subject_id, client_id, sqlstate, reason, detail, parked_at)
-    VALUES ('engine ' || _park.stage, (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id), v.subject, _park.subject_id,
-            _park.client_id, _park.sqlstate, 'condition_error', _park.message, at);
+    SELECT 'engine ' || _park_runs.stage, (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id), v.subject, k.subject_id,
+           k.client_id, _park_runs.sqlstate, 'condition_error', _park_runs.message, at
+      FROM unnest(_park_runs.client_ids, _park_runs.subject_ids) AS k(client_id, subject_id);
   END IF;
   INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, detail, decided_at)
-  VALUES (_park.client_id, v.workflow_id, v.version, run_id, v.subject, _park.subject_id, _park.step_no, 'error', _park.sqlstate, _park.message, at);
+  SELECT k.client_id, v.workflow_id, v.version, CASE WHEN is_run THEN k.id END, v.subject, k.subject_id, _park_runs.step_no, 'error', _park_runs.sqlstate,
+         _park_runs.message, at
+    FROM unnest(_park_runs.client_ids, _park_runs.ids, _park_runs.subject_ids) AS k(client_id, id, subject_id);
 END $$;
 
 CREATE FUNCTION mfiauto._workflow_named(workflow text) RETURNS integer

@@ -185,7 +185,7 @@ BEGIN
       UNION
       SELECT u.workflow_id, u.version, p.client_id, u.subject_id, u.on_date
         FROM up u
-        JOIN mfiauto.party_state p ON p.loan_id = u.loan_id AND (p.until IS NULL OR p.until > today) AND p.role <> 'guarantor'
+        JOIN mfiauto.party_state p ON p.loan_id = u.loan_id AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) AND p.role <> 'guarantor'
        WHERE u.client_id IS NULL
     ),
     fresh AS (

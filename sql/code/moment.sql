@@ -8,9 +8,6 @@
 -- offset < 0 takes the earlier one if it is still ahead of the reference, else the later one; offset 0 stays on its day: later,
 -- else earlier if still ahead, else it is barred; offset > 0 takes the later one. Classes that do not honor contact hours never move.
 
-CREATE FUNCTION mfiauto._is_time_zone(zone text) RETURNS boolean
-  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'mfiauto_is_time_zone';
-
 CREATE TYPE mfiauto._moment_key AS (
   wanted timestamp,
   zone text,
@@ -20,29 +17,21 @@ CREATE TYPE mfiauto._moment_key AS (
   reference timestamptz
 );
 
--- The policy row that rules a country and class: (country, class), (country, *), (*, class), (*, *).
-CREATE FUNCTION mfiauto._policy_of(countries text[], classes text[])
-RETURNS TABLE (country text, class text, is_bound boolean, contact_from time, contact_until time, weekdays integer[], skips_holidays boolean,
-               break_weekday integer, break_from time, break_until time)
-LANGUAGE sql STABLE AS $$
-  SELECT a.country, a.class, coalesce(c.honors_contact_hours, true) AND p.country IS NOT NULL, p.contact_from, p.contact_until, p.weekdays,
-         p.skips_holidays, p.break_weekday, p.break_from, p.break_until
-    FROM (SELECT DISTINCT u.country, u.class FROM unnest(countries, classes) AS u(country, class)) a
-    LEFT JOIN mfiauto.message_class c ON c.class = a.class
-    LEFT JOIN LATERAL (SELECT * FROM mfiauto.policy p
-                        WHERE p.country IN (a.country, '*') AND p.class IN (a.class, '*')
-                        ORDER BY p.country = '*', p.class = '*' LIMIT 1) p ON true
-$$;
-
 CREATE FUNCTION mfiauto._contact_moments(keys mfiauto._moment_key[])
 RETURNS TABLE (wanted timestamp, zone text, country text, class text, day_offset integer, reference timestamptz, at timestamptz, outcome text)
 LANGUAGE sql STABLE AS $$
-  WITH asked AS MATERIALIZED (
+  WITH rule AS MATERIALIZED (
+    SELECT a.country, a.class, coalesce(c.honors_contact_hours, true) AND p.country IS NOT NULL AS is_bound, p.contact_from, p.contact_until,
+           p.weekdays, p.skips_holidays, p.break_weekday, p.break_from, p.break_until
+      FROM (SELECT DISTINCT k.country, k.class FROM unnest(keys) k) a
+      LEFT JOIN mfiauto.message_class c ON c.class = a.class
+      LEFT JOIN LATERAL mfiauto._policy_for(a.country, a.class) p ON true
+  ),
+  asked AS MATERIALIZED (
     SELECT k.*, k.wanted::date AS day, k.wanted::time AS clock, p.is_bound, p.contact_from, p.contact_until, p.weekdays, p.skips_holidays,
            p.break_weekday, p.break_from, p.break_until
       FROM unnest(keys) k
-      JOIN mfiauto._policy_of((SELECT array_agg(u.country) FROM unnest(keys) u), (SELECT array_agg(u.class) FROM unnest(keys) u)) p
-        ON p.country = k.country AND p.class = k.class
+      JOIN rule p ON p.country = k.country AND p.class = k.class
   ),
   -- Every day that could matter, once a policy: is it allowed at all?
   day AS MATERIALIZED (
@@ -130,10 +119,10 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    SELECT u.id, CASE WHEN mfiauto._is_time_zone(c.time_zone) THEN c.time_zone ELSE i.time_zone END,
+    SELECT u.id, CASE WHEN mfiauto._valid_zone(c.time_zone) THEN c.time_zone ELSE i.time_zone END,
            CASE WHEN coalesce(t.traits ->> 'country', c.traits ->> 'country') ~ '^[A-Z]{2}$'
                 THEN coalesce(t.traits ->> 'country', c.traits ->> 'country') ELSE i.country END,
-           c.time_zone IS NOT NULL AND NOT mfiauto._is_time_zone(c.time_zone)
+           c.time_zone IS NOT NULL AND NOT mfiauto._valid_zone(c.time_zone)
       FROM (SELECT DISTINCT d.id FROM unnest(client_ids) AS d(id)) u
       CROSS JOIN mfiauto.institution i
       LEFT JOIN mfiauto.client c ON c.client_id = u.id

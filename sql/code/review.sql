@@ -142,7 +142,7 @@ BEGIN
                    v.subject = 'client' OR s.client_id = e.client_id
                      OR (s.client_id IS NULL AND EXISTS (SELECT FROM mfiauto.party_state p
                                                           WHERE p.client_id = e.client_id AND p.loan_id = coalesce(s.loan_id, s.subject_id)
-                                                            AND (p.until IS NULL OR p.until > today) AND p.role <> 'guarantor')) AS is_own,
+                                                            AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) AND p.role <> 'guarantor')) AS is_own,
                    v.anchor_column IS NOT NULL AND s.on_date <> e.anchor_on AS is_moved
               FROM unnest(_review.client_ids, _review.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
               JOIN mfiauto.enrollment_state e ON e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id

@@ -59,7 +59,9 @@ static List *list_chunks(const MfiConcern *concern);
 static Datum *read_array(HeapTuple row, TupleDesc shape, int column, int *count);
 static void treat(const MfiConcern *concern, const Chunk *chunk, MfiEngineCounts *counts);
 static void treat_alone(const MfiConcern *concern, const Chunk *chunk, MfiEngineCounts *counts);
+static Datum id_array(Datum *ids, int count);
 static bool is_clients_failure(int sqlerrcode);
+static bool is_everybodys_failure(int sqlerrcode);
 static void park(const MfiConcern *concern, const Chunk *chunk, const ErrorData *error);
 static void count_statement(QueryDesc *query, int flags);
 static void describe_concern(void *argument);
@@ -191,6 +193,12 @@ read_array(HeapTuple row, TupleDesc shape, int column, int *count)
 	return elements;
 }
 
+static Datum
+id_array(Datum *ids, int count)
+{
+	return PointerGetDatum(construct_array(ids, count, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 /*
  * treat treats a chunk in a subtransaction. What fails is halved, what fails
  * alone is parked.
@@ -227,7 +235,7 @@ treat(const MfiConcern *concern, const Chunk *chunk, MfiEngineCounts *counts)
 	*counts = saved;
 	if (!is_clients_failure(error->sqlerrcode))
 		ReThrowError(error);
-	if (chunk->count > 1)
+	if (chunk->count > 1 && !is_everybodys_failure(error->sqlerrcode))
 	{
 		Chunk		first = *chunk;
 		Chunk		second = *chunk;
@@ -244,7 +252,7 @@ treat(const MfiConcern *concern, const Chunk *chunk, MfiEngineCounts *counts)
 	else if (concern->parks)
 	{
 		park(concern, chunk, error);
-		counts->parked++;
+		counts->parked += chunk->count;
 	}
 }
 
@@ -256,16 +264,14 @@ static void
 treat_alone(const MfiConcern *concern, const Chunk *chunk, MfiEngineCounts *counts)
 {
 	Oid			types[6] = {INT4OID, INT4OID, INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID};
-	Datum		values[6] = {chunk->workflow_id, chunk->version, chunk->step_no};
-	Datum	   *arrays[3] = {chunk->client_ids, chunk->ids, chunk->subject_ids};
+	Datum		values[6] = {chunk->workflow_id, chunk->version, chunk->step_no,
+		id_array(chunk->client_ids, chunk->count), id_array(chunk->ids, chunk->count),
+	id_array(chunk->subject_ids, chunk->count)};
 	int64	   *sums[4] = {&counts->entered, &counts->advanced, &counts->exited, &counts->messages};
 	ErrorContextCallback context = {.callback = describe_concern,.arg = (void *) concern};
 
 	context.previous = error_context_stack;
 	error_context_stack = &context;
-	for (int i = 0; i < 3; i++)
-		values[3 + i] = PointerGetDatum(construct_array(arrays[i], chunk->count, INT8OID, 8,
-														FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	if (SPI_execute_with_args(concern->treat, 6, types, values, chunk->has_step ? "      " : "  n   ",
 							  false, 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "engine statement of concern %s returned no row", concern->name);
@@ -278,8 +284,8 @@ treat_alone(const MfiConcern *concern, const Chunk *chunk, MfiEngineCounts *coun
 			*sums[i] += DatumGetInt64(number);
 	}
 	SPI_freetuptable(SPI_tuptable);
-	for (int i = 0; i < 3; i++)
-		pfree(DatumGetPointer(values[3 + i]));
+	for (int i = 3; i < 6; i++)
+		pfree(DatumGetPointer(values[i]));
 	error_context_stack = context.previous;
 }
 
@@ -304,17 +310,28 @@ is_clients_failure(int sqlerrcode)
 }
 
 /*
- * park sets aside the one enrollment of a chunk.
+ * is_everybodys_failure tells an error that halving would find again in each
+ * half: a column that the host dropped, a right that the owner lost.
+ */
+static bool
+is_everybodys_failure(int sqlerrcode)
+{
+	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION;
+}
+
+/*
+ * park sets aside the enrollments of a chunk: one, or all for the same reason.
  */
 static void
 park(const MfiConcern *concern, const Chunk *chunk, const ErrorData *error)
 {
-	Oid			types[9] = {TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID};
+	Oid			types[9] = {TEXTOID, INT4OID, INT4OID, INT4OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID};
 	Datum		values[9] = {CStringGetTextDatum(concern->name), chunk->workflow_id, chunk->version,
-		chunk->step_no, chunk->client_ids[0], chunk->ids[0], chunk->subject_ids[0],
+		chunk->step_no, id_array(chunk->client_ids, chunk->count), id_array(chunk->ids, chunk->count),
+		id_array(chunk->subject_ids, chunk->count),
 	CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)), CStringGetTextDatum(error->message)};
 
-	if (SPI_execute_with_args("SELECT mfiauto._park($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9, types, values,
+	if (SPI_execute_with_args("SELECT mfiauto._park_runs($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9, types, values,
 							  chunk->has_step ? NULL : "   n     ", false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "engine could not park");
 }
