@@ -15,7 +15,7 @@ CREATE FUNCTION mfiauto._park_runs(stage text, workflow_id integer, version inte
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   is_run boolean := _park_runs.stage IN ('review', 'step');
   v mfiauto.workflow_version;
 BEGIN
@@ -28,12 +28,12 @@ BEGIN
   ELSE
     INSERT INTO mfiauto.parked_fact (stage, source, subject, subject_id, client_id, sqlstate, reason, detail, parked_at)
     SELECT 'engine ' || _park_runs.stage, (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id), v.subject, k.subject_id,
-           k.client_id, _park_runs.sqlstate, 'condition_error', _park_runs.message, at
+           k.client_id, _park_runs.sqlstate, 'condition_error', _park_runs.message, clock
       FROM unnest(_park_runs.client_ids, _park_runs.subject_ids) AS k(client_id, subject_id);
   END IF;
   INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, detail, decided_at)
   SELECT k.client_id, v.workflow_id, v.version, CASE WHEN is_run THEN k.id END, v.subject, k.subject_id, _park_runs.step_no, 'error', _park_runs.sqlstate,
-         _park_runs.message, at
+         _park_runs.message, clock
     FROM unnest(_park_runs.client_ids, _park_runs.ids, _park_runs.subject_ids) AS k(client_id, id, subject_id);
 END $$;
 
@@ -55,20 +55,20 @@ END $$;
 CREATE FUNCTION mfiauto._unpark(workflow text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   of_workflow integer := mfiauto._workflow_named(_unpark.workflow);
   unparked bigint;
   knocking bigint;
 BEGIN
   WITH freed AS (
     UPDATE mfiauto.enrollment_state e
-       SET state = 'active', due_at = coalesce(e.parked_due_at, at), parked_due_at = NULL, reason = NULL
+       SET state = 'active', due_at = coalesce(e.parked_due_at, clock), parked_due_at = NULL, reason = NULL
      WHERE e.workflow_id = of_workflow AND e.state = 'error'
     RETURNING e.*
   ),
   noted AS (
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
-    SELECT f.client_id, f.workflow_id, f.version, f.enrollment_id, f.subject, f.subject_id, f.step_no, 'unparked', mfiauto._caller(), at FROM freed f
+    SELECT f.client_id, f.workflow_id, f.version, f.enrollment_id, f.subject, f.subject_id, f.step_no, 'unparked', mfiauto._caller(), clock FROM freed f
   )
   SELECT count(*) INTO unparked FROM freed;
   WITH gone AS (

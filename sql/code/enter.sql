@@ -210,7 +210,7 @@ CREATE FUNCTION mfiauto._admit(workflow_id integer, version integer, runs mfiaut
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   quota bigint;
   entered mfiauto._run[];
@@ -236,19 +236,19 @@ BEGIN
   ),
   taken AS (
     INSERT INTO mfiauto.enrollment_state (client_id, workflow_id, version, subject, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, entered_at)
-    SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, j.loan_id, j.anchor_on, j.step_no, j.due_at, j.arm, j.context, at
+    SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, j.loan_id, j.anchor_on, j.step_no, j.due_at, j.arm, j.context, clock
       FROM judged j WHERE j.is_in AND (quota IS NULL OR j.place <= quota)
     ON CONFLICT DO NOTHING
     RETURNING client_id, subject_id, enrollment_id
   ),
   noted AS (
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, detail, decided_at)
-    SELECT t.client_id, v.workflow_id, v.version, t.enrollment_id, v.subject, t.subject_id, j.step_no, 'entered', j.outcome, at
+    SELECT t.client_id, v.workflow_id, v.version, t.enrollment_id, v.subject, t.subject_id, j.step_no, 'entered', j.outcome, clock
       FROM taken t JOIN judged j ON j.client_id = t.client_id AND j.subject_id = t.subject_id
   ),
   refused AS (
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, subject, subject_id, decision, reason, decided_at)
-    SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, 'refused', j.reason, at
+    SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, 'refused', j.reason, clock
       FROM (SELECT j.*, CASE WHEN j.enter_verdict IS NULL THEN 'enter_unknown' WHEN NOT j.enter_verdict THEN 'enter_if' ELSE 'exit_if' END AS reason
               FROM judged j WHERE NOT j.is_in) j
      WHERE NOT EXISTS (SELECT FROM mfiauto.decision_log d
@@ -319,7 +319,7 @@ CREATE FUNCTION mfiauto._trigger(workflow_id integer, version integer, step_no i
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   salt text;
 BEGIN
@@ -327,7 +327,7 @@ BEGIN
   salt := (SELECT h.salt FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
   entered := mfiauto._admit(v.workflow_id, v.version, ARRAY(
     SELECT DISTINCT ON (k.client_id, u.subject_id)
-           ROW(k.client_id, NULL, u.subject_id, coalesce(l.loan_id, CASE WHEN v.subject = 'loan' THEN u.subject_id END), NULL, 1, at,
+           ROW(k.client_id, NULL, u.subject_id, coalesce(l.loan_id, CASE WHEN v.subject = 'loan' THEN u.subject_id END), NULL, 1, clock,
                mfiauto._arm(salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
                             CASE WHEN s.role IS NOT NULL AND s.client_id IS NULL AND s.loan_id IS NOT NULL THEN 'loan ' || s.loan_id ELSE 'client ' || k.client_id END),
                jsonb_build_object('event', l.properties), z.zone, z.country, NULL, NULL, NULL)::mfiauto._run
@@ -342,6 +342,6 @@ BEGIN
      WHERE u.subject_id IS NOT NULL
        AND NOT EXISTS (SELECT FROM mfiauto.enrollment_state e
                         WHERE e.client_id = k.client_id AND e.workflow_id = v.workflow_id AND e.subject = v.subject AND e.subject_id = u.subject_id
-                          AND (e.ended_at IS NULL OR v.reentry = 'never' OR (v.reentry = 'interval' AND e.entered_at > at - v.reentry_after)))
+                          AND (e.ended_at IS NULL OR v.reentry = 'never' OR (v.reentry = 'interval' AND e.entered_at > clock - v.reentry_after)))
      ORDER BY k.client_id, u.subject_id, k.event_id));
 END $$;

@@ -25,20 +25,20 @@ CREATE FUNCTION mfiauto._exit_runs(workflow_id integer, version integer, runs mf
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   ended bigint;
   queued record;
 BEGIN
   WITH gone AS (
     UPDATE mfiauto.enrollment_state e
-       SET state = 'exited', reason = r.outcome, due_at = NULL, ended_at = at
+       SET state = 'exited', reason = r.outcome, due_at = NULL, ended_at = clock
       FROM unnest(runs) r
      WHERE e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id AND e.state IN ('active', 'error')
     RETURNING e.*
   ),
   noted AS (
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
-    SELECT g.client_id, g.workflow_id, g.version, g.enrollment_id, g.subject, g.subject_id, g.step_no, 'exited', g.reason, at FROM gone g
+    SELECT g.client_id, g.workflow_id, g.version, g.enrollment_id, g.subject, g.subject_id, g.step_no, 'exited', g.reason, clock FROM gone g
   )
   SELECT count(*) INTO ended FROM gone;
   FOR queued IN
@@ -58,7 +58,7 @@ CREATE FUNCTION mfiauto._restart_runs(workflow_id integer, version integer, runs
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   stale record;
   restarted mfiauto._run[];
 BEGIN
@@ -87,14 +87,14 @@ BEGIN
     UPDATE mfiauto.enrollment_state e
        SET anchor_on = r.anchor_on, step_no = CASE WHEN r.due_at IS NOT NULL THEN r.step_no END, due_at = r.due_at,
            state = CASE WHEN r.due_at IS NOT NULL THEN 'active' ELSE 'completed' END,
-           reason = CASE WHEN r.due_at IS NULL THEN 'anchor_moved' END, ended_at = CASE WHEN r.due_at IS NULL THEN at END
+           reason = CASE WHEN r.due_at IS NULL THEN 'anchor_moved' END, ended_at = CASE WHEN r.due_at IS NULL THEN clock END
       FROM unnest(restarted) r
      WHERE e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id
     RETURNING e.*, r.outcome
   )
   INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, detail, decided_at)
   SELECT s.client_id, s.workflow_id, s.version, s.enrollment_id, s.subject, s.subject_id, s.step_no, s.outcome,
-         CASE s.outcome WHEN 'moved' THEN 'anchor_moved' END, s.anchor_on::text, at
+         CASE s.outcome WHEN 'moved' THEN 'anchor_moved' END, s.anchor_on::text, clock
     FROM set_on s;
   PERFORM mfiauto._record_past(_restart_runs.workflow_id, _restart_runs.version, restarted);
   RETURN cardinality(restarted);
@@ -216,7 +216,7 @@ CREATE FUNCTION mfiauto._release_held(workflow_id integer, version integer, step
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   runs mfiauto._run[];
 BEGIN
@@ -235,11 +235,11 @@ BEGIN
   WITH gone AS (
     DELETE FROM mfiauto.outbox o
      USING unnest(_release_held.client_ids, _release_held.ids) AS k(client_id, message_id)
-     WHERE o.client_id = k.client_id AND o.message_id = k.message_id AND o.is_held AND o.reason = 'exit_unknown' AND o.expires_at <= at
+     WHERE o.client_id = k.client_id AND o.message_id = k.message_id AND o.is_held AND o.reason = 'exit_unknown' AND o.expires_at <= clock
     RETURNING o.client_id, o.message_id, o.created_at
   )
   UPDATE mfiauto.message_ledger m
-     SET state = 'expired', reason = 'exit_unknown', finished_at = at
+     SET state = 'expired', reason = 'exit_unknown', finished_at = clock
     FROM gone g
    WHERE m.client_id = g.client_id AND m.message_id = g.message_id AND m.created_at = g.created_at;
 END $$;

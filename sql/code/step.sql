@@ -29,7 +29,7 @@ CREATE FUNCTION mfiauto._advance(workflow_id integer, version integer, runs mfia
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   advanced bigint;
 BEGIN
   WITH target AS MATERIALIZED (
@@ -41,14 +41,14 @@ BEGIN
   ),
   moment AS MATERIALIZED (
     SELECT m.* FROM mfiauto._contact_moments(ARRAY(
-      SELECT DISTINCT ROW(t.anchor_on + t.at_offset + t.at_time, t.zone, t.country, t.class, t.at_offset, at)::mfiauto._moment_key
+      SELECT DISTINCT ROW(t.anchor_on + t.at_offset + t.at_time, t.zone, t.country, t.class, t.at_offset, clock)::mfiauto._moment_key
         FROM target t WHERE t.is_timed)) m
   )
   UPDATE mfiauto.enrollment_state e
      SET step_no = t.step_no,
          due_at = CASE WHEN t.step_no IS NULL THEN NULL WHEN t.is_timed THEN coalesce(m.at, m.wanted AT TIME ZONE m.zone) ELSE t.due_at END,
          state = CASE WHEN t.step_no IS NULL THEN 'completed' ELSE 'active' END,
-         ended_at = CASE WHEN t.step_no IS NULL THEN at END
+         ended_at = CASE WHEN t.step_no IS NULL THEN clock END
     FROM target t
     LEFT JOIN moment m ON t.is_timed AND m.wanted = t.anchor_on + t.at_offset + t.at_time AND m.zone = t.zone AND m.country = t.country
                       AND m.class = t.class AND m.day_offset = t.at_offset
@@ -69,7 +69,7 @@ RETURNS mfiauto._run[]
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
   c mfiauto.message_class;
@@ -91,7 +91,7 @@ BEGIN
                NULL, CASE WHEN x.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
       FROM unnest(_judge_step.client_ids, _judge_step.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
       JOIN mfiauto.enrollment_state e ON e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id
-       AND e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= at
+       AND e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= clock
       JOIN mfiauto._client_zones(_judge_step.client_ids) z ON z.client_id = k.client_id
       LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _judge_step.client_ids, _judge_step.subject_ids, false) x ON x.ord = k.ord
      ORDER BY k.ord);
@@ -99,7 +99,7 @@ BEGIN
     RETURN ARRAY(
       SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, r.step_no, r.due_at, r.arm, r.context, r.zone, r.country, r.verdict,
                  r.due_at + coalesce(s.expires, c.expires_after),
-                 CASE WHEN r.outcome = 'run' AND s.kind = 'send' AND r.due_at + coalesce(s.expires, c.expires_after) <= at THEN 'expired'
+                 CASE WHEN r.outcome = 'run' AND s.kind = 'send' AND r.due_at + coalesce(s.expires, c.expires_after) <= clock THEN 'expired'
                       ELSE r.outcome END)::mfiauto._run
         FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality);
   END IF;
@@ -110,7 +110,7 @@ BEGIN
       SELECT m.* FROM mfiauto._contact_moments(
         ARRAY(SELECT DISTINCT ROW(r.anchor_on + s.at_offset + s.at_time, r.zone, r.country, c.class, s.at_offset, r.due_at)::mfiauto._moment_key
                 FROM run r WHERE s.at_offset IS NOT NULL)
-        || ARRAY(SELECT DISTINCT ROW(r.anchor_on + following.at_offset + following.at_time, r.zone, r.country, following.class, following.at_offset, at)::mfiauto._moment_key
+        || ARRAY(SELECT DISTINCT ROW(r.anchor_on + following.at_offset + following.at_time, r.zone, r.country, following.class, following.at_offset, clock)::mfiauto._moment_key
                    FROM run r WHERE following.step_no IS NOT NULL)) m
     ),
     placed AS (
@@ -122,15 +122,15 @@ BEGIN
         LEFT JOIN moment p ON p.wanted = r.anchor_on + s.at_offset + s.at_time AND p.zone = r.zone AND p.country = r.country
                           AND p.class = c.class AND p.day_offset = s.at_offset AND p.reference = r.due_at
         LEFT JOIN moment f ON f.wanted = r.anchor_on + following.at_offset + following.at_time AND f.zone = r.zone AND f.country = r.country
-                          AND f.class = following.class AND f.day_offset = following.at_offset AND f.reference = at
+                          AND f.class = following.class AND f.day_offset = following.at_offset AND f.reference = clock
     )
     SELECT ROW(p.client_id, p.enrollment_id, p.subject_id, p.loan_id, p.anchor_on, p.step_no,
-               CASE WHEN p.own_at > at THEN p.own_at ELSE p.due_at END, p.arm, p.context, p.zone, p.country, p.verdict, p.ends_at,
+               CASE WHEN p.own_at > clock THEN p.own_at ELSE p.due_at END, p.arm, p.context, p.zone, p.country, p.verdict, p.ends_at,
                CASE WHEN p.outcome <> 'run' THEN p.outcome
                     WHEN p.is_barred THEN 'barred'
-                    WHEN p.own_at > at THEN 'later'
-                    WHEN p.following_at <= at THEN 'missed'
-                    WHEN p.ends_at <= at AND (s.kind = 'send' OR s.expires IS NOT NULL) THEN 'expired'
+                    WHEN p.own_at > clock THEN 'later'
+                    WHEN p.following_at <= clock THEN 'missed'
+                    WHEN p.ends_at <= clock AND (s.kind = 'send' OR s.expires IS NOT NULL) THEN 'expired'
                     WHEN a.client_id IS NOT NULL THEN 'already_sent'
                     ELSE 'run' END)::mfiauto._run
       FROM placed p
@@ -146,7 +146,7 @@ RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
   workflow text;
@@ -181,7 +181,7 @@ BEGIN
     INSERT INTO mfiauto.message_ledger (client_id, message_id, created_at, due_at, expires_at, finished_at, enrollment_id, subject, subject_id, loan_id,
                                         workflow_id, version, step_no, template_id, parts, state, reason, class, channel, next_channels, locale, repetition,
                                         to_address, title, body, html, encoding)
-    SELECT m.client_id, k.message_id, at, m.due_at, m.expires_at, CASE WHEN m.state NOT IN ('queued', 'held') THEN at END, m.enrollment_id, v.subject,
+    SELECT m.client_id, k.message_id, clock, m.due_at, m.expires_at, CASE WHEN m.state NOT IN ('queued', 'held') THEN clock END, m.enrollment_id, v.subject,
            m.subject_id, m.loan_id, v.workflow_id, v.version, s.step_no, m.template_id, m.parts,
            CASE m.state WHEN 'held' THEN 'queued' ELSE m.state END, m.reason, coalesce(m.class, s.class, v.class), m.channel, m.next_channels, m.locale,
            m.repetition, m.to_address, m.title, m.body, m.html, m.encoding
@@ -190,7 +190,7 @@ BEGIN
   ),
   placed AS (
     INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority, due_at, expires_at, enrollment_id, workflow_id, version, is_held, reason)
-    SELECT w.client_id, w.message_id, at, w.channel, p.priority, w.due_at, w.expires_at, w.enrollment_id, v.workflow_id, v.version,
+    SELECT w.client_id, w.message_id, clock, w.channel, p.priority, w.due_at, w.expires_at, w.enrollment_id, v.workflow_id, v.version,
            m.is_unknown OR m.state = 'held', CASE WHEN m.is_unknown THEN 'exit_unknown' WHEN m.state = 'held' THEN m.reason END
       FROM written w
       JOIN made m ON m.client_id = w.client_id AND m.enrollment_id = w.enrollment_id
@@ -237,7 +237,7 @@ CREATE FUNCTION mfiauto._run_step(workflow_id integer, version integer, step_no 
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
   is_exempt boolean;
@@ -269,7 +269,7 @@ BEGIN
         FROM unnest(runs) r WHERE r.outcome <> 'run' OR (r.arm = 'holdout' AND NOT is_exempt)));
   ELSE
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
-    SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'skipped', r.outcome, at
+    SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'skipped', r.outcome, clock
       FROM unnest(runs) r WHERE r.outcome <> 'run';
     IF s.kind = 'task' THEN
       PERFORM mfiauto._give_tasks(v.workflow_id, v.version, s.step_no, going);
@@ -290,7 +290,7 @@ CREATE FUNCTION mfiauto._branch(workflow_id integer, version integer, step_no in
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
   branched mfiauto._run[];
@@ -307,7 +307,7 @@ BEGIN
       LEFT JOIN mfiauto._verdicts(v.owner, s.condition_sql, ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality),
                                   ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), NULL) x ON x.ord = r.ordinality);
   INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
-  SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'branched', r.outcome, at FROM unnest(branched) r;
+  SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'branched', r.outcome, clock FROM unnest(branched) r;
   RETURN branched;
 END $$;
 
@@ -334,7 +334,7 @@ CREATE FUNCTION mfiauto._next_channel(workflow_id integer, version integer, step
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := mfiauto.now();
+  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   channels text[];
 BEGIN
@@ -342,12 +342,12 @@ BEGIN
   SELECT m.next_channels INTO STRICT channels FROM mfiauto.message_ledger m
    WHERE m.client_id = _next_channel.client_ids[1] AND m.message_id = _next_channel.ids[1];
   messages := mfiauto._send(v.workflow_id, v.version, _next_channel.step_no, ARRAY(
-    SELECT ROW(m.client_id, m.enrollment_id, m.subject_id, m.loan_id, nullif(m.repetition, '')::date, m.step_no, at, 'treated', e.context, NULL, NULL,
+    SELECT ROW(m.client_id, m.enrollment_id, m.subject_id, m.loan_id, nullif(m.repetition, '')::date, m.step_no, clock, 'treated', e.context, NULL, NULL,
                x.verdict, m.expires_at, 'run')::mfiauto._run
       FROM unnest(_next_channel.client_ids, _next_channel.ids) WITH ORDINALITY AS k(client_id, message_id, ord)
       JOIN mfiauto.message_ledger m ON m.client_id = k.client_id AND m.message_id = k.message_id
       JOIN mfiauto.enrollment_state e ON e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id AND e.state IN ('active', 'completed')
       LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _next_channel.client_ids, _next_channel.subject_ids, false) x ON x.ord = k.ord
-     WHERE x.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > at)
+     WHERE x.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > clock)
      ORDER BY k.ord), channels, true);
 END $$;
