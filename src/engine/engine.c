@@ -107,11 +107,6 @@ run_batch(MfiEngineCounts *counts)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (select_number("SELECT (pg_catalog.to_regprocedure('mfiauto._consume_journal()') IS NULL)::pg_catalog.int4::pg_catalog.int8") != 0)
-	{
-		SPI_finish();
-		return;
-	}
 	if (SPI_execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('mfiauto engine'))", false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "engine could not take its lock");
 	counts->events += select_number("SELECT mfiauto._consume_journal()");
