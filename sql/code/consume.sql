@@ -298,63 +298,71 @@ $$;
 -- The standard events of the batch: the difference between what was known and what the books say, one for each client it concerns.
 CREATE FUNCTION mfiauto._emit_standard_events() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
+  zone text := (SELECT i.time_zone FROM mfiauto.institution i);
   event_count bigint;
 BEGIN
   WITH step AS MATERIALIZED (
     SELECT d.*, CASE WHEN d.is_first THEN 0 ELSE mfiauto._status_rank(d.role, d.old_status) END AS was,
            CASE WHEN d.is_gone THEN 0 ELSE mfiauto._status_rank(d.role, d.status) END AS rank,
+           d.is_first OR d.status IS DISTINCT FROM d.old_status AS is_new_status,
            d.role = 'payment' AND NOT d.is_gone AND d.status = 'counted' AND (d.is_first OR d.old_status = 'reversed') AS is_received,
            d.role = 'payment' AND NOT d.is_first AND d.old_status = 'counted' AND (d.is_gone OR d.status = 'reversed') AS is_reversed
       FROM mfiauto.batch_diff d
   ), money AS (
     -- A replay reverses a payment and enters it again: of one loan, date and amount only the surplus is news.
-    SELECT s.role, s.subject_id,
+    SELECT s.subject_id, s.is_received,
            row_number() OVER (PARTITION BY s.is_received, k.loan_id, k.client_id, k.paid_on, k.amount ORDER BY s.subject_id) AS place,
            count(*) FILTER (WHERE s.is_received) OVER (PARTITION BY k.loan_id, k.client_id, k.paid_on, k.amount) AS received,
-           count(*) FILTER (WHERE s.is_reversed) OVER (PARTITION BY k.loan_id, k.client_id, k.paid_on, k.amount) AS reversed,
-           s.is_received
-      FROM step s, mfiauto.institution i
+           count(*) FILTER (WHERE s.is_reversed) OVER (PARTITION BY k.loan_id, k.client_id, k.paid_on, k.amount) AS reversed
+      FROM step s
      CROSS JOIN LATERAL (SELECT CASE WHEN s.is_received THEN s.loan_id ELSE s.old_loan_id END AS loan_id,
                                 CASE WHEN coalesce(s.loan_id, s.old_loan_id) IS NULL THEN CASE WHEN s.is_received THEN s.client_id ELSE s.old_client_id END END AS client_id,
-                                (CASE WHEN s.is_received THEN s.at ELSE s.old_at END AT TIME ZONE i.time_zone)::date AS paid_on,
+                                (CASE WHEN s.is_received THEN s.at ELSE s.old_at END AT TIME ZONE zone)::date AS paid_on,
                                 CASE WHEN s.is_received THEN s.amount ELSE s.old_amount END AS amount) k
      WHERE s.is_received OR s.is_reversed
   ), replayed AS (
     SELECT m.subject_id FROM money m WHERE m.place <= CASE WHEN m.is_received THEN m.reversed ELSE m.received END
   ), told AS MATERIALIZED (
-    SELECT s.*, e.position, e.name,
-           coalesce(s.properties, jsonb_strip_nulls(jsonb_build_object('amount', s.old_amount, 'paid_at', s.old_at))) || CASE e.name
-             WHEN 'Installment Rescheduled' THEN jsonb_strip_nulls(jsonb_build_object('previous_due_date', s.old_on_date, 'previous_amount_due', s.old_amount))
-             ELSE '{}' END AS told_properties,
-           CASE WHEN e.name = 'Payment Received' THEN s.at ELSE s.written_at END AS occurred_at
+    SELECT s.*, e.place, e.name,
+           coalesce(s.properties, jsonb_strip_nulls(jsonb_build_object('amount', s.old_amount, 'paid_at', s.old_at)))
+             || CASE e.name WHEN 'Installment Rescheduled' THEN jsonb_strip_nulls(jsonb_build_object('previous_due_date', s.old_on_date, 'previous_amount_due', s.old_amount)) ELSE '{}' END AS told_properties,
+           coalesce(CASE e.name WHEN 'Payment Received' THEN s.at END, s.written_at) AS occurred_at
       FROM step s
-     CROSS JOIN LATERAL (VALUES
-       (1, 'Client Created', s.role = 'client' AND s.was < 1 AND s.rank >= 1),
-       (2, 'Client Activated', s.role = 'client' AND s.was < 2 AND s.rank >= 2),
-       (3, 'Client Closed', s.role = 'client' AND s.was < 3 AND s.rank >= 3),
-       (4, 'Loan Applied', s.role = 'loan' AND s.was < 1 AND s.rank >= 1),
-       (5, 'Loan Approved', s.role = 'loan' AND s.was < 2 AND s.rank >= 2),
-       (6, 'Loan Rejected', s.role = 'loan' AND NOT s.is_gone AND s.status = 'rejected' AND (s.is_first OR s.old_status IS DISTINCT FROM 'rejected')),
-       (7, 'Loan Disbursed', s.role = 'loan' AND s.was < 3 AND s.rank >= 3),
-       (8, 'Loan Closed', s.role = 'loan' AND NOT s.is_gone AND s.status = 'closed' AND (s.is_first OR s.old_status IS DISTINCT FROM 'closed')),
-       (9, 'Loan Written Off', s.role = 'loan' AND NOT s.is_gone AND s.status = 'written_off' AND (s.is_first OR s.old_status IS DISTINCT FROM 'written_off')),
-       (10, 'Installment Scheduled', s.role = 'installment' AND s.is_first AND NOT s.is_gone),
-       (11, 'Installment Rescheduled', s.role = 'installment' AND NOT s.is_first AND NOT s.is_gone AND (s.on_date, s.amount) IS DISTINCT FROM (s.old_on_date, s.old_amount)),
-       (12, 'Payment Received', s.is_received AND NOT EXISTS (SELECT FROM replayed r WHERE r.subject_id = s.subject_id)),
-       (13, 'Payment Reversed', s.is_reversed AND NOT EXISTS (SELECT FROM replayed r WHERE r.subject_id = s.subject_id)),
-       (14, 'Holding Opened', s.role = 'holding' AND s.was < 1 AND s.rank >= 1),
-       (15, 'Holding Closed', s.role = 'holding' AND s.was < 2 AND s.rank >= 2),
-       (16, 'Lead Created', s.role IN ('client', 'application') AND s.is_first AND NOT s.is_gone)
-     ) e(position, name, happened)
-     WHERE e.happened
+      LEFT JOIN replayed r ON s.role = 'payment' AND r.subject_id = s.subject_id
+     CROSS JOIN LATERAL unnest(CASE s.role
+       WHEN 'client' THEN ARRAY[
+         CASE WHEN s.was < 1 AND s.rank >= 1 THEN 'Client Created' END,
+         CASE WHEN s.was < 2 AND s.rank >= 2 THEN 'Client Activated' END,
+         CASE WHEN s.was < 3 AND s.rank >= 3 THEN 'Client Closed' END,
+         CASE WHEN s.is_first AND NOT s.is_gone THEN 'Lead Created' END]
+       WHEN 'application' THEN ARRAY[
+         CASE WHEN s.is_first AND NOT s.is_gone THEN 'Lead Created' END]
+       WHEN 'loan' THEN ARRAY[
+         CASE WHEN s.was < 1 AND s.rank >= 1 THEN 'Loan Applied' END,
+         CASE WHEN s.was < 2 AND s.rank >= 2 THEN 'Loan Approved' END,
+         CASE WHEN s.is_new_status AND s.status = 'rejected' THEN 'Loan Rejected' END,
+         CASE WHEN s.was < 3 AND s.rank >= 3 THEN 'Loan Disbursed' END,
+         CASE WHEN s.is_new_status AND s.status = 'closed' THEN 'Loan Closed' END,
+         CASE WHEN s.is_new_status AND s.status = 'written_off' THEN 'Loan Written Off' END]
+       WHEN 'installment' THEN ARRAY[
+         CASE WHEN s.is_first AND NOT s.is_gone THEN 'Installment Scheduled' END,
+         CASE WHEN NOT s.is_first AND NOT s.is_gone AND (s.on_date IS DISTINCT FROM s.old_on_date OR s.amount IS DISTINCT FROM s.old_amount) THEN 'Installment Rescheduled' END]
+       WHEN 'payment' THEN ARRAY[
+         CASE WHEN s.is_received AND r.subject_id IS NULL THEN 'Payment Received' END,
+         CASE WHEN s.is_reversed AND r.subject_id IS NULL THEN 'Payment Reversed' END]
+       WHEN 'holding' THEN ARRAY[
+         CASE WHEN s.was < 1 AND s.rank >= 1 THEN 'Holding Opened' END,
+         CASE WHEN s.was < 2 AND s.rank >= 2 THEN 'Holding Closed' END]
+       END) WITH ORDINALITY AS e(name, place)
+     WHERE e.name IS NOT NULL
   ), addressed AS MATERIALIZED (
     SELECT t.*, coalesce(t.client_id, CASE WHEN t.is_gone THEN t.old_client_id END) AS own_client_id,
-           coalesce(t.loan_id, t.old_loan_id) AS told_loan_id, (t.occurred_at AT TIME ZONE i.time_zone)::date AS told_on
-      FROM told t, mfiauto.institution i
+           coalesce(t.loan_id, t.old_loan_id) AS told_loan_id, (t.occurred_at AT TIME ZONE zone)::date AS told_on
+      FROM told t
   ), target AS MATERIALIZED (
     SELECT a.*, a.own_client_id AS target_client_id FROM addressed a WHERE a.own_client_id IS NOT NULL
     UNION ALL
-    SELECT DISTINCT ON (a.role, a.subject_id, a.position, p.client_id) a.*, p.client_id
+    SELECT DISTINCT ON (a.role, a.subject_id, a.place, p.client_id) a.*, p.client_id
       FROM addressed a JOIN mfiauto.party_state p ON p.loan_id = a.told_loan_id
      WHERE a.own_client_id IS NULL AND p.role <> 'guarantor' AND coalesce(p.since <= a.told_on, true) AND coalesce(p.until >= a.told_on, true)
   ), parked AS (
@@ -365,7 +373,7 @@ BEGIN
        AND NOT EXISTS (SELECT FROM mfiauto.parked_fact p WHERE p.subject = a.role AND p.subject_id = a.subject_id AND p.reason = 'no_client')
   ), event AS (
     INSERT INTO mfiauto.event_log (client_id, name, subject, subject_id, loan_id, properties, occurred_at, received_at)
-    SELECT t.target_client_id, t.name, t.role, t.subject_id, t.told_loan_id, t.told_properties, coalesce(t.occurred_at, t.written_at), mfiauto.now()
+    SELECT t.target_client_id, t.name, t.role, t.subject_id, t.told_loan_id, t.told_properties, t.occurred_at, mfiauto.now()
       FROM target t
      WHERE t.name <> 'Lead Created'
         OR NOT EXISTS (SELECT FROM mfiauto.subject_state l WHERE l.role = 'loan' AND l.client_id = t.target_client_id)
@@ -373,7 +381,7 @@ BEGIN
        AND NOT EXISTS (SELECT FROM mfiauto.event_log e WHERE e.client_id = t.target_client_id AND e.name = 'Lead Created')
        AND NOT EXISTS (SELECT FROM target o WHERE o.name = 'Lead Created' AND o.target_client_id = t.target_client_id
                           AND (o.role = 'client' AND t.role <> 'client' OR o.role = t.role AND o.subject_id < t.subject_id))
-     ORDER BY t.occurred_at, t.position, t.subject_id, t.target_client_id
+     ORDER BY t.occurred_at, t.role, t.subject_id, t.place, t.target_client_id
     RETURNING event_id, client_id, name, subject, subject_id, loan_id, occurred_at
   )
   INSERT INTO mfiauto.batch_event (event_id, client_id, name, subject, subject_id, loan_id, occurred_at)
@@ -444,7 +452,7 @@ CREATE FUNCTION mfiauto._is_anything_fresh() RETURNS boolean LANGUAGE sql STABLE
 $$;
 
 -- Consumes one batch; the engine calls it with its lock held. Returns the number of events written.
-CREATE FUNCTION mfiauto._consume_journal() RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION mfiauto._consume_journal() RETURNS bigint LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
   batch record;
   role text;
@@ -474,7 +482,7 @@ END $$;
 
 -- Reads a role as a whole and makes its state right, without events: bind() and resync(). Subjects with hints not consumed yet are left to the next batch.
 CREATE FUNCTION mfiauto._refill(role text, OUT read_count bigint, OUT new_count bigint, OUT changed_count bigint, OUT gone_count bigint)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET jit = off AS $$
 BEGIN
   PERFORM mfiauto._clear_batch();
   INSERT INTO mfiauto.job_progress AS p (job, target, phase, started_at, updated_at) VALUES ('resync', role, 'reading', mfiauto.now(), mfiauto.now())
