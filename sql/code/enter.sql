@@ -249,8 +249,9 @@ BEGIN
   refused AS (
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, subject, subject_id, decision, reason, decided_at)
     SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, 'refused', j.reason, clock
-      FROM (SELECT j.*, CASE WHEN j.enter_verdict IS NULL THEN 'enter_unknown' WHEN NOT j.enter_verdict THEN 'enter_if' ELSE 'exit_if' END AS reason
-              FROM judged j WHERE NOT j.is_in) j
+      FROM (SELECT j.*, CASE WHEN j.is_in THEN 'max_per_day' WHEN j.enter_verdict IS NULL THEN 'enter_unknown' WHEN NOT j.enter_verdict THEN 'enter_if'
+                             ELSE 'exit_if' END AS reason
+              FROM judged j WHERE NOT j.is_in OR (j.place > quota AND v.anchor_column IS NULL)) j
      WHERE NOT EXISTS (SELECT FROM mfiauto.decision_log d
                         WHERE d.client_id = j.client_id AND d.workflow_id = v.workflow_id AND d.subject_id = j.subject_id
                           AND d.decision = 'refused' AND d.reason = j.reason)
@@ -260,7 +261,7 @@ BEGIN
                  FROM taken t JOIN judged j ON j.client_id = t.client_id AND j.subject_id = t.subject_id),
          (SELECT min(j.anchor_on) FROM judged j WHERE j.is_in AND j.place > quota)
     INTO entered, first_excluded;
-  -- Those beyond the day's quota come up again tomorrow.
+  -- Those beyond the day's quota come up again tomorrow; an event does not, so it was refused.
   UPDATE mfiauto.workflow_head h SET planned_through = least(h.planned_through, first_excluded - 1)
    WHERE h.workflow_id = v.workflow_id AND first_excluded IS NOT NULL;
   IF v.anchor_column IS NOT NULL THEN

@@ -210,13 +210,12 @@ LANGUAGE sql STABLE AS $$
    ORDER BY f.workflow_id, f.version, f.chunk
 $$;
 
--- Asks again: no, it goes out; yes, its run ends; past its time, it expires; else it stays held.
+-- Asks again: no, it goes out; yes, its run ends; else it stays held.
 CREATE FUNCTION mfiauto._release_held(workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[],
                                       OUT entered bigint, OUT advanced bigint, OUT exited bigint, OUT messages bigint)
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   runs mfiauto._run[];
 BEGIN
@@ -232,14 +231,20 @@ BEGIN
      SET is_held = false, reason = NULL
     FROM unnest(runs) r
    WHERE NOT r.verdict AND o.client_id = r.client_id AND o.enrollment_id = r.enrollment_id AND o.is_held AND o.reason = 'exit_unknown';
+  GET DIAGNOSTICS messages = ROW_COUNT;
+END $$;
+
+-- Messages that the engine held, for want of an answer or of a word, and whose time is over. Returns nothing: they are noted.
+CREATE FUNCTION mfiauto._expire_held() RETURNS void
+LANGUAGE sql AS $$
   WITH gone AS (
     DELETE FROM mfiauto.outbox o
-     USING unnest(_release_held.client_ids, _release_held.ids) AS k(client_id, message_id)
-     WHERE o.client_id = k.client_id AND o.message_id = k.message_id AND o.is_held AND o.reason = 'exit_unknown' AND o.expires_at <= clock
-    RETURNING o.client_id, o.message_id, o.created_at
+     WHERE o.is_held AND o.lease_until IS NULL AND o.expires_at <= mfiauto.now()
+       AND o.reason IN ('exit_unknown', 'missing_variable', 'empty_text', 'encoding', 'too_long')
+    RETURNING o.client_id, o.message_id, o.created_at, o.reason
   )
   UPDATE mfiauto.message_ledger m
-     SET state = 'expired', reason = 'exit_unknown', finished_at = clock
+     SET state = 'expired', reason = g.reason, finished_at = mfiauto.now()
     FROM gone g
-   WHERE m.client_id = g.client_id AND m.message_id = g.message_id AND m.created_at = g.created_at;
-END $$;
+   WHERE m.client_id = g.client_id AND m.message_id = g.message_id AND m.created_at = g.created_at
+$$;

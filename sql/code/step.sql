@@ -164,7 +164,7 @@ BEGIN
     SELECT r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.due_at, r.expires_at, coalesce(r.anchor_on::text, '') AS repetition,
            r.verdict IS NULL AND v.exit_sql IS NOT NULL AS is_unknown, m.*
       FROM unnest(runs) WITH ORDINALITY r
-      JOIN mfiauto._context(client_ids, v.subject, subject_ids, workflow) c ON c.ord = r.ordinality
+      JOIN mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])) c ON c.ord = r.ordinality
       CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, s.channels), coalesce(s.class, v.class), c.locale,
                                           CASE WHEN r.context IS NULL THEN c.context ELSE c.context || r.context END,
                                           c.phone, c.email, c.push_token, c.country) m
@@ -246,6 +246,11 @@ DECLARE
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _run_step.workflow_id AND w.version = _run_step.version;
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _run_step.step_no;
+  -- Who pauses or archives the workflow meanwhile waits for us, or we for him.
+  PERFORM FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id AND h.state = 'active' FOR SHARE;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
   is_exempt := (SELECT NOT c.holdout_allowed FROM mfiauto.message_class c WHERE c.class = coalesce(s.class, v.class));
   runs := mfiauto._judge_step(v.workflow_id, v.version, s.step_no, client_ids, ids, subject_ids);
 
