@@ -5,7 +5,7 @@ CREATE FUNCTION mfiauto._find_subject(workflow text, kind text, client_id bigint
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
-  found bigint[];
+  candidates bigint[];
 BEGIN
   IF kind = 'client' THEN
     IF _find_subject.subject_id <> _find_subject.client_id THEN
@@ -13,7 +13,7 @@ BEGIN
     END IF;
     RETURN _find_subject.client_id;
   END IF;
-  SELECT array_agg(s.subject_id) INTO found
+  SELECT array_agg(s.subject_id) INTO candidates
     FROM mfiauto.subject_state s
    WHERE s.role = kind AND (_find_subject.subject_id IS NULL OR s.subject_id = _find_subject.subject_id)
      AND (s.client_id = _find_subject.client_id
@@ -21,14 +21,14 @@ BEGIN
                 SELECT FROM mfiauto.party_state p
                  WHERE p.client_id = _find_subject.client_id AND p.loan_id = CASE WHEN kind = 'loan' THEN s.subject_id ELSE s.loan_id END
                    AND (p.until IS NULL OR p.until > mfiauto.today()))));
-  IF cardinality(found) = 1 THEN
-    RETURN found[1];
+  IF cardinality(candidates) = 1 THEN
+    RETURN candidates[1];
   END IF;
   IF _find_subject.subject_id IS NOT NULL THEN
     RAISE EXCEPTION '% % does not belong to client %', kind, _find_subject.subject_id, _find_subject.client_id
       USING ERRCODE = '42704', HINT = format('See SELECT * FROM mfiauto.%I; after a load without triggers, mfiauto.resync(%L).', kind, kind);
   END IF;
-  RAISE EXCEPTION 'client % has % %s: say which one', _find_subject.client_id, coalesce(cardinality(found), 0), kind
+  RAISE EXCEPTION 'client % has % %s: say which one', _find_subject.client_id, coalesce(cardinality(candidates), 0), kind
     USING ERRCODE = '22023', HINT = 'Give its number as subject_id.';
 END $$;
 
@@ -47,7 +47,7 @@ DECLARE
   head record := mfiauto._lock_workflow(_enroll.workflow);
   v record;
   about bigint;
-  found bigint;
+  running bigint;
   verdict boolean;
 BEGIN
   IF _enroll.client_id IS NULL THEN
@@ -65,10 +65,10 @@ BEGIN
       USING ERRCODE = '22023', DETAIL = format('Each run follows one %s.', v.subject), HINT = 'Give its number as subject_id.';
   END IF;
   about := mfiauto._find_subject(workflow, v.subject, _enroll.client_id, _enroll.subject_id);
-  SELECT e.enrollment_id INTO found FROM mfiauto.enrollment_state e
+  SELECT e.enrollment_id INTO running FROM mfiauto.enrollment_state e
    WHERE e.client_id = _enroll.client_id AND e.workflow_id = head.head_id AND e.subject = v.subject AND e.subject_id = about AND e.ended_at IS NULL;
   IF FOUND THEN
-    RETURN found;
+    RETURN running;
   END IF;
   IF v.reentry <> 'always' AND EXISTS (
        SELECT FROM mfiauto.enrollment_state e
@@ -91,7 +91,7 @@ BEGIN
   ELSE
     PERFORM mfiauto._enter_at_start(head.head_id, head.live, _enroll.client_id, about, _enroll.context);
   END IF;
-  SELECT e.enrollment_id INTO found FROM mfiauto.enrollment_state e
+  SELECT e.enrollment_id INTO running FROM mfiauto.enrollment_state e
    WHERE e.client_id = _enroll.client_id AND e.workflow_id = head.head_id AND e.subject = v.subject AND e.subject_id = about AND e.ended_at IS NULL;
   IF NOT FOUND THEN
     PERFORM mfiauto._refuse_entry(workflow, _enroll.client_id,
@@ -101,9 +101,9 @@ BEGIN
   END IF;
   IF v.anchor_column IS NOT NULL AND _enroll.context IS NOT NULL THEN
     UPDATE mfiauto.enrollment_state e SET context = jsonb_build_object('event', _enroll.context)
-     WHERE e.client_id = _enroll.client_id AND e.enrollment_id = found;
+     WHERE e.client_id = _enroll.client_id AND e.enrollment_id = running;
   END IF;
-  RETURN found;
+  RETURN running;
 END $$;
 
 -- Lets one pair into a version that an event would start: its first step, now, in the arm that its unit has for ever.
