@@ -50,6 +50,7 @@ typedef struct Condition
 	bool		uses_event;
 } Condition;
 
+static void pin_settings(void);
 static Node *parse_alone(Condition *condition);
 static bool check_raw_node(Node *node, Condition *condition);
 static void check_column(Condition *condition, ColumnRef *column);
@@ -68,23 +69,38 @@ mfi_expression_compile(const MfiConditionScope *scope, const char *text)
 	Condition	condition = {.scope = scope,.text = text,.at = -1};
 	ErrorContextCallback context = {.previous = error_context_stack,
 	.callback = add_context,.arg = &condition};
+	int			settings = NewGUCNestLevel();
 	MfiOwnerScope owner;
 	Query	   *query;
 	char	   *stored;
 
 	error_context_stack = &context;
+	pin_settings();
 	(void) check_raw_node(parse_alone(&condition), &condition);
 	mfi_owner_enter(&owner, scope->owner, true);
-	(void) set_config_option("DateStyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	query = analyze_query(&condition);
 	stored = pg_get_querydef(query, false);
 	run_over_nothing(stored);
 	mfi_owner_leave(&owner);
+	AtEOXact_GUC(true, settings);
 	error_context_stack = context.previous;
 	return stored;
+}
+
+/*
+ * pin_settings has every condition read alike, whatever the author's session
+ * makes of backslashes, dates and null comparisons.
+ */
+static void
+pin_settings(void)
+{
+	static const char *const pinned[][2] = {
+		{"standard_conforming_strings", "on"}, {"transform_null_equals", "off"},
+	{"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"}};
+
+	for (size_t i = 0; i < lengthof(pinned); i++)
+		(void) set_config_option(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*
@@ -287,6 +303,17 @@ mfi_expression_require_column(const MfiConditionScope *scope, const char *role, 
 }
 
 /*
+ * event_subject writes what an event's subject of a role is: of an event about
+ * something else, the loan that it belongs to.
+ */
+static char *
+event_subject(const char *subject)
+{
+	return psprintf("CASE WHEN event.subject = '%s' THEN event.subject_id%s END", subject,
+					strcmp(subject, "loan") == 0 ? " ELSE event.loan_id" : "");
+}
+
+/*
  * write_query puts the condition into its query. Joins are made only to what
  * the condition uses; a client is the enrolled one, not the loan's (a group
  * loan has none).
@@ -305,8 +332,9 @@ write_query(Condition *condition, const char *prefix)
 		appendStringInfoString(&query, " LEFT JOIN mfiauto.event AS event ON event.client_id = k.client_id"
 							   " AND event.event_id = k.subject_id");
 	if ((condition->uses_subject || condition->uses_loan) && strcmp(subject, "client") != 0)
-		appendStringInfo(&query, " LEFT JOIN mfiauto.%s AS %s ON %s.%s_id = %s.subject_id",
-						 subject, subject, subject, subject, scope->is_trigger ? "event" : "k");
+		appendStringInfo(&query, " LEFT JOIN mfiauto.%s AS %s ON %s.%s_id = %s",
+						 subject, subject, subject, subject,
+						 scope->is_trigger ? event_subject(subject) : "k.subject_id");
 	if (condition->uses_loan)
 		appendStringInfo(&query, " LEFT JOIN mfiauto.loan AS loan ON loan.loan_id = %s.loan_id", subject);
 	if (condition->uses_client)

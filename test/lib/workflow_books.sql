@@ -8,10 +8,9 @@ INSERT INTO bank.loan VALUES (11, 1, 'active', '2026-06-30'), (12, 2, 'active', 
 INSERT INTO bank.installment VALUES (101, 11, '2026-01-10', 5000), (102, 11, '2026-02-10', 5000), (103, 12, '2026-01-12', 7000), (104, 13, '2026-01-10', 9000);
 CREATE FUNCTION public.plain_status(status text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT status';
 CREATE FUNCTION public.shaky_status(status text) RETURNS boolean LANGUAGE sql VOLATILE AS 'SELECT true';
-CREATE VIEW mfiauto.client AS SELECT id AS client_id, name, phone, NULL::text AS email, NULL::text AS push_token, NULL::text AS locale, NULL::text AS time_zone, NULL::date AS birth_date, literacy, '{}'::jsonb AS traits FROM bank.client;
-CREATE VIEW mfiauto.loan AS SELECT id AS loan_id, client_id, NULL::text AS product, status, maturity_on FROM bank.loan;
-CREATE VIEW mfiauto.installment AS SELECT i.id AS installment_id, i.loan_id, l.client_id, i.due_date, i.due AS amount_due, i.paid AS amount_paid, i.due - i.paid AS balance, NULL::date AS paid_on FROM bank.installment i JOIN bank.loan l ON l.id = i.loan_id;
-insert into mfiauto.binding_config(role,relation,columns,bound_at,bound_by) values
-('client','c','{"client_id":"id","literacy":"l","name":"n","phone":"p"}',now(),'x'),('loan','c','{"loan_id":"id","status":"l","client_id":"c","maturity_on":"m"}',now(),'x'),('installment','c','{"installment_id":"id","loan_id":"l","due_date":"d","amount_due":"a","amount_paid":"p"}',now(),'x');
+SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id", "name": "name", "literacy": "literacy", "phone": "phone"}');
+SELECT mfiauto.bind('loan', 'bank.loan', '{"loan_id": "id", "client_id": "client_id", "status": "status", "maturity_on": "maturity_on"}');
+SELECT mfiauto.bind('installment', 'bank.installment',
+  '{"installment_id": "id", "loan_id": "loan_id", "due_date": "due_date", "amount_due": "due", "amount_paid": "paid"}');
 SELECT count(mfiauto.create_template(n, channel => c, body => 'Bonjour {{client.name}}')) AS templates
   FROM unnest('{late,reminder_before,reminder_today,reminder_late,reminder_late_voice}'::text[]) n, unnest('{sms,voice}'::text[]) c;
