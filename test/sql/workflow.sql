@@ -109,7 +109,9 @@ SET standard_conforming_strings = off;
 SET escape_string_warning = off;
 SET DateStyle = 'German';
 SET transform_null_equals = on;
-SELECT mfiauto.create_workflow('settings', $${"trigger": {"event": "Loan Applied"}, "enter_if": "client.name <> 'a\\\\b' AND loan.maturity_on < '2027-03-02' AND NOT (client.literacy = NULL)", "steps": [{"end": true}]}$$);
+SELECT mfiauto.create_workflow('settings', $${"trigger": {"event": "Loan Applied"}, "enter_if": "client.name <> 'a\\\\b' AND loan.maturity_on < '2027-03-02' AND coalesce(client.literacy = NULL, true)", "steps": [{"end": true}]}$$);
+SELECT q.* FROM mfiauto.workflow h, mfiauto.workflow_version v, mfiauto._evaluate(v.owner, v.enter_sql, '{1,3}', '{11,13}', now()) q
+ WHERE h.name = 'settings' AND v.definition = h.definition ORDER BY 1;
 RESET standard_conforming_strings;
 RESET DateStyle;
 RESET transform_null_equals;
