@@ -96,10 +96,11 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The contexts of a set, one row an element, in its order. names: what will be asked for (see _template_needs), null: everything.
+-- It is planned at each call, for which just-in-time compilation would not pay.
 CREATE FUNCTION mfiauto._context(client_ids bigint[], subject text, subject_ids bigint[], workflow text, names text[] DEFAULT NULL)
 RETURNS TABLE (ord integer, client_id bigint, subject_id bigint, context jsonb, locale text, time_zone text, country text,
                phone text, email text, push_token text, found boolean)
-LANGUAGE plpgsql STABLE ROWS 1000 AS $$
+LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   home record;

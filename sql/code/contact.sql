@@ -156,7 +156,7 @@ SELECT mfiauto._open_door('mfiauto._set_institution(text, text, text, text, text
   'Sets the institution''s name, country (ISO 3166), time zone (IANA), locale, currency (ISO 4217) and the days of grace before an '
   'installment counts as late: what holds for clients of whom nothing else is known. What is not given stays.');
 
--- The policy in force for a class in a country: the row that names both, else the class, else the country, else neither.
+-- The policy in force for a class in a country: the row that names both, else the country, else the class, else neither.
 CREATE FUNCTION mfiauto._policy_for(country text, class text)
 RETURNS TABLE (country text, class text, contact_from time, contact_until time, weekdays integer[], skips_holidays boolean,
                break_weekday integer, break_from time, break_until time, cap_count integer, cap_days integer, min_gap interval,
@@ -166,7 +166,7 @@ LANGUAGE sql STABLE ROWS 1 AS $$
          p.cap_count, p.cap_days, p.min_gap, p.barred_in_arrears
     FROM mfiauto.policy p
    WHERE p.country IN ($1, '*') AND p.class IN ($2, '*')
-   ORDER BY p.class = '*', p.country = '*' LIMIT 1
+   ORDER BY p.country = '*', p.class = '*' LIMIT 1
 $$;
 
 CREATE FUNCTION mfiauto._check_policy_country(country text) RETURNS void
@@ -184,6 +184,7 @@ CREATE FUNCTION mfiauto._set_policy(country text DEFAULT '*', class text DEFAULT
 LANGUAGE plpgsql AS $$
 DECLARE
   old record;
+  shadowed text;
   no_break boolean := break_weekday = 0;
   no_cap boolean := cap_count = 0;
 BEGIN
@@ -230,6 +231,13 @@ BEGIN
     skips_holidays = excluded.skips_holidays, break_weekday = excluded.break_weekday, break_from = excluded.break_from,
     break_until = excluded.break_until, cap_count = excluded.cap_count, cap_days = excluded.cap_days, min_gap = excluded.min_gap,
     barred_in_arrears = excluded.barred_in_arrears;
+  SELECT string_agg(p.class, ', ' ORDER BY p.class) INTO shadowed FROM mfiauto.policy p
+   WHERE _set_policy.class = '*' AND _set_policy.country <> '*' AND p.country = '*' AND p.class <> '*'
+     AND NOT EXISTS (SELECT FROM mfiauto.policy o WHERE o.country = _set_policy.country AND o.class = p.class);
+  IF shadowed IS NOT NULL THEN
+    RAISE NOTICE 'in country "%" this policy also takes the place of the general ones of: %', country, shadowed
+      USING HINT = 'Set a policy for the country and the class where they shall differ.';
+  END IF;
 END $$;
 SELECT mfiauto._open_door(
   'mfiauto._set_policy(text, text, time, time, integer[], boolean, integer, time, time, integer, integer, interval, boolean)', '{admin}',
@@ -287,7 +295,10 @@ CREATE FUNCTION mfiauto._only_recipients() RETURNS text[]
 CREATE FUNCTION mfiauto._contact_refusals(client_ids bigint[], channels text[], classes text[], addresses text[],
   countries text[] DEFAULT NULL, message_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (ord integer, reason text)
-LANGUAGE sql STABLE ROWS 1000 AS $$
+LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
   WITH wanted AS MATERIALIZED (
     SELECT k.ord, k.client_id, k.channel, k.address, c.class, c.needs_consent, c.honors_opt_out, c.capped,
            p.cap_count, p.cap_days, p.min_gap, p.barred_in_arrears
@@ -348,5 +359,5 @@ LANGUAGE sql STABLE ROWS 1000 AS $$
          CASE WHEN c.reason IS NULL AND c.capped
                    AND (c.is_too_soon OR (c.min_gap IS NOT NULL AND c.before_count > 0) OR c.sent_count + c.before_count >= c.cap_count)
               THEN 'capped' ELSE c.reason END
-    FROM counted c ORDER BY c.ord
-$$;
+    FROM counted c ORDER BY c.ord;
+END $$;

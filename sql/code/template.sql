@@ -10,6 +10,7 @@ DECLARE
   field text;
   fields text[];
   known text[];
+  close_names text[];
   before text;
   has_sections boolean := source ~ '\{\{\s*[#=]';
 BEGIN
@@ -34,12 +35,17 @@ BEGIN
     CONTINUE WHEN fields IS NULL AND has_sections;
     CONTINUE WHEN name = object AND fields IS NOT NULL AND has_sections;
     CONTINUE WHEN name = ANY (known);
+    IF name = object AND fields IS NOT NULL THEN
+      RAISE EXCEPTION 'template variable "%" is an object, not a value', name USING ERRCODE = '42703',
+        HINT = format('Name a field of it: %s.', array_to_string(fields, ', '));
+    END IF;
+    close_names := CASE WHEN fields IS NULL THEN mfiauto._close_names(name, known)
+                        ELSE (SELECT array_agg(object || '.' || c) FROM unnest(mfiauto._close_names(field, fields)) c) END;
     before := left(source, strpos(source, name) - 1);
     RAISE EXCEPTION 'template variable "%" does not exist', name USING ERRCODE = '42703',
       DETAIL = format('It stands at line %s, column %s of the %s.', 1 + length(before) - length(replace(before, E'\n', '')),
                       1 + length(regexp_replace(before, '^.*\n', '')), part),
-      HINT = CASE WHEN cardinality(mfiauto._close_names(name, known)) > 0
-                    THEN format('Close names: %s.', array_to_string(mfiauto._close_names(name, known), ', '))
+      HINT = CASE WHEN cardinality(close_names) > 0 THEN format('Close names: %s.', array_to_string(close_names, ', '))
                   WHEN fields IS NOT NULL THEN format('Known under %s: %s.', object, array_to_string(fields, ', '))
                   ELSE 'Names begin with client, loan, installment, application, payment, holding, event, workflow or institution.' END;
   END LOOP;
@@ -177,7 +183,7 @@ BEGIN
   IF fits IS NULL THEN
     RAISE EXCEPTION 'template "%" does not exist', _find_template.name
       USING ERRCODE = '42704',
-      DETAIL = nullif(concat_ws(', ', 'Channel: ' || _find_template.channel, 'locale: ' || _find_template.locale) || '.', '.'),
+      DETAIL = format('Channel: %s, locale: %s.', coalesce(_find_template.channel, 'any'), coalesce(_find_template.locale, 'any')),
       HINT = coalesce((SELECT format('It has: %s.', string_agg(t.channel || ' ' || t.locale, ', ' ORDER BY t.channel, t.locale))
                          FROM mfiauto.template_version t WHERE t.is_live AND t.name = _find_template.name),
                       'See SELECT name, channel, locale FROM mfiauto.template;');
@@ -268,10 +274,14 @@ BEGIN
          array_remove(ARRAY[
            CASE WHEN m.reason = 'missing_variable' OR (m.state = 'skipped' AND m.detail IS NOT NULL)
                   THEN 'the books have no value for ' || m.detail END,
-           CASE WHEN m.reason = 'encoding' THEN 'characters outside the SMS alphabet: ' || m.detail
-                WHEN m.reason <> 'missing_variable' THEN (SELECT r.meaning FROM mfiauto.message_reason r WHERE r.reason = m.reason) END,
+           CASE m.reason
+                WHEN 'encoding' THEN 'characters outside the SMS alphabet: ' || m.detail
+                WHEN 'no_address' THEN 'the client has no address on channel ' || t.channel
+                WHEN 'invalid_address' THEN 'the client''s address cannot be used on channel ' || t.channel
+                WHEN 'missing_variable' THEN NULL
+                ELSE (SELECT r.meaning FROM mfiauto.message_reason r WHERE r.reason = m.reason) END,
            CASE WHEN m.encoding = 'ucs2' AND m.reason IS DISTINCT FROM 'encoding'
-                  THEN format('it travels as UCS-2, %s parts, because of: %s', m.parts, (mfiauto.sms_parts(m.body)).outside) END,
+                  THEN 'it travels as UCS-2 because of: ' || (mfiauto.sms_parts(m.body)).outside END,
            CASE WHEN g.gateway IS NULL THEN 'no gateway is declared for ' || t.channel END,
            (SELECT r.meaning FROM mfiauto._contact_refusals(ARRAY[_preview_template.client_id], ARRAY[t.channel], ARRAY[t.class],
                                                             ARRAY[m.to_address], ARRAY[person.country]) f
