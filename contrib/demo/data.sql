@@ -113,7 +113,7 @@ SELECT l.id, l.client_id, (p.paid_on + time '10:30') AT TIME ZONE 'Africa/Dakar'
   FROM bank.installment i JOIN bank.loan l ON l.id = i.loan_id CROSS JOIN bank.scenario s
  CROSS JOIN LATERAL (SELECT CASE WHEN bank.dice('past', i.id) < 0.70 THEN i.due_date - floor(bank.dice('early', i.id) * 3)::integer
                                  ELSE i.due_date + 1 + floor(bank.dice('late', i.id) * 12)::integer END AS paid_on) p
- WHERE p.paid_on < s.start_on AND NOT (l.status = 601 AND i.number > 3)
+ WHERE i.due_date < s.start_on AND p.paid_on < s.start_on AND NOT (l.status = 601 AND i.number > 3)
  ORDER BY p.paid_on, i.id;
 SELECT bank.allocate(ARRAY(SELECT id FROM bank.loan WHERE disbursed_on IS NOT NULL));
 UPDATE bank.loan l SET principal_outstanding = 0 WHERE l.status = 601;

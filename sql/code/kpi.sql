@@ -155,15 +155,19 @@ END $$;
 
 -- Episodes: a loan is overdue from the day after the deadline of an unpaid installment until that one is paid; stretches
 -- that touch or overlap are one episode.
-CREATE FUNCTION mfiauto._refresh_episodes(today date) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION mfiauto._refresh_episodes(since date, today date) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   written bigint;
 BEGIN
-  DELETE FROM mfiauto.arrears_episode;
+  -- Loans of which anything could have changed; those that were settled long ago keep their episodes.
+  CREATE TEMP TABLE _mfi_loan ON COMMIT DROP AS
+  SELECT DISTINCT o.loan_id FROM mfiauto.installment_outcome o
+   WHERE o.due_on >= since OR o.paid_in_full_on IS NULL OR o.paid_in_full_on >= since - 90;
+  DELETE FROM mfiauto.arrears_episode e USING _mfi_loan l WHERE l.loan_id = e.loan_id;
   INSERT INTO mfiauto.arrears_episode
   WITH late AS (
     SELECT o.*, o.deadline_on + 1 AS late_from, coalesce(o.paid_in_full_on, 'infinity'::date) AS cured_on
-      FROM mfiauto.installment_outcome o
+      FROM mfiauto.installment_outcome o JOIN _mfi_loan l ON l.loan_id = o.loan_id
      WHERE o.is_frozen AND o.deadline_on < today AND (o.paid_in_full_on IS NULL OR o.paid_in_full_on > o.deadline_on)
   ), marked AS (
     SELECT l.*, CASE WHEN l.late_from <= max(l.cured_on) OVER (PARTITION BY l.loan_id ORDER BY l.late_from, l.installment_id
@@ -171,19 +175,20 @@ BEGIN
       FROM late l
   ), numbered AS (
     SELECT m.*, sum(m.is_first) OVER (PARTITION BY m.loan_id ORDER BY m.late_from, m.installment_id) AS episode_no FROM marked m
+  ), dated AS (
+    SELECT n.*, min(n.late_from) OVER (PARTITION BY n.loan_id, n.episode_no) AS started_on FROM numbered n
   ), episode AS (
-    SELECT n.loan_id, min(n.late_from) AS started_on, nullif(max(n.cured_on), 'infinity') AS ended_on,
-           min(n.installment_id) FILTER (WHERE n.is_first = 1) AS installment_id, min(n.client_id) AS client_id, min(n.branch_id) AS branch_id, min(n.currency) AS currency, n.episode_no
-      FROM numbered n GROUP BY n.loan_id, n.episode_no
+    SELECT d.loan_id, d.started_on, nullif(max(d.cured_on), 'infinity') AS ended_on, min(d.installment_id) FILTER (WHERE d.is_first = 1) AS installment_id,
+           min(d.client_id) AS client_id, min(d.branch_id) AS branch_id, min(d.currency) AS currency,
+           sum(d.amount_due - d.paid_by_deadline) FILTER (WHERE d.late_from = d.started_on) AS overdue
+      FROM dated d GROUP BY d.loan_id, d.episode_no, d.started_on
   )
-  SELECT e.loan_id, e.started_on, e.ended_on, e.installment_id, e.client_id, e.branch_id, e.currency, f.overdue,
-         least(f.overdue, c.within_7), least(f.overdue, c.within_30), least(f.overdue, c.within_90)
-    FROM episode e
-   CROSS JOIN LATERAL (SELECT sum(n.amount_due - n.paid_by_deadline) AS overdue FROM numbered n WHERE n.loan_id = e.loan_id AND n.late_from = e.started_on) f
-   CROSS JOIN LATERAL (SELECT coalesce(sum(p.amount) FILTER (WHERE p.paid_on < e.started_on + 7), 0) AS within_7,
-                              coalesce(sum(p.amount) FILTER (WHERE p.paid_on < e.started_on + 30), 0) AS within_30,
-                              coalesce(sum(p.amount) FILTER (WHERE p.paid_on < e.started_on + 90), 0) AS within_90
-                         FROM _mfi_paid p WHERE p.loan_id = e.loan_id AND p.paid_on >= e.started_on) c;
+  SELECT e.loan_id, e.started_on, e.ended_on, e.installment_id, e.client_id, e.branch_id, e.currency, e.overdue,
+         least(e.overdue, coalesce(sum(p.amount) FILTER (WHERE p.paid_on < e.started_on + 7), 0)),
+         least(e.overdue, coalesce(sum(p.amount) FILTER (WHERE p.paid_on < e.started_on + 30), 0)),
+         least(e.overdue, coalesce(sum(p.amount), 0))
+    FROM episode e LEFT JOIN _mfi_paid p ON p.loan_id = e.loan_id AND p.paid_on >= e.started_on AND p.paid_on < e.started_on + 90
+   GROUP BY e.loan_id, e.started_on, e.ended_on, e.installment_id, e.client_id, e.branch_id, e.currency, e.overdue;
   GET DIAGNOSTICS written = ROW_COUNT;
   RETURN written;
 END $$;
@@ -278,7 +283,7 @@ BEGIN
   END IF;
   PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('mfiauto kpi'));
   -- Left by an earlier refresh of this transaction.
-  FOREACH leftover IN ARRAY ARRAY['_mfi_schedule', '_mfi_paid', '_mfi_portfolio', '_mfi_reached', '_mfi_unattributed'] LOOP
+  FOREACH leftover IN ARRAY ARRAY['_mfi_schedule', '_mfi_paid', '_mfi_loan', '_mfi_portfolio', '_mfi_reached', '_mfi_unattributed'] LOOP
     IF to_regclass('pg_temp.' || leftover) IS NOT NULL THEN
       EXECUTE format('DROP TABLE pg_temp.%I', leftover);
     END IF;
@@ -291,7 +296,7 @@ BEGIN
     RAISE NOTICE 'refreshing KPIs from %: repayment', first_day;
     PERFORM mfiauto._observe_installments(first_day, today, zone);
     PERFORM mfiauto._measure_installments(first_day, today, zone);
-    written := written + mfiauto._refresh_repayment(first_day, today, zone) + mfiauto._refresh_episodes(today);
+    written := written + mfiauto._refresh_repayment(first_day, today, zone) + mfiauto._refresh_episodes(first_day, today);
   ELSE
     RAISE NOTICE 'no on-time repayment and no arrears recovery: role installment is not bound';
   END IF;

@@ -21,6 +21,8 @@ BEGIN
             HINT = 'Choose a name such as repayment_reminder.';
   END IF;
   program := mfiauto._compile_workflow(_create_workflow.name, _create_workflow.definition::text, mfiauto._caller())::jsonb;
+  PERFORM mfiauto._check_template_text(format('task title at %s.task', s.step ->> 'path'), s.step ->> 'task_title', 1000, false)
+     FROM jsonb_array_elements(program -> 'steps') s(step) WHERE s.step ? 'task_title';
   INSERT INTO mfiauto.workflow_head (name, salt, created_at)
     VALUES (_create_workflow.name, gen_random_uuid()::text, mfiauto.now()) ON CONFLICT (name) DO NOTHING;
   SELECT h.workflow_id INTO STRICT head FROM mfiauto.workflow_head h WHERE h.name = _create_workflow.name FOR UPDATE;
@@ -132,3 +134,51 @@ BEGIN
 END $$;
 SELECT mfiauto._open_door('mfiauto._resume_workflow(text)', '{admin,author}',
   'Lets a paused workflow go on. Steps whose time passed meanwhile are skipped as after any down-time.');
+
+CREATE FUNCTION mfiauto._archive_workflow(name text) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  head record := mfiauto._lock_workflow(_archive_workflow.name);
+  client_ids bigint[];
+  message_ids bigint[];
+BEGIN
+  IF head.head_state NOT IN ('active', 'paused') THEN
+    RAISE EXCEPTION 'cannot archive workflow "%": it is %', _archive_workflow.name, head.head_state
+      USING ERRCODE = '55000', HINT = CASE head.head_state WHEN 'draft' THEN 'drop_workflow() removes a draft.' ELSE 'It needs no more archiving.' END;
+  END IF;
+  UPDATE mfiauto.workflow_head h SET state = 'archived', paused_at = NULL WHERE h.workflow_id = head.head_id;
+  WITH ended AS (
+    UPDATE mfiauto.enrollment_state e
+       SET state = 'exited', reason = 'workflow_stopped', ended_at = mfiauto.now(), step_no = NULL, due_at = NULL
+     WHERE e.workflow_id = head.head_id AND e.ended_at IS NULL
+    RETURNING e.*
+  )
+  INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, decision, reason, decided_at)
+    SELECT e.client_id, e.workflow_id, e.version, e.enrollment_id, e.subject, e.subject_id, 'exited', 'workflow_stopped', mfiauto.now() FROM ended e;
+  SELECT array_agg(o.client_id ORDER BY o.message_id), array_agg(o.message_id ORDER BY o.message_id) INTO client_ids, message_ids
+    FROM mfiauto.outbox o WHERE o.workflow_id = head.head_id;
+  IF message_ids IS NOT NULL THEN
+    PERFORM mfiauto._cancel_outbox(client_ids, message_ids, 'workflow_stopped');
+  END IF;
+END $$;
+SELECT mfiauto._open_door('mfiauto._archive_workflow(text)', '{admin,author}',
+  'Ends a workflow: running enrollments exit and messages that have not left are canceled. Its history stays; activate_workflow() starts it anew.');
+
+CREATE FUNCTION mfiauto._drop_workflow(name text) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  head record := mfiauto._lock_workflow(_drop_workflow.name);
+BEGIN
+  IF head.head_state <> 'draft' THEN
+    RAISE EXCEPTION 'cannot drop workflow "%": it is %', _drop_workflow.name, head.head_state
+      USING ERRCODE = '55000', DETAIL = 'What a workflow has sent is explained by its versions, which stay.',
+            HINT = CASE head.head_state WHEN 'archived' THEN 'It is at rest already.' ELSE 'archive_workflow() ends it.' END;
+  END IF;
+  DELETE FROM mfiauto.workflow_step s WHERE s.workflow_id = head.head_id;
+  DELETE FROM mfiauto.workflow_version v WHERE v.workflow_id = head.head_id;
+  DELETE FROM mfiauto.workflow_head h WHERE h.workflow_id = head.head_id;
+END $$;
+SELECT mfiauto._open_door('mfiauto._drop_workflow(text)', '{admin,author}',
+  'Removes a workflow that was never activated, with all its drafts.');

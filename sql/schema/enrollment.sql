@@ -12,6 +12,7 @@ CREATE TABLE mfiauto.enrollment_state (
   anchor_on date,
   step_no integer,
   due_at timestamptz,
+  parked_due_at timestamptz,
   state text NOT NULL DEFAULT 'active',
   arm text NOT NULL DEFAULT 'treated',
   reason text,
@@ -28,7 +29,7 @@ CREATE TABLE mfiauto.enrollment_state (
 CREATE UNIQUE INDEX enrollment_state_live_key ON mfiauto.enrollment_state (client_id, workflow_id, subject, subject_id) WHERE ended_at IS NULL;
 CREATE INDEX enrollment_state_due_idx ON mfiauto.enrollment_state (due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE mfiauto.enrollment_state IS
-  'One run of (workflow, client, subject). step_no is the step to run next, due_at when (null: nothing to do). loan_id: the loan the subject belongs to.
+  'One run of (workflow, client, subject). step_no is the step to run next, due_at when (null: nothing to do; parked_due_at keeps it while the run is in error). loan_id: the loan the subject belongs to.
    An anchored run that ended by exit_if, subject_gone or client_changed is opened again, the same row, when the books say so.';
 
 CREATE VIEW mfiauto.enrollment AS

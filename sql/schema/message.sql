@@ -12,6 +12,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('already_sent', 'the step was sent for the previous date and the date moved by no more than resend_if_moved days'),
   ('exit_if', 'the workflow''s exit condition became true (the client paid, the loan ended)'),
   ('exit_unknown', 'the exit condition evaluated to null: held until it is known'),
+  ('goal', 'the goal of the workflow was reached, and it ends on it'),
   ('subject_gone', 'the installment, loan or other subject is no longer in the books'),
   ('client_changed', 'the subject no longer belongs to this client'),
   ('anchor_moved', 'the date the step hangs on moved; the step was planned anew'),
@@ -144,6 +145,7 @@ CREATE TABLE mfiauto.outbox (
   CONSTRAINT outbox_pkey PRIMARY KEY (client_id, message_id)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX outbox_due_idx ON mfiauto.outbox (channel, priority, due_at, message_id);
+CREATE INDEX outbox_held_idx ON mfiauto.outbox (workflow_id) WHERE is_held;
 COMMENT ON TABLE mfiauto.outbox IS
   'Messages in state queued (no lease), claimed (lease_until set) or held. The row goes away when the message has an outcome; due_at moves for a retry or a deferral.';
 

@@ -36,6 +36,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 /* Who called the outermost door of the running call; InvalidOid outside. */
 static Oid	door_caller = InvalidOid;
@@ -52,6 +53,7 @@ PG_FUNCTION_INFO_V1(mfiauto_evaluate);
 static Oid	installation_relation(void);
 static void find_door_target(FunctionCallInfo fcinfo, Door *door);
 static bool start_time_limit(void);
+static void report_time_limit(TimestampTz limit, MemoryContext context);
 
 static Oid
 installation_relation(void)
@@ -128,6 +130,9 @@ mfi_owner_enter(MfiOwnerScope *scope, Oid role, bool is_restricted)
 	SetUserIdAndSecContext(role, context);
 	scope->guc_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* Stored conditions are written for it. */
+	(void) set_config_option("standard_conforming_strings", "on",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("row_security", "on",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -232,6 +237,31 @@ start_time_limit(void)
 }
 
 /*
+ * report_time_limit turns the cancellation that our own timer caused into an
+ * error of the condition, which callers may catch; a user's cancel stays one.
+ * Called with the error still pending.
+ */
+static void
+report_time_limit(TimestampTz limit, MemoryContext context)
+{
+	ErrorData  *error;
+	MemoryContext pending = MemoryContextSwitchTo(context);
+
+	error = CopyErrorData();
+	MemoryContextSwitchTo(pending);
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && GetCurrentTimestamp() >= limit)
+	{
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("condition took longer than mfiauto.condition_timeout, %d ms",
+						mfi_guc_condition_timeout_ms),
+				 errhint("Simplify the condition, or raise the limit.")));
+	}
+	FreeErrorData(error);
+}
+
+/*
  * SQL: mfiauto._evaluate(role text, query text, client_ids bigint[],
  * subject_ids bigint[], at timestamptz) RETURNS TABLE (ord integer, verdict
  * boolean): runs a compiled condition query with a role's rights, restricted,
@@ -248,6 +278,8 @@ mfiauto_evaluate(PG_FUNCTION_ARGS)
 	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID};
 	Datum		values[3] = {PG_GETARG_DATUM(2), PG_GETARG_DATUM(3), PG_GETARG_DATUM(4)};
 	MfiOwnerScope scope;
+	MemoryContext caller = CurrentMemoryContext;
+	TimestampTz limit;
 	bool		is_timed;
 	uint64		row;
 
@@ -255,6 +287,7 @@ mfiauto_evaluate(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	mfi_owner_enter(&scope, get_role_oid(role, false), true);
+	limit = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), mfi_guc_condition_timeout_ms);
 	is_timed = start_time_limit();
 	PG_TRY();
 	{
@@ -263,12 +296,18 @@ mfiauto_evaluate(PG_FUNCTION_ARGS)
 		if (code != SPI_OK_SELECT)
 			elog(ERROR, "condition query did not select: %s", SPI_result_code_string(code));
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		if (is_timed)
+		{
 			disable_timeout(STATEMENT_TIMEOUT, false);
+			report_time_limit(limit, caller);
+		}
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	if (is_timed)
+		disable_timeout(STATEMENT_TIMEOUT, false);
 	mfi_owner_leave(&scope);
 	for (row = 0; row < SPI_processed; row++)
 	{

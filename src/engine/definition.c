@@ -26,6 +26,8 @@
 #define STEPS_MAX 1000
 #define ANCHOR_DAYS_MAX 3660
 #define NAME_BYTES_MAX 200
+#define CONDITION_BYTES_MAX 10000
+#define DEFINITION_BYTES_MAX (1024 * 1024)
 #define KEYS(...) ((const char *const[]) {__VA_ARGS__, NULL})
 
 /* What a list of steps has come to while it is read. */
@@ -194,8 +196,15 @@ static char *
 read_condition(const MfiDefinition *definition, json_t *object, const char *path, const char *key,
 			   bool is_required)
 {
-	return read_text(definition, object, path, key, is_required, "a SQL condition",
-					 "Write a boolean expression, for example \"loan.status = 'active'\".");
+	char	   *condition = read_text(definition, object, path, key, is_required, "a SQL condition",
+									  "Write a boolean expression, for example \"loan.status = 'active'\".");
+
+	if (condition != NULL && strlen(condition) > CONDITION_BYTES_MAX)
+		mfi_definition_refuse(definition->name, below(path, key), ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+							  psprintf("at most %d bytes of SQL", CONDITION_BYTES_MAX),
+							  psprintf("%zu", strlen(condition)),
+							  "Put it into a function of your own that is immutable or stable.");
+	return condition;
 }
 
 static char *
@@ -279,10 +288,15 @@ MfiDefinition *
 mfi_definition_read(const char *workflow, const char *text)
 {
 	MfiDefinition *definition = palloc0(sizeof(MfiDefinition));
-	json_t	   *root = mfi_json_parse(text, "workflow definition");
+	json_t	   *root;
 	Place		place = {.definition = definition,.latest = {.days = INT_MIN}};
 
 	definition->name = workflow;
+	if (strlen(text) > DEFINITION_BYTES_MAX)
+		mfi_definition_refuse(workflow, "the definition", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+							  psprintf("at most %d bytes", DEFINITION_BYTES_MAX),
+							  psprintf("%zu", strlen(text)), "Split the workflow in two.");
+	root = mfi_json_parse(text, "workflow definition");
 	if (!json_is_object(root))
 		refuse(definition, "the definition", "an object", root,
 			   "Write {\"trigger\": {…}, \"steps\": […]} or {\"for_each\": …, \"anchor\": …, \"steps\": […]}.");
@@ -573,6 +587,7 @@ find_kind(MfiDefinition *definition, json_t *object, const char *path)
 	static const char hint[] = "A step is, for example, {\"send\": \"a_template\"} or {\"wait\": \"2 days\"}.";
 	const char *key;
 	json_t	   *value;
+	const char *near = NULL;
 	int			found = -1;
 
 	if (!json_is_object(object))
@@ -581,6 +596,8 @@ find_kind(MfiDefinition *definition, json_t *object, const char *path)
 	{
 		if (is_among(key, later_kinds))
 			refuse_later(definition, path, "step kind", key, join(kind_names));
+		if (near == NULL)
+			near = nearest_word(key, kind_names);
 	}
 	for (int kind = 0; kind_names[kind] != NULL; kind++)
 	{
@@ -595,7 +612,8 @@ find_kind(MfiDefinition *definition, json_t *object, const char *path)
 	}
 	if (found < 0)
 		mfi_definition_refuse(definition->name, path, ERRCODE_INVALID_PARAMETER_VALUE,
-							  psprintf("one of the keys %s", join(kind_names)), "none of them", hint);
+							  psprintf("one of the keys %s", join(kind_names)), "none of them",
+							  near ? psprintf("Perhaps you meant \"%s\".", near) : hint);
 	return (MfiStepKind) found;
 }
 

@@ -50,6 +50,7 @@ typedef struct Condition
 	bool		uses_event;
 } Condition;
 
+static void pin_settings(void);
 static Node *parse_alone(Condition *condition);
 static bool check_raw_node(Node *node, Condition *condition);
 static void check_column(Condition *condition, ColumnRef *column);
@@ -68,23 +69,38 @@ mfi_expression_compile(const MfiConditionScope *scope, const char *text)
 	Condition	condition = {.scope = scope,.text = text,.at = -1};
 	ErrorContextCallback context = {.previous = error_context_stack,
 	.callback = add_context,.arg = &condition};
+	int			settings = NewGUCNestLevel();
 	MfiOwnerScope owner;
 	Query	   *query;
 	char	   *stored;
 
 	error_context_stack = &context;
+	pin_settings();
 	(void) check_raw_node(parse_alone(&condition), &condition);
 	mfi_owner_enter(&owner, scope->owner, true);
-	(void) set_config_option("DateStyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("IntervalStyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 	query = analyze_query(&condition);
 	stored = pg_get_querydef(query, false);
 	run_over_nothing(stored);
 	mfi_owner_leave(&owner);
+	AtEOXact_GUC(true, settings);
 	error_context_stack = context.previous;
 	return stored;
+}
+
+/*
+ * pin_settings has every condition read alike, whatever the author's session
+ * makes of backslashes, dates and null comparisons.
+ */
+static void
+pin_settings(void)
+{
+	static const char *const pinned[][2] = {
+		{"standard_conforming_strings", "on"}, {"transform_null_equals", "off"},
+	{"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"}};
+
+	for (size_t i = 0; i < lengthof(pinned); i++)
+		(void) set_config_option(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*
@@ -117,6 +133,23 @@ parse_alone(Condition *condition)
 }
 
 /*
+ * is_aggregate tells a name under which there are aggregates alone. Found
+ * before the analysis, which would speak of GROUP BY.
+ */
+static bool
+is_aggregate(List *name)
+{
+	FuncCandidateList candidate = FuncnameGetCandidates(name, -1, NIL, false, false, false, true);
+
+	if (candidate == NULL)
+		return false;
+	for (; candidate != NULL; candidate = candidate->next)
+		if (get_func_prokind(candidate->oid) != PROKIND_AGGREGATE)
+			return false;
+	return true;
+}
+
+/*
  * check_raw_node refuses what no condition may hold and notes the canonical
  * names that it uses.
  */
@@ -137,6 +170,12 @@ check_raw_node(Node *node, Condition *condition)
 				 errmsg("condition holds a parameter, $%d", ((ParamRef *) node)->number),
 				 errhint("Conditions take no parameters; mfiauto.now() is the present time."),
 				 place_error(condition, ((ParamRef *) node)->location)));
+	if (IsA(node, FuncCall) && ((FuncCall *) node)->over == NULL && is_aggregate(((FuncCall *) node)->funcname))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("condition holds an aggregate"),
+				 errhint("A condition looks at one subject at a time."),
+				 place_error(condition, ((FuncCall *) node)->location)));
 	if (IsA(node, ColumnRef))
 	{
 		check_column(condition, (ColumnRef *) node);
@@ -264,6 +303,17 @@ mfi_expression_require_column(const MfiConditionScope *scope, const char *role, 
 }
 
 /*
+ * event_subject writes what an event's subject of a role is: of an event about
+ * something else, the loan that it belongs to.
+ */
+static char *
+event_subject(const char *subject)
+{
+	return psprintf("CASE WHEN event.subject = '%s' THEN event.subject_id%s END", subject,
+					strcmp(subject, "loan") == 0 ? " ELSE event.loan_id" : "");
+}
+
+/*
  * write_query puts the condition into its query. Joins are made only to what
  * the condition uses; a client is the enrolled one, not the loan's (a group
  * loan has none).
@@ -282,8 +332,9 @@ write_query(Condition *condition, const char *prefix)
 		appendStringInfoString(&query, " LEFT JOIN mfiauto.event AS event ON event.client_id = k.client_id"
 							   " AND event.event_id = k.subject_id");
 	if ((condition->uses_subject || condition->uses_loan) && strcmp(subject, "client") != 0)
-		appendStringInfo(&query, " LEFT JOIN mfiauto.%s AS %s ON %s.%s_id = %s.subject_id",
-						 subject, subject, subject, subject, scope->is_trigger ? "event" : "k");
+		appendStringInfo(&query, " LEFT JOIN mfiauto.%s AS %s ON %s.%s_id = %s",
+						 subject, subject, subject, subject,
+						 scope->is_trigger ? event_subject(subject) : "k.subject_id");
 	if (condition->uses_loan)
 		appendStringInfo(&query, " LEFT JOIN mfiauto.loan AS loan ON loan.loan_id = %s.loan_id", subject);
 	if (condition->uses_client)
@@ -307,12 +358,11 @@ analyze_query(Condition *condition)
 	condition->offset = strlen(QUERY_PREFIX);
 	query = parse_analyze_fixedparams(statement, text, types, 3, NULL);
 	verdict = (Node *) lsecond_node(TargetEntry, query->targetList)->expr;
-	if (query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs || query->hasSubLinks)
+	if (query->hasWindowFuncs || query->hasTargetSRFs)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("condition holds %s",
-						query->hasAggs ? "an aggregate" :
-						query->hasWindowFuncs ? "a window function" : "a function that returns a set"),
+				 query->hasWindowFuncs ? errmsg("condition holds a window function") :
+				 errmsg("condition holds a function that returns a set"),
 				 errhint("A condition looks at one subject at a time.")));
 	if (getBaseType(exprType(verdict)) != BOOLOID)
 		ereport(ERROR,
@@ -350,6 +400,34 @@ reads_wall_clock(Node *node)
 	return IsA(node, SQLValueFunction) && ((SQLValueFunction *) node)->op <= SVFOP_LOCALTIMESTAMP_N;
 }
 
+/*
+ * is_frozen_moment tells a constant that was written as 'today' or 'now': it
+ * would stay at the day on which the definition was made.
+ */
+static bool
+is_frozen_moment(Node *node, const Condition *condition)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+	Const	   *constant = (Const *) node;
+	const char *word;
+	int			inside;
+
+	if (!IsA(node, Const) || (constant->consttype != DATEOID && constant->consttype != TIMESTAMPOID &&
+							  constant->consttype != TIMESTAMPTZOID))
+		return false;
+	inside = constant->location - condition->offset;
+	if (constant->location < 0 || inside < 0 || inside >= (int) strlen(condition->text))
+		return false;
+	word = condition->text + inside;
+	word += strcspn(word, "'");
+	word += strspn(word, "' \t\r\n");
+	for (size_t i = 0; i < lengthof(words); i++)
+		if (pg_strncasecmp(word, words[i], strlen(words[i])) == 0 &&
+			!isalnum((unsigned char) word[strlen(words[i])]))
+			return true;
+	return false;
+}
+
 static bool
 check_analyzed_node(Node *node, Condition *condition)
 {
@@ -357,6 +435,13 @@ check_analyzed_node(Node *node, Condition *condition)
 
 	if (node == NULL)
 		return false;
+	if (is_frozen_moment(node, condition))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("condition holds a moment that would never move"),
+				 errdetail("The word stands for the time at which the definition is created."),
+				 errhint("Use mfiauto.today() or mfiauto.now()."),
+				 place_error(condition, ((Const *) node)->location)));
 	if (check_functions_in_node(node, is_volatile, &function))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
@@ -426,6 +511,8 @@ add_context(void *arg)
 			internalerrquery(condition->text);
 		}
 	}
+	if (geterrcode() == ERRCODE_UNDEFINED_FUNCTION)
+		errhint("Unqualified functions and operators are looked up in pg_catalog alone: write your own with their schema, or add a cast.");
 	errcontext("condition at %s of workflow \"%s\": %s", condition->scope->path,
 			   condition->scope->workflow, condition->text);
 }

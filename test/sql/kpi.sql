@@ -1,9 +1,4 @@
 -- KPIs on hand-built books: every expected figure is worked out in a comment beside its query.
--- In a database of its own, so that no other test's messages count.
-SET client_min_messages = warning;
-\set home :DBNAME
-CREATE DATABASE mfiauto_kpi;
-\connect mfiauto_kpi
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';
 CREATE EXTENSION mfiauto;
@@ -175,6 +170,3 @@ SELECT DISTINCT r.ev_class::regclass FROM pg_rewrite r JOIN pg_depend d ON d.cla
  WHERE r.ev_class::regclass::text LIKE 'mfiauto.kpi%'
    AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid IN (SELECT objid FROM pg_depend WHERE deptype = 'e')
         OR d.refclassid = 'pg_class'::regclass AND d.refobjid IN (SELECT oid FROM pg_class WHERE relnamespace = 'book'::regnamespace));
-
-\connect :home
-DROP DATABASE mfiauto_kpi WITH (FORCE);

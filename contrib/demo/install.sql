@@ -1,0 +1,20 @@
+-- Puts mfiauto into the demo bank's database: what a DBA does once, and what the marketing team writes.
+-- psql variable port: where the provider listens.
+SET client_min_messages = warning;
+CREATE ROLE marketing NOLOGIN;
+GRANT USAGE ON SCHEMA bank TO marketing;
+GRANT SELECT ON ALL TABLES IN SCHEMA bank TO marketing;
+CREATE EXTENSION mfiauto;
+SELECT mfiauto.install(owner => 'marketing');
+SELECT mfiauto.arm_delivery();
+SELECT mfiauto.set_institution(name => 'Teranga Microfinance', country => 'SN', time_zone => 'Africa/Dakar', locale => 'fr', currency => 'XOF');
+SELECT mfiauto.set_clock((:'start'::date + time '07:00') AT TIME ZONE 'Africa/Dakar');
+\ir bind.sql
+SELECT mfiauto.create_gateway('demo_sms', channel => 'sms', preset => 'twilio',
+  settings => json_build_object('base_url', 'http://127.0.0.1:' || :'port', 'sender', 'TERANGA',
+                                 'rate_per_second', 500, 'concurrency', 20, 'cost_per_part', 12, 'currency', 'XOF'));
+SELECT mfiauto.set_secret('demo_sms', 'account_sid', 'ACdemo');
+SELECT mfiauto.set_secret('demo_sms', 'auth_token', 'only-for-the-demo');
+SELECT mfiauto.create_gateway('demo_voice', channel => 'voice', preset => 'sandbox');
+\ir workflows.sql
+SELECT mfiauto.activate_workflow('repayment_reminder');

@@ -1,0 +1,358 @@
+-- Running the steps that are due: for each (version, step) one treatment of all its runs, then each run goes to its next step.
+
+-- Runs whose step is due, the earliest first, up to the batch size. Paused and archived workflows stand still.
+CREATE FUNCTION mfiauto._due_work(batch_size integer)
+RETURNS TABLE (workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[])
+LANGUAGE sql STABLE AS $$
+  SELECT d.workflow_id, d.version, d.step_no, array_agg(d.client_id ORDER BY d.due_at, d.enrollment_id),
+         array_agg(d.enrollment_id ORDER BY d.due_at, d.enrollment_id), array_agg(d.subject_id ORDER BY d.due_at, d.enrollment_id)
+    FROM (SELECT e.workflow_id, e.version, e.step_no, e.client_id, e.enrollment_id, e.subject_id, e.due_at
+            FROM mfiauto.enrollment_state e
+            JOIN mfiauto.workflow_head h ON h.workflow_id = e.workflow_id AND h.state = 'active'
+           WHERE e.due_at <= mfiauto.now()
+           ORDER BY e.due_at LIMIT batch_size) d
+   GROUP BY d.workflow_id, d.version, d.step_no
+   ORDER BY d.workflow_id, d.version, d.step_no
+$$;
+
+-- A duration after a moment: its days in local time, its hours as hours, so that a change of the clocks moves neither.
+CREATE FUNCTION mfiauto._wait_until(since timestamptz, wait interval, zone text) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+  SELECT ((since AT TIME ZONE zone) + d.days) AT TIME ZONE zone + (wait - d.days)
+    FROM (SELECT make_interval(years => extract(year FROM wait)::integer, months => extract(month FROM wait)::integer,
+                               days => extract(day FROM wait)::integer) AS days) d
+$$;
+
+-- Sends each run to the step that its step_no names now (null: completed). A step with a moment of its own waits for it; one
+-- that is barred waits for the wanted moment, to be noted then; any other is due at once, at the time the run carries.
+CREATE FUNCTION mfiauto._advance(workflow_id integer, version integer, runs mfiauto._run[]) RETURNS bigint
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  clock timestamptz := mfiauto.now();
+  advanced bigint;
+BEGIN
+  WITH target AS MATERIALIZED (
+    SELECT r.client_id, r.enrollment_id, r.anchor_on, r.due_at, r.zone, r.country, s.step_no, s.at_offset, s.at_time, coalesce(s.class, v.class) AS class,
+           v.anchor_column IS NOT NULL AND s.at_offset IS NOT NULL AS is_timed
+      FROM unnest(runs) r
+      JOIN mfiauto.workflow_version v ON v.workflow_id = _advance.workflow_id AND v.version = _advance.version
+      LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = v.workflow_id AND s.version = v.version AND s.step_no = r.step_no
+  ),
+  moment AS MATERIALIZED (
+    SELECT m.* FROM mfiauto._contact_moments(ARRAY(
+      SELECT DISTINCT ROW(t.anchor_on + t.at_offset + t.at_time, t.zone, t.country, t.class, t.at_offset, clock)::mfiauto._moment_key
+        FROM target t WHERE t.is_timed)) m
+  )
+  UPDATE mfiauto.enrollment_state e
+     SET step_no = t.step_no,
+         due_at = CASE WHEN t.step_no IS NULL THEN NULL WHEN t.is_timed THEN coalesce(m.at, m.wanted AT TIME ZONE m.zone) ELSE t.due_at END,
+         state = CASE WHEN t.step_no IS NULL THEN 'completed' ELSE 'active' END,
+         ended_at = CASE WHEN t.step_no IS NULL THEN clock END
+    FROM target t
+    LEFT JOIN moment m ON t.is_timed AND m.wanted = t.anchor_on + t.at_offset + t.at_time AND m.zone = t.zone AND m.country = t.country
+                      AND m.class = t.class AND m.day_offset = t.at_offset
+   WHERE e.client_id = t.client_id AND e.enrollment_id = t.enrollment_id AND e.state = 'active';
+  GET DIAGNOSTICS advanced = ROW_COUNT;
+  RETURN advanced;
+END $$;
+
+-- The runs of a step as they stand, judged: each one's outcome is run, or why not.
+--   exit_if     the exit condition holds
+--   later       the step's moment was moved on since it was planned (a new holiday): due_at is the new one
+--   barred      no allowed moment was left on the day
+--   missed      a later step's moment has come too: only the latest is considered
+--   expired     its time is over
+--   already_sent  it went out for the previous date, which was near
+CREATE FUNCTION mfiauto._judge_step(workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[])
+RETURNS mfiauto._run[]
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  clock timestamptz := mfiauto.now();
+  v mfiauto.workflow_version;
+  s mfiauto.workflow_step;
+  c mfiauto.message_class;
+  own record;
+  following record;
+  runs mfiauto._run[];
+BEGIN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _judge_step.workflow_id AND w.version = _judge_step.version;
+  SELECT * INTO STRICT s FROM mfiauto.workflow_step w
+   WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _judge_step.step_no;
+  SELECT * INTO STRICT c FROM mfiauto.message_class m WHERE m.class = coalesce(s.class, v.class);
+  -- The moment that the step belongs to, and the next one that differs: its coming ends this one's time.
+  SELECT t.* INTO own FROM mfiauto._timed_steps(v.workflow_id, v.version) t WHERE t.step_no <= s.step_no ORDER BY t.step_no DESC LIMIT 1;
+  SELECT t.* INTO following FROM mfiauto._timed_steps(v.workflow_id, v.version) t
+   WHERE t.step_no > s.step_no AND (t.at_offset, t.at_time) <> (own.at_offset, own.at_time) ORDER BY t.step_no LIMIT 1;
+
+  runs := ARRAY(
+    SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, e.step_no, e.due_at, e.arm, e.context, z.zone, z.country, x.verdict,
+               NULL, CASE WHEN x.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
+      FROM unnest(_judge_step.client_ids, _judge_step.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
+      JOIN mfiauto.enrollment_state e ON e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id
+       AND e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= clock
+      JOIN mfiauto._client_zones(_judge_step.client_ids) z ON z.client_id = k.client_id
+      LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _judge_step.client_ids, _judge_step.subject_ids, false) x ON x.ord = k.ord
+     ORDER BY k.ord);
+  IF v.anchor_column IS NULL OR own.step_no IS NULL THEN
+    RETURN ARRAY(
+      SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, r.step_no, r.due_at, r.arm, r.context, r.zone, r.country, r.verdict,
+                 r.due_at + coalesce(s.expires, c.expires_after),
+                 CASE WHEN r.outcome = 'run' AND s.kind = 'send' AND r.due_at + coalesce(s.expires, c.expires_after) <= clock THEN 'expired'
+                      ELSE r.outcome END)::mfiauto._run
+        FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality);
+  END IF;
+  RETURN ARRAY(
+    WITH run AS MATERIALIZED (SELECT r.* FROM unnest(runs) WITH ORDINALITY r),
+    -- The step's own moment is looked at again as it was planned: relative to the time it was planned for.
+    moment AS MATERIALIZED (
+      SELECT m.* FROM mfiauto._contact_moments(
+        ARRAY(SELECT DISTINCT ROW(r.anchor_on + s.at_offset + s.at_time, r.zone, r.country, c.class, s.at_offset, r.due_at)::mfiauto._moment_key
+                FROM run r WHERE s.at_offset IS NOT NULL)
+        || ARRAY(SELECT DISTINCT ROW(r.anchor_on + following.at_offset + following.at_time, r.zone, r.country, following.class, following.at_offset, clock)::mfiauto._moment_key
+                   FROM run r WHERE following.step_no IS NOT NULL)) m
+    ),
+    placed AS (
+      SELECT r.*, p.at AS own_at, p.outcome = 'barred' AS is_barred, coalesce(f.at, f.wanted AT TIME ZONE f.zone) AS following_at,
+             CASE WHEN s.expires IS NOT NULL THEN r.due_at + s.expires
+                  WHEN NOT c.honors_contact_hours THEN r.due_at + c.expires_after
+                  ELSE least(((r.due_at AT TIME ZONE r.zone)::date + 1)::timestamp AT TIME ZONE r.zone, coalesce(f.at, f.wanted AT TIME ZONE f.zone)) END AS ends_at
+        FROM run r
+        LEFT JOIN moment p ON p.wanted = r.anchor_on + s.at_offset + s.at_time AND p.zone = r.zone AND p.country = r.country
+                          AND p.class = c.class AND p.day_offset = s.at_offset AND p.reference = r.due_at
+        LEFT JOIN moment f ON f.wanted = r.anchor_on + following.at_offset + following.at_time AND f.zone = r.zone AND f.country = r.country
+                          AND f.class = following.class AND f.day_offset = following.at_offset AND f.reference = clock
+    )
+    SELECT ROW(p.client_id, p.enrollment_id, p.subject_id, p.loan_id, p.anchor_on, p.step_no,
+               CASE WHEN p.own_at > clock THEN p.own_at ELSE p.due_at END, p.arm, p.context, p.zone, p.country, p.verdict, p.ends_at,
+               CASE WHEN p.outcome <> 'run' THEN p.outcome
+                    WHEN p.is_barred THEN 'barred'
+                    WHEN p.own_at > clock THEN 'later'
+                    WHEN p.following_at <= clock THEN 'missed'
+                    WHEN p.ends_at <= clock AND (s.kind = 'send' OR s.expires IS NOT NULL) THEN 'expired'
+                    WHEN a.client_id IS NOT NULL THEN 'already_sent'
+                    ELSE 'run' END)::mfiauto._run
+      FROM placed p
+      LEFT JOIN mfiauto._already_sent(v.workflow_id, v.version, runs) a
+        ON s.kind = 'send' AND a.client_id = p.client_id AND a.enrollment_id = p.enrollment_id
+     ORDER BY p.ordinality);
+END $$;
+
+-- Writes the messages of a send: composed from template and books, one ledger row each, and a place in the queue for those
+-- that can leave. channels null: the step's own. key_channel tells a first message ('') from the next channel's.
+CREATE FUNCTION mfiauto._send(workflow_id integer, version integer, step_no integer, runs mfiauto._run[], channels text[], is_next_channel boolean)
+RETURNS bigint
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  clock timestamptz := mfiauto.now();
+  v mfiauto.workflow_version;
+  s mfiauto.workflow_step;
+  workflow text;
+  client_ids bigint[] := ARRAY(SELECT r.client_id FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality);
+  subject_ids bigint[] := ARRAY(SELECT r.subject_id FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality);
+  queued bigint;
+BEGIN
+  IF cardinality(runs) = 0 THEN
+    RETURN 0;
+  END IF;
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _send.workflow_id AND w.version = _send.version;
+  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _send.step_no;
+  workflow := (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
+  WITH made AS MATERIALIZED (
+    SELECT r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.due_at, r.expires_at, coalesce(r.anchor_on::text, '') AS repetition,
+           r.verdict IS NULL AND v.exit_sql IS NOT NULL AS is_unknown, m.*
+      FROM unnest(runs) WITH ORDINALITY r
+      JOIN mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])) c ON c.ord = r.ordinality
+      CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, s.channels), coalesce(s.class, v.class), c.locale,
+                                          CASE WHEN r.context IS NULL THEN c.context ELSE c.context || r.context END,
+                                          c.phone, c.email, c.push_token, c.country) m
+  ),
+  key AS (
+    INSERT INTO mfiauto.message_key (client_id, enrollment_id, step_no, repetition, channel, message_id)
+    SELECT m.client_id, m.enrollment_id, s.step_no, m.repetition, CASE WHEN is_next_channel THEN coalesce(m.channel, '-') ELSE '' END,
+           nextval('mfiauto.message_id_seq')
+      FROM made m
+    ON CONFLICT DO NOTHING
+    RETURNING client_id, enrollment_id, message_id
+  ),
+  written AS (
+    INSERT INTO mfiauto.message_ledger (client_id, message_id, created_at, due_at, expires_at, finished_at, enrollment_id, subject, subject_id, loan_id,
+                                        workflow_id, version, step_no, template_id, parts, state, reason, class, channel, next_channels, locale, repetition,
+                                        to_address, title, body, html, encoding)
+    SELECT m.client_id, k.message_id, clock, m.due_at, m.expires_at, CASE WHEN m.state NOT IN ('queued', 'held') THEN clock END, m.enrollment_id, v.subject,
+           m.subject_id, m.loan_id, v.workflow_id, v.version, s.step_no, m.template_id, m.parts,
+           CASE m.state WHEN 'held' THEN 'queued' ELSE m.state END, m.reason, coalesce(m.class, s.class, v.class), m.channel, m.next_channels, m.locale,
+           m.repetition, m.to_address, m.title, m.body, m.html, m.encoding
+      FROM made m JOIN key k ON k.client_id = m.client_id AND k.enrollment_id = m.enrollment_id
+    RETURNING client_id, message_id, enrollment_id, channel, class, due_at, expires_at, state
+  ),
+  placed AS (
+    INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority, due_at, expires_at, enrollment_id, workflow_id, version, is_held, reason)
+    SELECT w.client_id, w.message_id, clock, w.channel, p.priority, w.due_at, w.expires_at, w.enrollment_id, v.workflow_id, v.version,
+           m.is_unknown OR m.state = 'held', CASE WHEN m.is_unknown THEN 'exit_unknown' WHEN m.state = 'held' THEN m.reason END
+      FROM written w
+      JOIN made m ON m.client_id = w.client_id AND m.enrollment_id = w.enrollment_id
+      JOIN mfiauto.message_class p ON p.class = w.class
+     WHERE w.state = 'queued'
+    RETURNING 1
+  )
+  SELECT count(*) INTO queued FROM placed;
+  RETURN queued;
+END $$;
+
+-- Gives the runs' tasks to people: the title is a text like a message's, the officer the loan's, else the client's.
+CREATE FUNCTION mfiauto._give_tasks(workflow_id integer, version integer, step_no integer, runs mfiauto._run[]) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  v mfiauto.workflow_version;
+  s mfiauto.workflow_step;
+  workflow text;
+BEGIN
+  IF cardinality(runs) = 0 THEN
+    RETURN;
+  END IF;
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _give_tasks.workflow_id AND w.version = _give_tasks.version;
+  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _give_tasks.step_no;
+  workflow := (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
+  INSERT INTO mfiauto.task (client_id, workflow_id, version, enrollment_id, step_no, repetition, title, assignee, state, due_at, created_at)
+  SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, s.step_no, coalesce(r.anchor_on::text, ''),
+         mfiauto.render(s.task_title, t.context),
+         CASE s.assignee WHEN 'officer' THEN 'officer ' || coalesce(t.context -> 'loan' ->> 'officer_id', t.context -> 'client' ->> 'officer_id', '?')
+                         ELSE s.assignee END,
+         CASE r.arm WHEN 'holdout' THEN 'holdout' ELSE 'open' END,
+         CASE WHEN s.due_after IS NULL THEN NULL ELSE mfiauto._wait_until(r.due_at, s.due_after, r.zone) END, mfiauto.now()
+    FROM unnest(runs) WITH ORDINALITY r
+    JOIN LATERAL mfiauto._context(ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), v.subject,
+                                  ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), workflow) c ON c.ord = r.ordinality
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.context IS NULL THEN c.context ELSE c.context || r.context END AS context) t
+  ON CONFLICT DO NOTHING;
+END $$;
+
+-- Runs one step for those who are due.
+CREATE FUNCTION mfiauto._run_step(workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[],
+                                  OUT entered bigint, OUT advanced bigint, OUT exited bigint, OUT messages bigint)
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  clock timestamptz := mfiauto.now();
+  v mfiauto.workflow_version;
+  s mfiauto.workflow_step;
+  is_exempt boolean;
+  runs mfiauto._run[];
+  going mfiauto._run[];
+BEGIN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _run_step.workflow_id AND w.version = _run_step.version;
+  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _run_step.step_no;
+  -- Who pauses or archives the workflow meanwhile waits for us, or we for him.
+  PERFORM FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id AND h.state = 'active' FOR SHARE;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  is_exempt := (SELECT NOT c.holdout_allowed FROM mfiauto.message_class c WHERE c.class = coalesce(s.class, v.class));
+  runs := mfiauto._judge_step(v.workflow_id, v.version, s.step_no, client_ids, ids, subject_ids);
+
+  exited := mfiauto._exit_runs(v.workflow_id, v.version, ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome = 'exit_if'));
+  UPDATE mfiauto.enrollment_state e SET due_at = r.due_at
+    FROM unnest(runs) r
+   WHERE r.outcome = 'later' AND e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id;
+  runs := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome NOT IN ('exit_if', 'later'));
+  IF cardinality(runs) = 0 THEN
+    RETURN;
+  END IF;
+  going := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome = 'run');
+
+  IF s.kind = 'send' THEN
+    messages := mfiauto._send(v.workflow_id, v.version, s.step_no,
+                              ARRAY(SELECT r::mfiauto._run FROM unnest(going) r WHERE r.arm = 'treated' OR is_exempt),
+                              NULL, false);
+    PERFORM mfiauto._record_unsent(v.workflow_id, v.version, ARRAY(
+      SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, r.step_no, r.due_at, r.arm, NULL, r.zone, r.country, r.verdict,
+                 r.expires_at, CASE r.outcome WHEN 'run' THEN 'holdout' ELSE r.outcome END)::mfiauto._run
+        FROM unnest(runs) r WHERE r.outcome <> 'run' OR (r.arm = 'holdout' AND NOT is_exempt)));
+  ELSE
+    INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
+    SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'skipped', r.outcome, clock
+      FROM unnest(runs) r WHERE r.outcome <> 'run';
+    IF s.kind = 'task' THEN
+      PERFORM mfiauto._give_tasks(v.workflow_id, v.version, s.step_no, going);
+    END IF;
+  END IF;
+  -- A step that did not run is left with all that is inside it.
+  advanced := mfiauto._advance(v.workflow_id, v.version, CASE s.kind
+    WHEN 'if' THEN mfiauto._branch(v.workflow_id, v.version, s.step_no, going)
+                   || ARRAY(SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, s.next_no, r.due_at, r.arm, NULL, r.zone, r.country,
+                                       NULL, NULL, r.outcome)::mfiauto._run FROM unnest(runs) r WHERE r.outcome <> 'run')
+    ELSE ARRAY(SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, s.next_no,
+                          CASE s.kind WHEN 'wait' THEN mfiauto._wait_until(r.due_at, s.wait, r.zone) ELSE r.due_at END,
+                          r.arm, NULL, r.zone, r.country, NULL, NULL, r.outcome)::mfiauto._run FROM unnest(runs) r) END);
+END $$;
+
+-- Which way each run goes at an "if": then where the condition is true, else where it is false or not known.
+CREATE FUNCTION mfiauto._branch(workflow_id integer, version integer, step_no integer, runs mfiauto._run[]) RETURNS mfiauto._run[]
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  clock timestamptz := mfiauto.now();
+  v mfiauto.workflow_version;
+  s mfiauto.workflow_step;
+  branched mfiauto._run[];
+BEGIN
+  IF cardinality(runs) = 0 THEN
+    RETURN runs;
+  END IF;
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _branch.workflow_id AND w.version = _branch.version;
+  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _branch.step_no;
+  branched := ARRAY(
+    SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, CASE WHEN x.verdict THEN s.then_no ELSE s.else_no END, r.due_at, r.arm,
+               NULL, r.zone, r.country, NULL, NULL, CASE WHEN x.verdict THEN 'then' WHEN x.verdict IS NULL THEN 'else_unknown' ELSE 'else' END)::mfiauto._run
+      FROM unnest(runs) WITH ORDINALITY r
+      LEFT JOIN mfiauto._verdicts(v.owner, s.condition_sql, ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality),
+                                  ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), NULL) x ON x.ord = r.ordinality);
+  INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
+  SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'branched', r.outcome, clock FROM unnest(branched) r;
+  RETURN branched;
+END $$;
+
+-- Messages that delivery gave up on one channel and that have another.
+CREATE FUNCTION mfiauto._channel_work(batch_size integer)
+RETURNS TABLE (workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[])
+LANGUAGE sql STABLE AS $$
+  SELECT f.workflow_id, f.version, f.step_no, array_agg(f.client_id ORDER BY f.message_id), array_agg(f.message_id ORDER BY f.message_id),
+         array_agg(f.subject_id ORDER BY f.message_id)
+    FROM (SELECT m.workflow_id, m.version, m.step_no, m.client_id, m.message_id, m.subject_id,
+                 (row_number() OVER (PARTITION BY m.workflow_id, m.version, m.step_no, m.next_channels ORDER BY m.message_id) - 1) / batch_size AS chunk,
+                 m.next_channels
+            FROM mfiauto.batch_touched t
+            JOIN mfiauto.message_ledger m ON m.client_id = t.client_id AND m.message_id = t.subject_id
+            JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id AND h.state = 'active'
+           WHERE t.role = 'message' AND cardinality(m.next_channels) > 0 AND m.enrollment_id IS NOT NULL) f
+   GROUP BY f.workflow_id, f.version, f.step_no, f.next_channels, f.chunk
+   ORDER BY f.workflow_id, f.version, f.step_no, f.next_channels, f.chunk
+$$;
+
+-- Says it again on the next channel, within the time the message had.
+CREATE FUNCTION mfiauto._next_channel(workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[],
+                                      OUT entered bigint, OUT advanced bigint, OUT exited bigint, OUT messages bigint)
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  clock timestamptz := mfiauto.now();
+  v mfiauto.workflow_version;
+  channels text[];
+BEGIN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _next_channel.workflow_id AND w.version = _next_channel.version;
+  SELECT m.next_channels INTO STRICT channels FROM mfiauto.message_ledger m
+   WHERE m.client_id = _next_channel.client_ids[1] AND m.message_id = _next_channel.ids[1];
+  messages := mfiauto._send(v.workflow_id, v.version, _next_channel.step_no, ARRAY(
+    SELECT ROW(m.client_id, m.enrollment_id, m.subject_id, m.loan_id, nullif(m.repetition, '')::date, m.step_no, clock, 'treated', e.context, NULL, NULL,
+               x.verdict, m.expires_at, 'run')::mfiauto._run
+      FROM unnest(_next_channel.client_ids, _next_channel.ids) WITH ORDINALITY AS k(client_id, message_id, ord)
+      JOIN mfiauto.message_ledger m ON m.client_id = k.client_id AND m.message_id = k.message_id
+      JOIN mfiauto.enrollment_state e ON e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id AND e.state IN ('active', 'completed')
+      LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _next_channel.client_ids, _next_channel.subject_ids, false) x ON x.ord = k.ord
+     WHERE x.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > clock)
+     ORDER BY k.ord), channels, true);
+END $$;

@@ -1,0 +1,208 @@
+-- What a definition may not be: every refusal names the place in the definition, what was found, what was expected, and what to do.
+SET client_min_messages = error;
+CREATE EXTENSION mfiauto;
+SELECT mfiauto.install();
+\set ECHO none
+\i test/lib/workflow_books.sql
+\set ECHO all
+RESET client_min_messages;
+
+-- One refusal, as lines: state and message, DETAIL, HINT, and where in the definition a condition stands.
+CREATE FUNCTION refused(definition json) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  state text; message text; detail text; hint text; context text;
+BEGIN
+  PERFORM mfiauto.create_workflow('w', definition);
+  RETURN NEXT 'accepted';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT;
+  RETURN NEXT format('%s %s', state, message);
+  RETURN QUERY SELECT format('  %s', l) FROM unnest(ARRAY[detail, hint]) WITH ORDINALITY AS u(l, n) WHERE l <> '' ORDER BY n;
+  RETURN QUERY SELECT format('  (%s)', l) FROM regexp_split_to_table(context, E'\n') l WHERE l LIKE 'condition at%';
+END $$;
+CREATE FUNCTION triggered(steps text) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT refused(format('{"trigger": {"event": "Loan Applied"}, "steps": %s}', steps)::json) $$;
+CREATE FUNCTION anchored(steps text) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT refused(format('{"for_each": "installment", "anchor": "due_date", "steps": %s}', steps)::json) $$;
+CREATE FUNCTION with_key(key text) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT refused(format('{"for_each": "installment", "anchor": "due_date", %s, "steps": [{"at": "0 days 09:00", "send": "late"}]}', key)::json) $$;
+CREATE FUNCTION condition(sql text) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT with_key('"enter_if": ' || to_json(sql)) $$;
+\pset tuples_only on
+\pset format unaligned
+
+\set SHOW_CONTEXT never
+\echo == JSON
+SELECT mfiauto.create_workflow('w', '{"steps": [}');
+SELECT mfiauto.create_workflow(NULL, '{}');
+SELECT mfiauto.create_workflow('w', NULL);
+SELECT mfiauto.create_workflow(' w', '{}');
+SELECT mfiauto.create_workflow(repeat('w', 101), '{}');
+SELECT refused('{"class": "legal", "class": "marketing"}');
+SELECT refused('{"class": "a\u0000b"}');
+SELECT refused('{"max_per_day": 99999999999999999999}');
+SELECT refused('[]');
+SELECT refused('"text"');
+SELECT refused('{}');
+
+\echo == the top
+SELECT with_key('"holdouts": 5');
+SELECT with_key('"when": 5');
+SELECT with_key('"class": 5');
+SELECT with_key('"class": "spam"');
+SELECT with_key('"class": ""');
+SELECT with_key('"holdout": "5"');
+SELECT with_key('"holdout": 100');
+SELECT with_key('"holdout": -0.5');
+SELECT with_key('"holdout": 5, "class": "legal"');
+SELECT with_key('"reentry": "sometimes"');
+SELECT with_key('"reentry": "-3 days"');
+SELECT with_key('"reentry": true');
+SELECT with_key('"goal": "Payment Received"');
+SELECT with_key('"goal": {"event": "Payment Received"}');
+SELECT with_key('"goal": {"event": "Payment Received", "within": "soon"}');
+SELECT with_key('"goal": {"event": "Payment Received", "within": "0 days"}');
+SELECT with_key('"goal": {"name": "Payment Received", "within": "3 days"}');
+SELECT with_key('"exit_on_goal": true');
+SELECT with_key('"exit_on_goal": "yes"');
+SELECT with_key('"resend_if_moved": 2.5');
+SELECT with_key('"resend_if_moved": -1');
+SELECT with_key('"max_per_day": 0');
+SELECT with_key('"trigger": {"event": "Loan Applied"}');
+SELECT refused('{"steps": [{"send": "late"}]}');
+SELECT refused('{"anchor": "due_date", "steps": [{"at": "0 days 09:00", "send": "late"}]}');
+SELECT refused('{"for_each": "borrower", "anchor": "due_date", "steps": [{"at": "0 days 09:00", "send": "late"}]}');
+SELECT refused('{"for_each": "installment", "anchor": "status", "steps": [{"at": "0 days 09:00", "send": "late"}]}');
+SELECT refused('{"for_each": "client", "anchor": "birth_date", "steps": [{"at": "0 days 09:00", "send": "late"}]}');
+SELECT refused('{"for_each": "loan", "anchor": "maturity_on", "steps": [{"at": "0 days 09:00", "send": "late"}]}');
+SELECT refused('{"for_each": "loan", "steps": [{"at": "0 days 09:00", "send": "late"}]}');
+SELECT refused('{"trigger": "Loan Applied", "steps": [{"send": "late"}]}');
+SELECT refused('{"trigger": {"event": ""}, "steps": [{"send": "late"}]}');
+SELECT refused('{"trigger": {"events": "Loan Applied"}, "steps": [{"send": "late"}]}');
+SELECT refused('{"trigger": {"segment": "inactive", "on": "enter"}, "steps": [{"send": "late"}]}');
+SELECT refused('{"trigger": {"inactive": "Session Started", "for": "30 days"}, "steps": [{"send": "late"}]}');
+SELECT refused('{"trigger": {"schedule": "0 9 1 * *", "segment": "good_payers"}, "steps": [{"send": "late"}]}');
+SELECT refused('{"trigger": {"yearly": "client.birth_date", "at": "09:00"}, "steps": [{"send": "late"}]}');
+SELECT refused('{"trigger": {"event": "Loan Applied"}, "for_each": "installment", "steps": [{"send": "late"}]}');
+SELECT refused('{"trigger": {"event": "Loan Applied"}, "resend_if_moved": 3, "steps": [{"send": "late"}]}');
+
+\echo == steps
+SELECT refused('{"trigger": {"event": "Loan Applied"}}');
+SELECT triggered('[]');
+SELECT triggered('{"send": "late"}');
+SELECT triggered('["late"]');
+SELECT triggered('[{}]');
+SELECT triggered('[{"sned": "late"}]');
+SELECT triggered('[{"send": "late", "chanels": ["sms"]}]');
+SELECT triggered('[{"send": "late", "wait": "2 days"}]');
+SELECT triggered('[{"send": 7}]');
+SELECT triggered('[{"send": "nothing_like_it"}]');
+SELECT triggered('[{"send": "late", "channels": "sms"}]');
+SELECT triggered('[{"send": "late", "channels": []}]');
+SELECT triggered('[{"send": "late", "channels": ["sms", "pigeon"]}]');
+SELECT triggered('[{"send": "late", "channels": ["sms", "sms"]}]');
+SELECT triggered('[{"send": "late", "channels": ["email"]}]');
+SELECT triggered('[{"send": "late", "expires": "later"}]');
+SELECT triggered('[{"send": "late", "class": "spam"}]');
+SELECT triggered('[{"send": "late", "at": "0 days 09:00"}]');
+SELECT triggered('[{"wait": "2 dayz"}]');
+SELECT triggered('[{"wait": 2}]');
+SELECT triggered('[{"wait": "2 days", "then": []}]');
+SELECT triggered('[{"if": "client.literacy = ''low''"}]');
+SELECT triggered('[{"if": "client.literacy = ''low''", "then": []}]');
+SELECT triggered('[{"if": "", "then": [{"end": true}]}]');
+SELECT triggered('[{"if": "client.literacy = ''low''", "then": [{"send": "late"}], "else": [{"send": "gone"}]}]');
+SELECT triggered('[{"if": "client.literacy = ''low''", "then": [{"if": "client.name", "then": [{"send": "late"}]}]}]');
+SELECT triggered('[{"task": ""}]');
+SELECT triggered('[{"task": "Call", "assign": 5}]');
+SELECT triggered('[{"task": "Call", "due": "tomorrow"}]');
+SELECT triggered('[{"end": false}]');
+SELECT triggered('[{"end": true}, {"send": "late"}]');
+SELECT triggered('[{"if": "true", "then": [{"end": true}], "else": [{"send": "late"}, {"end": true}]}, {"send": "late"}]');
+SELECT triggered((SELECT repeat('[{"if": "true", "then": ', 17) || '[{"end": true}]' || repeat('}]', 17)));
+
+\echo == what comes later
+SELECT triggered('[{"wait_for": {"event": "Loan Approved"}, "timeout": "10 days", "then": [{"send": "late"}]}]');
+SELECT triggered('[{"split": {"a": 50, "b": 50}, "steps": {}}]');
+SELECT triggered('[{"set": {"onboarded": true}}]');
+SELECT triggered('[{"emit": "Onboarding Completed"}]');
+SELECT triggered('[{"add_to": "segment"}]');
+SELECT triggered('[{"remove_from": "segment"}]');
+SELECT triggered('[{"webhook": "gateway"}]');
+SELECT triggered('[{"enroll": "workflow"}]');
+SELECT triggered('[{"if": "true", "then": [{"send": "late"}, {"exit": "workflow"}]}]');
+
+\echo == moments
+SELECT anchored('[{"send": "late"}]');
+SELECT anchored('[{"at": "tomorrow", "send": "late"}]');
+SELECT anchored('[{"at": "3 days", "send": "late"}]');
+SELECT anchored('[{"at": "3 weeks 09:00", "send": "late"}]');
+SELECT anchored('[{"at": "1.5 days 09:00", "send": "late"}]');
+SELECT anchored('[{"at": "3 days 24:00", "send": "late"}]');
+SELECT anchored('[{"at": "3 days 9:00", "send": "late"}]');
+SELECT anchored('[{"at": "3 days 09:00:60", "send": "late"}]');
+SELECT anchored('[{"at": "3 days 09:00 UTC", "send": "late"}]');
+SELECT anchored('[{"at": "99999 days 09:00", "send": "late"}]');
+SELECT anchored('[{"at": 3, "send": "late"}]');
+SELECT anchored('[{"at": "0 days 09:00", "send": "late"}, {"at": "-1 days 09:00", "send": "late"}]');
+SELECT anchored('[{"at": "0 days 09:00", "send": "late"}, {"at": "0 days 08:59:59", "send": "late"}]');
+SELECT anchored('[{"at": "0 days 09:00", "if": "true", "then": [{"at": "+4 days 09:00", "send": "late"}]}, {"at": "+3 days 09:00", "send": "late"}]');
+SELECT anchored('[{"at": "0 days 09:00", "if": "true", "then": [{"at": "-4 days 09:00", "send": "late"}]}]');
+SELECT anchored('[{"at": "0 days 09:00", "send": "late"}, {"wait": "2 days"}]');
+
+\echo == conditions
+SELECT condition('loan.status =');
+SELECT condition('loan.status = ''active''; DROP TABLE bank');
+SELECT condition('true) OR (true');
+SELECT condition('true) FROM mfiauto.client --');
+SELECT condition('true /* open');
+SELECT condition('true, false');
+SELECT condition('true WHERE false');
+SELECT condition('true UNION SELECT false');
+SELECT condition('loan.status like ''a%'' really');
+SELECT condition('$1 IS NULL');
+SELECT condition('status = ''active''');
+SELECT condition('loan IS NOT NULL');
+SELECT condition('loan.* IS NOT NULL');
+SELECT condition('application.status = ''open''');
+SELECT condition('event.name = ''x''');
+SELECT condition('k.client_id = 1');
+SELECT condition('loan.colour = ''red''');
+SELECT condition('loan.product = ''tontine''');
+SELECT condition('loan.status');
+SELECT condition('installment.amount_due + 1');
+SELECT condition('NULL');
+SELECT condition('loan.status > 5');
+SELECT condition('no_such_function(loan.status)');
+SELECT condition('plain_status(loan.status)');
+SELECT condition('public.shaky_status(loan.status)');
+SELECT condition('random() < 0.5');
+SELECT condition('EXISTS (SELECT FROM mfiauto.client)');
+SELECT condition('loan.status IN (SELECT ''active'')');
+SELECT condition('count(*) > 1');
+SELECT condition('sum(installment.amount_due) > 1');
+SELECT condition('row_number() OVER () = 1');
+SELECT condition('generate_series(1, 3) = 1');
+SELECT condition('installment.amount_due > 1 / 0');
+SELECT condition('installment.due_date > ''2026-02-31''');
+SELECT condition('installment.amount_due > ''a lot''');
+SELECT condition('installment.due_date < ''today''');
+SELECT condition('installment.due_date < date ''tomorrow''');
+
+\set SHOW_CONTEXT errors
+\echo == the place inside a condition
+SELECT mfiauto._compile_workflow('w', '{"trigger": {"event": "Loan Applied", "if": "event.properties ->> ''a'' = ''b'' AND évent.x"}, "steps": [{"send": "late"}]}', current_user);
+SELECT mfiauto._compile_workflow('w', '{"trigger": {"event": "Loan Applied"}, "enter_if": "client.name = ''é'' AND loan.colour = 1", "steps": [{"send": "late"}]}', current_user);
+SELECT mfiauto._compile_workflow('w', '{"trigger": {"event": "Loan Applied"}, "enter_if": "loan.status = ''é'' AND\n loan.status > 5", "steps": [{"send": "late"}]}', current_user);
+
+\echo == limits
+SELECT condition('public.plain_status(loan.status) = ''active''');
+SELECT regexp_replace(l, ':.*', '') FROM condition(repeat('(', 4900) || 'true' || repeat(')', 4900)) l LIMIT 1;
+SELECT l FROM condition('true' || repeat(' AND true', 2000)) l;
+SELECT l FROM with_key('"class": "' || repeat('x', 1024 * 1024) || '"') l;
+SELECT l FROM triggered('[' || repeat('{"wait": "1 day"}, ', 1000) || '{"send": "late"}]') l;
+SELECT triggered('[{"task": "Visit {{client.nme}}"}]');
+SELECT triggered('[{"task": "Visit {{client.name"}]');
+
+\echo == nothing of all this was stored but what was accepted
+SELECT name, newest_version FROM mfiauto.workflow ORDER BY name;

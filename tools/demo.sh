@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# The main job end to end, on a throw-away server: a small bank's books in, reminders out over HTTP to a
+# provider that runs here, four weeks of payments, and what came of it.
+#
+#   tools/demo.sh               CLIENTS=500 START=2026-01-05 (a Monday) SEED=teranga
+#   KEEP=1 tools/demo.sh        leaves the server's log and the provider's log behind
+#
+# Ends with status 0 only if what the ledger says left is what the provider saw, and nobody was
+# reminded of what he had paid.
+set -euo pipefail
+# shellcheck source=tools/throwaway.sh
+. "$(dirname "$0")/throwaway.sh"
+
+clients=${CLIENTS:-500}
+start=${START:-2026-01-05}
+seed=${SEED:-teranga}
+database=demo_bank
+[[ $clients =~ ^[0-9]+$ && $start =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}$ ]] || die "CLIENTS is a number, START a date like 2026-01-05."
+
+need_base_packages perl-base
+say "building mfiauto"
+build_and_install
+began=$SECONDS
+
+# The server's user reads the demo from its own copy: the source tree may be private.
+cp -r "$top/contrib/demo" "$work/demo"
+if [ "$(id -u)" = 0 ]; then chown -R "$server_user" "$work/demo"; fi
+chmod -R a+rX "$work/demo"
+cd "$work/demo"
+
+say "starting a server and a message provider, both only for this demo"
+start_server "mfiauto.workers = off" "mfiauto.private_hosts = '127.0.0.1'" "shared_buffers = 64MB"
+as_postgres perl gateway.pl "$work/demo/port" "$work/demo/provider.log" &
+provider=$!
+stop_provider() { kill "$provider" 2>/dev/null || true; }
+# The server's own clean-up comes after.
+trap 'status=$?; stop_provider; (exit $status); clean_up' EXIT
+for _ in $(seq 100); do [ -s port ] && break; sleep 0.1; done
+[ -s port ] || die "The provider did not start."
+gateway_port=$(cat port)
+
+demo_psql() { psql_server -d "$database" -q -v ON_ERROR_STOP=1 -v clients="$clients" -v start="$start" -v seed="$seed" -v port="$gateway_port" "$@"; }
+
+say "loading a bank of $clients clients"
+psql_server -qc "CREATE DATABASE $database"
+demo_psql -o /dev/null -f bank.sql -f data.sql -f play.sql -f install.sql
+
+say "four weeks, day by day"
+{
+	echo '\set QUIET on'
+	echo '\pset tuples_only on'
+	for day in $(seq 0 27); do
+		printf "\\\\set day '%s'\n\\\\i day.sql\n" "$(date -u -d "$start + $day days" +%F)"
+	done
+} >days.sql
+if [ "$(id -u)" = 0 ]; then chown "$server_user" days.sql; fi
+GATEWAY="perl gateway.pl --ask $gateway_port" demo_psql -f days.sql
+demo_psql -f report.sql
+
+# What the provider counted against what the ledger says.
+read -r requests accepted refused throttled unavailable <<<"$(perl gateway.pl --ask "$gateway_port" /count)"
+in_ledger=$(demo_psql -Atc "SELECT count(*) FROM mfiauto.message_ledger WHERE gateway = 'demo_sms' AND provider_id IS NOT NULL")
+after_payment=$(demo_psql -Atf check.sql)
+say "The provider saw $requests HTTP requests: $accepted accepted, $refused refused, $throttled told to wait, $unavailable turned away."
+say "The ledger has $in_ledger messages with the provider's number, $after_payment of them for an installment already paid."
+say "The whole took $((SECONDS - began)) seconds."
+status=0
+[ "$in_ledger" = "$accepted" ] || { say "The ledger and the provider do not agree."; status=1; }
+[ "$after_payment" = 0 ] || { say "Somebody was reminded of what he had paid."; status=1; }
+[ "$accepted" -gt 0 ] || { say "Nothing was sent."; status=1; }
+say "Server log: $work/server.log   provider log: $work/demo/provider.log   (kept with KEEP=1)"
+exit "$status"
