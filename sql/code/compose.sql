@@ -131,7 +131,7 @@ BEGIN
   END IF;
   IF is_subject THEN
     object_sql := mfiauto._context_object_sql(_context.subject, '(p.s)', currency, names);
-    objects := objects || coalesce(format(', %L, CASE WHEN p.is_subject_found THEN %s END', _context.subject, object_sql), '');
+    objects := objects || coalesce(format(', %L, CASE WHEN p.is_subject_found THEN ', _context.subject) || object_sql || ' END', '');
     columns := columns || format(' s, s.%I IS NOT NULL AS is_subject_found,', key);
     joins := format(' LEFT JOIN mfiauto.%I s ON s.%I = k.subject_id', _context.subject, key) || joins;
   ELSE
