@@ -29,7 +29,7 @@ chmod -R a+rX "$work/demo"
 cd "$work/demo"
 
 say "starting a server and a message provider, both only for this demo"
-start_server "mfiauto.workers = off" "mfiauto.private_hosts = '127.0.0.1'" "shared_buffers = 64MB"
+start_server "mfiauto.workers = off" "mfiauto.private_hosts = '127.0.0.1'" "shared_buffers = 64MB" "jit = off"
 as_postgres perl gateway.pl "$work/demo/port" "$work/demo/provider.log" &
 provider=$!
 stop_provider() { kill "$provider" 2>/dev/null || true; }
@@ -43,7 +43,7 @@ demo_psql() { psql_server -d "$database" -q -v ON_ERROR_STOP=1 -v clients="$clie
 
 say "loading a bank of $clients clients"
 psql_server -qc "CREATE DATABASE $database"
-demo_psql -o /dev/null -f bank.sql -f data.sql -f play.sql -f install.sql
+demo_psql -o /dev/null -f bank.sql -f data.sql -f install.sql -f play.sql
 
 say "four weeks, day by day"
 {

@@ -9,10 +9,13 @@
 CREATE TABLE bank.scenario AS
   SELECT :'seed'::text AS seed, :'start'::date AS start_on, :clients::integer AS client_count;
 
--- A number in [0, 1) that stays the same for ever.
-CREATE FUNCTION bank.dice(topic text, id bigint) RETURNS double precision LANGUAGE sql STABLE AS $$
-  SELECT ('x' || substr(md5(s.seed || '/' || topic || '/' || id), 1, 8))::bit(32)::bigint / 4294967296.0::double precision FROM bank.scenario s $$;
-CREATE FUNCTION bank.pick(topic text, id bigint, choices text[]) RETURNS text LANGUAGE sql STABLE AS $$
+-- A number in [0, 1) that stays the same for ever. The seed is written into the function, so that it is a plain expression.
+SELECT format($$
+  CREATE FUNCTION bank.dice(topic text, id bigint) RETURNS double precision LANGUAGE sql IMMUTABLE AS $dice$
+    SELECT ('x' || substr(md5(%L || '/' || topic || '/' || id), 1, 8))::bit(32)::bigint / 4294967296.0::double precision $dice$ $$, :'seed') AS dice
+\gset
+:dice;
+CREATE FUNCTION bank.pick(topic text, id bigint, choices text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT choices[1 + floor(bank.dice(topic, id) * cardinality(choices))::integer] $$;
 
 INSERT INTO bank.branch VALUES
