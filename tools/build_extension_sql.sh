@@ -33,6 +33,22 @@ for part in $(parts sql/schema/order); do
 done
 echo
 echo "\$mfi_parts\$;"
+
+# sql/upgrade/schema_N.sql raises the tables from version N-1 to N; migrate() runs them.
+cat <<'HEAD'
+
+CREATE FUNCTION mfiauto._schema_step(OUT version integer, OUT sql text)
+RETURNS SETOF record LANGUAGE sql IMMUTABLE AS $mfi_steps$
+SELECT NULL::integer, NULL::text WHERE false
+HEAD
+for step in sql/upgrade/schema_*.sql; do
+	[ -e "$step" ] || continue
+	version_to=${step##*schema_}
+	printf "UNION ALL SELECT %d, \$mfi_step\$\n" "${version_to%.sql}"
+	cat "$step"
+	printf "\$mfi_step\$::text\n"
+done
+echo "\$mfi_steps\$;"
 for part in $(parts sql/code/order); do
 	printf '\n-- ---- %s ----\n' "$part"
 	cat "sql/code/$part"

@@ -330,10 +330,10 @@ BEGIN
       CROSS JOIN mfiauto.institution i
      WHERE EXISTS (SELECT FROM mfiauto.subject_state s
                     WHERE s.client_id = w.client_id AND s.role = 'installment'
-                      AND s.on_date < mfiauto.today() - i.grace_days AND s.amount > coalesce(s.paid, 0))
+                      AND s.on_date < mfiauto._today() - i.grace_days AND s.amount > coalesce(s.paid, 0))
         OR EXISTS (SELECT FROM mfiauto.party_state g JOIN mfiauto.subject_state s ON s.loan_id = g.loan_id AND s.role = 'installment'
-                    WHERE g.client_id = w.client_id AND coalesce(g.until > mfiauto.today(), true)
-                      AND s.on_date < mfiauto.today() - i.grace_days AND s.amount > coalesce(s.paid, 0))
+                    WHERE g.client_id = w.client_id AND coalesce(g.until > mfiauto._today(), true)
+                      AND s.on_date < mfiauto._today() - i.grace_days AND s.amount > coalesce(s.paid, 0))
   ), judged AS (
     SELECT w.*, coalesce(r.sent_count, 0) AS sent_count, coalesce(r.is_too_soon, false) AS is_too_soon,
            CASE WHEN EXISTS (SELECT FROM mfiauto.suppression x

@@ -20,7 +20,7 @@ BEGIN
           OR (s.client_id IS NULL AND EXISTS (
                 SELECT FROM mfiauto.party_state p
                  WHERE p.client_id = _find_subject.client_id AND p.loan_id = CASE WHEN kind = 'loan' THEN s.subject_id ELSE s.loan_id END
-                   AND (p.until IS NULL OR p.until > mfiauto.today()))));
+                   AND (p.until IS NULL OR p.until > mfiauto._today()))));
   IF cardinality(candidates) = 1 THEN
     RETURN candidates[1];
   END IF;

@@ -1,8 +1,25 @@
 -- Last: nobody may call anything but the doors that grant_access() opens, and what only computes.
 
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mfiauto FROM PUBLIC;
-REVOKE ALL ON ALL TABLES IN SCHEMA mfiauto FROM PUBLIC;
+-- Only what the script made: functions of an installation that was here before keep their grants.
+DO $$
+DECLARE
+  code record;
+BEGIN
+  FOR code IN SELECT p.oid::regprocedure AS signature FROM pg_catalog.pg_proc p
+                JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+               WHERE p.pronamespace = 'mfiauto'::regnamespace LOOP
+    EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', code.signature);
+  END LOOP;
+END $$;
 GRANT EXECUTE ON FUNCTION mfiauto.now(), mfiauto.today() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION mfiauto.render(text, jsonb, jsonb, text), mfiauto.sms_parts(text), mfiauto.sms_transliterate(text),
   mfiauto.normalize_phone(text, text), mfiauto.money_text(numeric, text, text), mfiauto.date_text(date, text),
   mfiauto.time_text(time, text) TO PUBLIC;
+
+-- Code that comes back to an installation: its owner may call it again, and so may those he gave access.
+DO $$
+BEGIN
+  IF to_regclass('mfiauto.installation') IS NOT NULL THEN
+    PERFORM mfiauto._give_owner_rights(mfiauto._installation_owner());
+  END IF;
+END $$;

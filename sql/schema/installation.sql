@@ -71,3 +71,13 @@ CREATE TABLE mfiauto.worker_state (
   CONSTRAINT worker_state_pkey PRIMARY KEY (worker)
 ) WITH (fillfactor = 20);
 COMMENT ON TABLE mfiauto.worker_state IS 'One row a worker: its process, its last pass and its last error, as mfiauto.status shows them.';
+
+CREATE TABLE mfiauto.access_grant (
+  role_name text NOT NULL,
+  profile text NOT NULL,
+  granted_at timestamptz NOT NULL,
+  granted_by text NOT NULL,
+  CONSTRAINT access_grant_pkey PRIMARY KEY (role_name, profile),
+  CONSTRAINT access_grant_profile_check CHECK (profile IN ('admin', 'author', 'analyst', 'app', 'receiver'))
+);
+COMMENT ON TABLE mfiauto.access_grant IS 'Which role has which access profile; grant_access() and revoke_access() write it, migrate() applies it to new functions.';

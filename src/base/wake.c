@@ -121,6 +121,17 @@ mfi_wake_now(Oid database, MfiWakeTarget target)
 	}
 }
 
+bool
+mfi_wake_is_awaited(MfiWakeTarget target)
+{
+	if (board == NULL)
+		return false;
+	for (uint32 i = 0; i < board->slot_count; i++)
+		if (pg_atomic_read_u32(&board->slots[i].target) == (uint32) target)
+			return true;
+	return false;
+}
+
 /*
  * at_transaction_end wakes whom the transaction gave work. A subtransaction
  * that was rolled back may have asked too: then somebody is woken in vain.

@@ -32,4 +32,7 @@ extern void mfi_wake_now(Oid database, MfiWakeTarget target);
 /* This process is from now until its end who is woken for (database, target). */
 extern void mfi_wake_attach(Oid database, MfiWakeTarget target);
 
+/* Whether anybody is there to be woken for the target (the launcher), in any database. */
+extern bool mfi_wake_is_awaited(MfiWakeTarget target);
+
 #endif							/* MFI_BASE_WAKE_H */

@@ -160,6 +160,7 @@ mfi_roster_reserve(Oid database, MfiWorkerKind kind)
 		entry->state = MFI_ROSTER_STARTING;
 		entry->kind = kind;
 		entry->database = database;
+		entry->pid = MyProcPid;
 		entry->since = GetCurrentTimestamp();
 		index = i;
 	}

@@ -42,7 +42,7 @@ typedef struct MfiRosterEntry
 	MfiRosterState state;
 	MfiWorkerKind kind;
 	Oid			database;
-	pid_t		pid;
+	pid_t		pid;			/* while it is starting: who reserved the place */
 	MfiFinding	finding;
 	bool		is_asked_to_look;
 	TimestampTz since;

@@ -62,7 +62,7 @@ mfi_worker_start(Datum place, MfiWorkerKind kind)
 
 	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(Oid));
 	mfi_loop_handle_signals(kind != MFI_WORKER_DELIVERY);
-	if (!mfi_roster_enter(DatumGetInt32(place), database, kind))
+	if (mfi_wake_is_preloaded() && !mfi_roster_enter(DatumGetInt32(place), database, kind))
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_SESSION);

@@ -1,0 +1,158 @@
+-- mfiauto.status: is it well? One row each, in plain words.
+
+CREATE FUNCTION mfiauto._find_worker_trouble() RETURNS text
+  LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_find_worker_trouble';
+
+CREATE FUNCTION mfiauto._oldest_transaction() RETURNS timestamptz
+  LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_oldest_transaction';
+
+-- A span of time as people say it: two units at most.
+CREATE FUNCTION mfiauto._span_text(span interval) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE
+    WHEN seconds < 1 THEN 'less than a second'
+    WHEN seconds < 120 THEN pg_catalog.format('%s s', seconds)
+    WHEN seconds < 7200 THEN pg_catalog.format('%s min', seconds / 60)
+    WHEN seconds < 172800 THEN pg_catalog.format('%s h', seconds / 3600)
+    ELSE pg_catalog.format('%s days', seconds / 86400) END
+    FROM (SELECT pg_catalog.floor(extract(epoch FROM span))::bigint AS seconds) s
+$$;
+
+CREATE FUNCTION mfiauto._worker_status(worker_name text, OUT item text, OUT state text, OUT detail text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  running record;
+  kept mfiauto.worker_state;
+BEGIN
+  item := worker_name || ' worker';
+  SELECT * INTO running FROM mfiauto._list_workers() w WHERE w.worker = worker_name;
+  SELECT * INTO kept FROM mfiauto.worker_state w WHERE w.worker = worker_name;
+  IF running.pid IS NULL THEN
+    state := 'error';
+    detail := 'not running: ' || coalesce(mfiauto._find_worker_trouble(), 'it starts within a minute, or see the server''s log');
+    IF NOT pg_catalog.current_setting('mfiauto.workers')::boolean THEN
+      state := 'off';
+      detail := 'mfiauto.workers is off';
+    END IF;
+  ELSIF kept.heartbeat_at < pg_catalog.clock_timestamp() - interval '1 minute' THEN
+    state := 'warning';
+    detail := pg_catalog.format('process %s is there, its last sign of life is %s old', running.pid,
+                                mfiauto._span_text(pg_catalog.clock_timestamp() - kept.heartbeat_at));
+  ELSE
+    state := 'ok';
+    detail := pg_catalog.format('running for %s, process %s', mfiauto._span_text(pg_catalog.clock_timestamp() - running.since), running.pid);
+  END IF;
+  IF kept.note IS NOT NULL AND state = 'ok' THEN
+    detail := detail || '; ' || kept.note;
+  END IF;
+END $$;
+
+CREATE FUNCTION mfiauto._error_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'last error',
+         CASE WHEN w.last_error IS NULL THEN 'ok' WHEN w.last_error_at > pg_catalog.clock_timestamp() - interval '15 minutes' THEN 'error' ELSE 'warning' END,
+         CASE WHEN w.last_error IS NULL THEN 'none'
+              ELSE pg_catalog.format('%s worker, %s ago: %s', w.worker, mfiauto._span_text(pg_catalog.clock_timestamp() - w.last_error_at), w.last_error) END
+    FROM (SELECT 1) one
+    LEFT JOIN (SELECT * FROM mfiauto.worker_state s WHERE s.last_error IS NOT NULL ORDER BY s.last_error_at DESC LIMIT 1) w ON true
+$$;
+
+CREATE FUNCTION mfiauto._delivery_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  refusal text := mfiauto._delivery_refusal();
+  holds text := (SELECT pg_catalog.string_agg(pg_catalog.format('%s: %s', coalesce(h.scope || ' ' || h.target, 'everything'), h.reason), '; ' ORDER BY h.hold_id)
+                   FROM mfiauto.delivery_hold h);
+BEGIN
+  item := 'delivery';
+  IF refusal IS NOT NULL THEN
+    state := CASE WHEN refusal ~ '^(mfiauto.delivery is off|never armed)' THEN 'off' ELSE 'error' END;
+    detail := 'nothing is sent: ' || refusal;
+  ELSIF holds IS NOT NULL THEN
+    state := 'warning';
+    detail := 'held: ' || holds;
+  ELSIF pg_catalog.current_setting('mfiauto.delivery') = 'dry_run' THEN
+    state := 'warning';
+    detail := 'mfiauto.delivery is dry_run: messages stay in mfiauto.sandbox_message';
+  ELSE
+    state := 'ok';
+    detail := CASE WHEN mfiauto._has_clock() THEN 'under a clock: only the sandbox and gateways on this machine' ELSE 'armed, this server may send' END;
+  END IF;
+END $$;
+
+CREATE FUNCTION mfiauto._lag_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'engine lag', CASE WHEN late > interval '10 minutes' THEN 'error' WHEN late > interval '1 minute' THEN 'warning' ELSE 'ok' END,
+         CASE WHEN late > interval '0' THEN 'the oldest due step has waited for ' || mfiauto._span_text(late) ELSE 'no step is due' END
+    FROM (SELECT mfiauto.now() - min(e.due_at) AS late FROM mfiauto.enrollment_state e WHERE e.due_at <= mfiauto.now()) l
+$$;
+
+CREATE FUNCTION mfiauto._queue_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'queue', CASE WHEN late > interval '1 hour' THEN 'error' WHEN late > interval '5 minutes' OR held > 0 THEN 'warning' ELSE 'ok' END,
+         pg_catalog.format('%s due, %s for later, %s held', due, later, held)
+           || CASE WHEN late > interval '5 minutes' THEN ', the oldest has waited for ' || mfiauto._span_text(late) ELSE '' END
+    FROM (SELECT count(*) FILTER (WHERE NOT o.is_held AND o.due_at <= mfiauto.now()) AS due,
+                 count(*) FILTER (WHERE NOT o.is_held AND o.due_at > mfiauto.now()) AS later,
+                 count(*) FILTER (WHERE o.is_held) AS held,
+                 mfiauto.now() - min(o.due_at) FILTER (WHERE NOT o.is_held AND o.due_at <= mfiauto.now()) AS late
+            FROM mfiauto.outbox o) q
+$$;
+
+CREATE FUNCTION mfiauto._binding_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'bindings', CASE WHEN broken IS NOT NULL THEN 'error' WHEN bound = 0 THEN 'off' ELSE 'ok' END,
+         coalesce(broken, CASE WHEN bound = 0 THEN 'nothing is bound yet' ELSE pg_catalog.format('%s roles bound', bound) END)
+    FROM (SELECT count(*) AS bound FROM mfiauto.binding_config) b,
+         (SELECT pg_catalog.string_agg(p.what, '; ' ORDER BY p.what) AS broken
+            FROM (SELECT pg_catalog.format('%s: %s', c.role, c.problem) AS what FROM mfiauto.binding_config c WHERE c.problem IS NOT NULL
+                  UNION SELECT pg_catalog.format('%s (%s): %s', s.name, s.relation, s.problem) FROM mfiauto.source s WHERE s.problem IS NOT NULL
+                  UNION SELECT pg_catalog.format('%s: relation %s is not there', c.role, c.relation) FROM mfiauto.binding_config c
+                         WHERE pg_catalog.to_regclass(c.relation) IS NULL) p) x
+$$;
+
+CREATE FUNCTION mfiauto._parked_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'parked', CASE WHEN facts + runs > 0 THEN 'warning' ELSE 'ok' END,
+         CASE WHEN facts + runs = 0 THEN 'nothing' ELSE pg_catalog.format('%s facts (mfiauto.parked_fact), %s enrollments in error (mfiauto.enrollment)', facts, runs) END
+    FROM (SELECT count(*) AS facts FROM mfiauto.parked_fact) f, (SELECT count(*) AS runs FROM mfiauto.enrollment_state e WHERE e.state = 'error') r
+$$;
+
+CREATE FUNCTION mfiauto._journal_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'journal', CASE WHEN size > 1024::bigint * 1024 * 1024 THEN 'warning' ELSE 'ok' END,
+         pg_catalog.pg_size_pretty(size) || CASE WHEN consumed_at IS NULL THEN ', not read yet' ELSE ', last read ' || mfiauto._span_text(mfiauto.now() - consumed_at) || ' ago' END
+    FROM (SELECT coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::bigint AS size FROM pg_catalog.pg_class c
+           WHERE c.relnamespace = 'mfiauto'::regnamespace AND c.relname ~ '^journal_[0-9]+$') s, mfiauto.journal_cursor
+$$;
+
+-- A transaction left open keeps dead rows of every queue, and a writer's rows unseen.
+CREATE FUNCTION mfiauto._transaction_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'oldest transaction', CASE WHEN age > interval '1 hour' THEN 'warning' ELSE 'ok' END,
+         CASE WHEN age > interval '1 minute' THEN CASE WHEN is_prepared THEN 'a prepared one, open for ' ELSE 'open for ' END || mfiauto._span_text(age) ELSE 'none is old' END
+    FROM (SELECT pg_catalog.clock_timestamp() - t.since AS age, t.is_prepared
+            FROM (SELECT mfiauto._oldest_transaction() AS since, false AS is_prepared
+                  UNION ALL SELECT min(x.prepared), true FROM pg_catalog.pg_prepared_xacts x) t
+           ORDER BY t.since NULLS LAST LIMIT 1) o
+$$;
+
+CREATE FUNCTION mfiauto._read_status()
+RETURNS TABLE (item text, state text, detail text)
+LANGUAGE sql STABLE ROWS 12 AS $$
+  SELECT * FROM mfiauto._worker_status('engine')
+  UNION ALL SELECT * FROM mfiauto._worker_status('delivery')
+  UNION ALL SELECT * FROM mfiauto._error_status()
+  UNION ALL SELECT * FROM mfiauto._delivery_status()
+  UNION ALL SELECT * FROM mfiauto._lag_status()
+  UNION ALL SELECT * FROM mfiauto._queue_status()
+  UNION ALL SELECT * FROM mfiauto._binding_status()
+  UNION ALL SELECT * FROM mfiauto._parked_status()
+  UNION ALL SELECT * FROM mfiauto._journal_status()
+  UNION ALL SELECT * FROM mfiauto._transaction_status()
+$$;
+SELECT mfiauto._open_door('mfiauto._read_status()', '{admin,author}', 'What the view mfiauto.status shows.');
+
+CREATE VIEW mfiauto.status AS SELECT s.item, s.state, s.detail FROM mfiauto.read_status() s;
+COMMENT ON VIEW mfiauto.status IS
+  'Is it well? One row each, in plain words: workers, last error, who may send, lag, queue, bindings, parked facts, journal. state is ok, warning, error or off.';
