@@ -77,7 +77,7 @@ done | complain 'expected output without a test'
 
 # C functions for SQL are named in SQL, and the other way round.
 c_names=$(files 'src/*.c' | xargs grep -hoE '^PG_FUNCTION_INFO_V1\(\w+' | sed 's/.*(//' | sort -u)
-sql_names=$(files 'sql/code/*.sql' | xargs grep -hoE "'mfiauto_[a-z0-9_]+'" | tr -d "'" | sort -u)
+sql_names=$(files 'sql/code/*.sql' | xargs grep -hoE "'MODULE_PATHNAME', *'mfiauto_[a-z0-9_]+'" | sed "s/.*, *'//; s/'\$//" | sort -u)
 comm -23 <(echo "$c_names") <(echo "$sql_names") | grep -v '^mfiauto_door$' | complain 'C functions that no SQL names'
 comm -13 <(echo "$c_names") <(echo "$sql_names") | complain 'SQL names C functions that do not exist'
 
