@@ -49,6 +49,18 @@ for step in sql/upgrade/schema_*.sql; do
 	printf "\$mfi_step\$::text\n"
 done
 echo "\$mfi_steps\$;"
+# The gateway presets that ship, one file each.
+printf '\nCREATE FUNCTION mfiauto._gateway_preset(OUT preset text, OUT content jsonb)\n'
+printf 'RETURNS SETOF record LANGUAGE sql IMMUTABLE AS $mfi_presets$\nVALUES\n'
+separator=""
+for file in contrib/gateways/*.json; do
+	if grep -q 'mfi_preset' "$file"; then
+		echo "$file uses the quoting tag of the build" >&2; exit 1
+	fi
+	printf "%s('%s'::text, \$mfi_preset\$%s\$mfi_preset\$::jsonb)" "$separator" "$(basename "$file" .json)" "$(cat "$file")"
+	separator=$',\n'
+done
+printf '\n$mfi_presets$;\n'
 for part in $(parts sql/code/order); do
 	printf '\n-- ---- %s ----\n' "$part"
 	cat "sql/code/$part"

@@ -11,6 +11,8 @@ BEGIN
     EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', code.signature);
   END LOOP;
 END $$;
+GRANT SELECT ON mfiauto.gateway_preset TO PUBLIC;
+GRANT EXECUTE ON FUNCTION mfiauto._gateway_preset() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION mfiauto.now(), mfiauto.today() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION mfiauto.render(text, jsonb, jsonb, text), mfiauto.sms_parts(text), mfiauto.sms_transliterate(text),
   mfiauto.normalize_phone(text, text), mfiauto.money_text(numeric, text, text), mfiauto.date_text(date, text),

@@ -8,9 +8,11 @@ CREATE TABLE mfiauto.gateway_config (
   settings jsonb NOT NULL DEFAULT '{}',
   priority integer NOT NULL DEFAULT 100,
   is_enabled boolean NOT NULL DEFAULT true,
+  secret_keys text[] NOT NULL DEFAULT '{}',
   created_at timestamptz NOT NULL,
   created_by text NOT NULL,
-  CONSTRAINT gateway_config_pkey PRIMARY KEY (gateway)
+  CONSTRAINT gateway_config_pkey PRIMARY KEY (gateway),
+  CONSTRAINT gateway_config_gateway_check CHECK (gateway ~ '^[a-z][a-z0-9_]{0,62}$')
 );
 
 -- What delivery knows of a gateway between passes: breaker, pauses asked for by the provider, tallies.
@@ -31,3 +33,8 @@ CREATE TABLE mfiauto.gateway_state (
   CONSTRAINT gateway_state_pkey PRIMARY KEY (gateway),
   CONSTRAINT gateway_state_circuit_check CHECK (circuit IN ('closed', 'open', 'half_open', 'stopped'))
 ) WITH (fillfactor = 20);
+
+CREATE VIEW mfiauto.gateway AS
+  SELECT g.gateway AS name, g.channel, g.preset, g.priority, g.is_enabled, g.settings, g.secret_keys AS secrets, g.definition, g.created_at, g.created_by
+    FROM mfiauto.gateway_config g;
+COMMENT ON VIEW mfiauto.gateway IS 'The ways out, per channel: the lowest priority goes first. Secrets are told by name only.';

@@ -56,9 +56,9 @@ CREATE TABLE mfiauto.message_transition (
   CONSTRAINT message_transition_pkey PRIMARY KEY (from_state, to_state)
 );
 INSERT INTO mfiauto.message_transition VALUES
-  ('queued', 'claimed'), ('queued', 'canceled'), ('queued', 'suppressed'), ('queued', 'skipped'), ('queued', 'expired'), ('queued', 'failed'), ('queued', 'held'),
+  ('queued', 'claimed'), ('queued', 'canceled'), ('queued', 'suppressed'), ('queued', 'skipped'), ('queued', 'expired'), ('queued', 'failed'), ('queued', 'held'), ('queued', 'unknown'),
   ('held', 'queued'), ('held', 'canceled'), ('held', 'expired'), ('held', 'failed'), ('held', 'suppressed'), ('held', 'unknown'),
-  ('claimed', 'queued'), ('claimed', 'submitted'), ('claimed', 'sent'), ('claimed', 'delivered'), ('claimed', 'failed'), ('claimed', 'undelivered'), ('claimed', 'unknown'), ('claimed', 'expired'), ('claimed', 'held'),
+  ('claimed', 'queued'), ('claimed', 'canceled'), ('claimed', 'submitted'), ('claimed', 'sent'), ('claimed', 'delivered'), ('claimed', 'failed'), ('claimed', 'undelivered'), ('claimed', 'unknown'), ('claimed', 'expired'), ('claimed', 'held'),
   ('submitted', 'sent'), ('submitted', 'delivered'), ('submitted', 'undelivered'), ('submitted', 'failed'), ('submitted', 'unknown'),
   ('sent', 'delivered'), ('sent', 'undelivered'), ('sent', 'unknown'),
   ('unknown', 'queued'), ('unknown', 'submitted'), ('unknown', 'sent'), ('unknown', 'delivered'), ('unknown', 'undelivered'), ('unknown', 'failed'), ('unknown', 'canceled'), ('unknown', 'expired'),
@@ -109,6 +109,7 @@ CREATE TABLE mfiauto.message_ledger (
 CREATE TABLE mfiauto.message_ledger_default PARTITION OF mfiauto.message_ledger DEFAULT WITH (fillfactor = 70);
 CREATE INDEX message_ledger_message_idx ON mfiauto.message_ledger (message_id);
 CREATE INDEX message_ledger_provider_idx ON mfiauto.message_ledger (gateway, provider_id) WHERE provider_id IS NOT NULL;
+CREATE INDEX message_ledger_unknown_idx ON mfiauto.message_ledger (gateway) WHERE state = 'unknown';
 COMMENT ON TABLE mfiauto.message_ledger IS
   'One row per intended message, sent or not. title is an e-mail''s subject line; subject and subject_id are what it is about; repetition is the anchor''s date.';
 
@@ -173,6 +174,7 @@ CREATE TABLE mfiauto.receipt (
   gateway text NOT NULL,
   message_id bigint,
   provider_id text,
+  reference text,
   status text,
   state text,
   applied boolean NOT NULL,
@@ -182,6 +184,8 @@ CREATE TABLE mfiauto.receipt (
   CONSTRAINT receipt_pkey PRIMARY KEY (client_id, received_at, receipt_id)
 ) PARTITION BY RANGE (received_at);
 CREATE TABLE mfiauto.receipt_default PARTITION OF mfiauto.receipt DEFAULT;
+CREATE INDEX receipt_digest_idx ON mfiauto.receipt (gateway, digest);
+CREATE INDEX receipt_unmatched_idx ON mfiauto.receipt (gateway, provider_id) WHERE client_id = 0;
 COMMENT ON TABLE mfiauto.receipt IS
   'What providers said of messages. client_id 0: not matched yet. applied: it changed the message''s state. digest: SHA-256 of what was received, against repeats.';
 
@@ -214,3 +218,29 @@ CREATE VIEW mfiauto.message AS
     LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = m.workflow_id AND s.version = m.version AND s.step_no = m.step_no;
 COMMENT ON VIEW mfiauto.message IS
   'The ledger for people: every intended message with its state and, where it did not simply arrive, the reason (mfiauto.message_reason explains each).';
+
+CREATE VIEW mfiauto.gateway_status AS
+  SELECT g.gateway, g.channel, g.priority,
+         CASE WHEN NOT g.is_enabled THEN 'disabled'
+              WHEN h.hold_id IS NOT NULL THEN 'held'
+              WHEN s.circuit IN ('stopped', 'half_open') THEN s.circuit
+              WHEN s.circuit = 'open' THEN CASE WHEN s.open_until > pg_catalog.clock_timestamp() THEN 'open' ELSE 'half_open' END
+              WHEN s.throttled_until > pg_catalog.clock_timestamp() THEN 'throttled'
+              ELSE 'closed' END AS circuit,
+         coalesce(h.reason, s.stopped_reason) AS because,
+         greatest(CASE WHEN s.circuit = 'open' THEN s.open_until END, CASE WHEN s.throttled_until > pg_catalog.clock_timestamp() THEN s.throttled_until END) AS paused_until,
+         coalesce(s.sent_count, 0) AS sent, coalesce(s.failed_count, 0) AS failed, coalesce(s.retried_count, 0) AS retried,
+         (SELECT count(*) FROM mfiauto.outbox o WHERE o.gateway = g.gateway AND o.attempts > 0 AND o.lease_until IS NULL) AS retrying,
+         (SELECT count(*) FROM mfiauto.outbox o WHERE o.gateway = g.gateway AND o.lease_until IS NOT NULL) AS in_flight,
+         (SELECT count(*) FROM mfiauto.message_ledger m WHERE m.gateway = g.gateway AND m.state = 'unknown') AS unknown,
+         (SELECT count(*) FROM mfiauto.outbox o WHERE o.channel = g.channel AND o.lease_until IS NULL) AS queued_on_channel,
+         (g.settings ->> 'rate_per_second')::numeric AS rate_per_second,
+         s.last_success_at, s.last_error, s.last_error_at
+    FROM mfiauto.gateway_config g
+    LEFT JOIN mfiauto.gateway_state s ON s.gateway = g.gateway
+    LEFT JOIN LATERAL (SELECT d.hold_id, d.reason FROM mfiauto.delivery_hold d
+                        WHERE d.scope = 'all' OR (d.scope = 'gateway' AND d.target = g.gateway)
+                        ORDER BY d.held_at LIMIT 1) h ON true;
+COMMENT ON VIEW mfiauto.gateway_status IS
+  'Each gateway now: circuit (closed is good; open and throttled pause it until paused_until, stopped needs you: because says why), what it has sent, '
+  'what waits for it, and its last error.';

@@ -213,13 +213,17 @@ mfiauto_door(PG_FUNCTION_ARGS)
 	return result;
 }
 
+Oid
+mfi_owner_caller(void)
+{
+	return OidIsValid(door_caller) ? door_caller : GetUserId();
+}
+
 /* SQL: mfiauto._caller(): who called the door, else the current role. */
 Datum
 mfiauto_caller(PG_FUNCTION_ARGS)
 {
-	Oid			role = OidIsValid(door_caller) ? door_caller : GetUserId();
-
-	PG_RETURN_TEXT_P(cstring_to_text(GetUserNameFromId(role, false)));
+	PG_RETURN_TEXT_P(cstring_to_text(GetUserNameFromId(mfi_owner_caller(), false)));
 }
 
 /*

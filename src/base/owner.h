@@ -25,6 +25,9 @@ extern int	mfi_owner_schema_version(void);
 /* The installation's owner; 55000 with a HINT when not installed. */
 extern Oid	mfi_owner_installation(void);
 
+/* Who called the outermost door of the running call, else the current role. */
+extern Oid	mfi_owner_caller(void);
+
 /*
  * Takes on a role's rights, with search_path pinned; is_restricted also
  * forbids what SECURITY_RESTRICTED_OPERATION forbids. An error's abort undoes

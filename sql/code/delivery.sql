@@ -1,0 +1,651 @@
+-- Delivery: claiming what may leave now, recording what came of it, and the operator's levers.
+
+-- ---- Endings: the one place that moves a message from state to state ----
+
+-- Moves messages to the given states as far as mfiauto.message_transition allows; returns those that moved. An ending takes the
+-- message out of the queue; where the step has another channel left, the engine is told to compose for it.
+CREATE FUNCTION mfiauto._settle_messages(client_ids bigint[], message_ids bigint[], states text[], reasons text[],
+  gateways text[] DEFAULT NULL, provider_ids text[] DEFAULT NULL)
+RETURNS TABLE (client_id bigint, message_id bigint, state text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  fallback record;
+BEGIN
+  FOR fallback IN
+    WITH wanted AS (
+      SELECT DISTINCT ON (u.message_id) u.client_id, u.message_id, u.state, u.reason, gateways[u.ord] AS gateway, provider_ids[u.ord] AS provider_id
+        FROM unnest(client_ids, message_ids, states, reasons) WITH ORDINALITY AS u(client_id, message_id, state, reason, ord)
+       ORDER BY u.message_id, u.ord
+    ), allowed AS (
+      SELECT w.client_id, w.message_id, w.gateway, w.provider_id, m.created_at, o.attempts,
+             -- Whatever ends a message whose earlier attempt may have been accepted: that is not known.
+             t.to_state AS state,
+             CASE WHEN t.to_state <> w.state THEN 'outcome_unknown' ELSE w.reason END AS reason, coalesce(w.gateway, o.gateway) AS used_gateway, o.message_id IS NOT NULL AS is_queued,
+             p.cost, p.currency
+        FROM wanted w
+        JOIN mfiauto.message_ledger m ON m.message_id = w.message_id AND m.client_id = w.client_id
+        LEFT JOIN mfiauto.outbox o ON o.client_id = m.client_id AND o.message_id = m.message_id
+        JOIN mfiauto.message_transition t
+          ON t.from_state = CASE WHEN o.message_id IS NULL THEN m.state WHEN o.lease_until IS NOT NULL THEN 'claimed'
+                                 WHEN o.is_held THEN 'held' ELSE 'queued' END
+         AND t.to_state = CASE WHEN o.reason = 'outcome_unknown' AND (w.state IN ('canceled', 'expired', 'suppressed', 'skipped')
+                                    OR (w.state = 'failed' AND w.reason IN ('retries_exhausted', 'no_gateway'))) THEN 'unknown' ELSE w.state END
+        LEFT JOIN LATERAL mfiauto._price(coalesce(w.gateway, o.gateway), m.parts) p ON o.lease_until IS NOT NULL
+    ), moved AS (
+      UPDATE mfiauto.message_ledger m
+         SET state = a.state,
+             reason = a.reason,
+             gateway = coalesce(a.used_gateway, m.gateway),
+             provider_id = coalesce(a.provider_id, m.provider_id),
+             attempts = coalesce(a.attempts, m.attempts),
+             sent_at = CASE WHEN a.state IN ('submitted', 'sent', 'delivered') THEN coalesce(m.sent_at, mfiauto.now()) ELSE m.sent_at END,
+             finished_at = CASE WHEN a.state IN ('submitted', 'sent', 'unknown') THEN m.finished_at ELSE mfiauto.now() END,
+             cost = CASE WHEN a.state IN ('submitted', 'sent', 'delivered', 'unknown') THEN coalesce(a.cost, m.cost) ELSE m.cost END,
+             currency = CASE WHEN a.state IN ('submitted', 'sent', 'delivered', 'unknown') THEN coalesce(a.currency, m.currency) ELSE m.currency END
+        FROM allowed a
+       WHERE m.client_id = a.client_id AND m.created_at = a.created_at AND m.message_id = a.message_id
+      RETURNING m.client_id, m.message_id, m.state, m.next_channels
+    ), dequeued AS (
+      DELETE FROM mfiauto.outbox o USING moved v WHERE o.client_id = v.client_id AND o.message_id = v.message_id
+    )
+    SELECT v.client_id, v.message_id, v.state, v.next_channels FROM moved v
+  LOOP
+    IF fallback.state IN ('failed', 'undelivered') AND cardinality(fallback.next_channels) > 0 THEN
+      PERFORM mfiauto._journal_append(0, 'm', fallback.message_id, fallback.client_id);
+    END IF;
+    client_id := fallback.client_id;
+    message_id := fallback.message_id;
+    state := fallback.state;
+    RETURN NEXT;
+  END LOOP;
+END $$;
+
+-- What a gateway takes for a message of so many parts.
+CREATE FUNCTION mfiauto._price(gateway text, parts smallint, OUT cost numeric, OUT currency text)
+LANGUAGE sql STABLE AS $$
+  SELECT greatest(coalesce(_price.parts, 1), 1) * (g.settings ->> 'cost_per_part')::numeric,
+         CASE WHEN g.settings ? 'cost_per_part' THEN coalesce(g.settings ->> 'currency', (SELECT i.currency FROM mfiauto.institution i)) END
+    FROM mfiauto.gateway_config g WHERE g.gateway = _price.gateway
+$$;
+
+-- ---- Claim ----
+
+-- One row of a batch being claimed. verdict: send, defer, hold, or the state that it ends in.
+CREATE TYPE mfiauto._claim AS (
+  client_id bigint, message_id bigint, created_at timestamptz, channel text, class text, workflow_id integer, version integer, subject text,
+  subject_id bigint, expires_at timestamptz, template_id bigint, workflow text, verdict text, reason text, retry_at timestamptz,
+  zone text, country text, to_address text, title text, body text, html text, encoding text, parts smallint, locale text, event jsonb);
+
+-- Locks what is due for a gateway, urgent classes first, and goes on after what it has already handled (cursors:
+-- {"priority": [due_at, message_id]}), so that dead rows under an old snapshot are not read again. Where better gateways of the
+-- channel work, only what they have already tried is ours.
+CREATE FUNCTION mfiauto._lock_due(gateway text, channel text, better text[], budget integer, INOUT cursors jsonb, OUT client_ids bigint[], OUT message_ids bigint[])
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  level smallint;
+  last_at timestamptz;
+  last_id bigint;
+  batch record;
+BEGIN
+  client_ids := '{}';
+  message_ids := '{}';
+  FOR level IN SELECT DISTINCT c.priority FROM mfiauto.message_class c ORDER BY c.priority LOOP
+    EXIT WHEN cardinality(message_ids) >= budget;
+    last_at := coalesce((cursors -> level::text ->> 0)::timestamptz, '-infinity');
+    last_id := coalesce((cursors -> level::text ->> 1)::bigint, 0);
+    SELECT array_agg(q.client_id) AS clients, array_agg(q.message_id) AS messages, max(q.due_at) AS newest, (array_agg(q.message_id ORDER BY q.due_at DESC, q.message_id DESC))[1] AS newest_id
+      INTO batch
+      FROM (SELECT o.client_id, o.message_id, o.due_at
+              FROM mfiauto.outbox o
+             WHERE o.channel = _lock_due.channel AND o.priority = level AND (o.due_at, o.message_id) > (last_at, last_id)
+               AND o.due_at <= mfiauto.now() AND o.lease_until IS NULL AND (NOT o.is_held OR o.reason = 'exit_unknown')
+               AND (o.gateway IS NULL OR o.gateway = _lock_due.gateway)
+               AND NOT coalesce(_lock_due.gateway = ANY (o.tried_gateways), false)
+               AND (o.gateway IS NOT NULL OR better <@ coalesce(o.tried_gateways, '{}'))
+             ORDER BY o.due_at, o.message_id
+             LIMIT budget - cardinality(message_ids)
+               FOR UPDATE SKIP LOCKED) q;
+    IF batch.messages IS NOT NULL THEN
+      client_ids := client_ids || batch.clients;
+      message_ids := message_ids || batch.messages;
+      cursors := cursors || jsonb_build_object(level::text, jsonb_build_array(batch.newest, batch.newest_id));
+    END IF;
+  END LOOP;
+END $$;
+
+-- The locked rows with everything that the ledger, the enrollment and the workflow say of them now.
+CREATE FUNCTION mfiauto._load_claims(client_ids bigint[], message_ids bigint[]) RETURNS mfiauto._claim[]
+LANGUAGE sql STABLE AS $$
+  SELECT array_agg(ROW(m.client_id, m.message_id, m.created_at, o.channel, m.class, m.workflow_id, m.version, m.subject,
+           coalesce(m.subject_id, m.client_id), m.expires_at, m.template_id, h.name,
+           CASE WHEN m.expires_at <= mfiauto.now() THEN 'expired'
+                WHEN e.state = 'exited' OR h.state = 'archived' THEN 'canceled'
+                WHEN d.hold_id IS NOT NULL THEN 'hold'
+                WHEN h.state = 'paused' THEN 'defer'
+                ELSE 'send' END,
+           CASE WHEN m.expires_at <= mfiauto.now() THEN coalesce(nullif(o.reason, 'hold'), 'expired')
+                WHEN e.state = 'exited' THEN CASE WHEN r.reason IS NOT NULL THEN e.reason ELSE 'workflow_stopped' END
+                WHEN h.state = 'archived' THEN 'workflow_stopped'
+                WHEN d.hold_id IS NOT NULL OR h.state = 'paused' THEN 'hold' END,
+           CASE WHEN h.state = 'paused' THEN mfiauto.now() + interval '1 minute' END,
+           NULL, NULL, m.to_address, m.title, m.body, m.html, m.encoding, m.parts, m.locale, e.context -> 'event')::mfiauto._claim
+         ORDER BY k.ord)
+    FROM unnest(client_ids, message_ids) WITH ORDINALITY AS k(client_id, message_id, ord)
+    JOIN mfiauto.outbox o ON o.client_id = k.client_id AND o.message_id = k.message_id
+    JOIN mfiauto.message_ledger m ON m.client_id = o.client_id AND m.created_at = o.created_at AND m.message_id = o.message_id
+    LEFT JOIN mfiauto.enrollment_state e ON e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id
+    LEFT JOIN mfiauto.message_reason r ON r.reason = e.reason
+    LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id
+    LEFT JOIN mfiauto.delivery_hold d ON d.scope = 'workflow' AND d.target = h.name
+$$;
+
+-- Evaluates a condition for a set; where that fails, for its halves, until what fails is alone.
+CREATE FUNCTION mfiauto._evaluate_safely(role text, query text, client_ids bigint[], subject_ids bigint[])
+RETURNS TABLE (ord integer, verdict boolean, failed boolean)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  middle integer := cardinality(client_ids) / 2;
+BEGIN
+  BEGIN
+    RETURN QUERY SELECT v.ord, v.verdict, false FROM mfiauto._evaluate(role, query, client_ids, subject_ids, mfiauto.now()) v;
+    RETURN;
+  EXCEPTION WHEN OTHERS THEN
+    IF cardinality(client_ids) = 1 THEN
+      RETURN QUERY SELECT 1, NULL::boolean, true;
+      RETURN;
+    END IF;
+  END;
+  RETURN QUERY SELECT v.ord, v.verdict, v.failed
+                 FROM mfiauto._evaluate_safely(role, query, client_ids[:middle], subject_ids[:middle]) v;
+  RETURN QUERY SELECT v.ord + middle, v.verdict, v.failed
+                 FROM mfiauto._evaluate_safely(role, query, client_ids[middle + 1:], subject_ids[middle + 1:]) v;
+END $$;
+
+-- The truth at the last moment: exit conditions, against what is committed now.
+CREATE FUNCTION mfiauto._check_exits(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
+LANGUAGE plpgsql AS $$
+DECLARE
+  program record;
+  places integer[];
+  clients bigint[];
+  subjects bigint[];
+  answer record;
+  checked mfiauto._claim;
+BEGIN
+  FOR program IN
+    SELECT v.workflow_id, v.version, v.owner, v.exit_sql
+      FROM (SELECT DISTINCT c.workflow_id, c.version FROM unnest(claims) c WHERE c.verdict = 'send') c
+      JOIN mfiauto.workflow_version v ON v.workflow_id = c.workflow_id AND v.version = c.version
+     WHERE v.exit_sql IS NOT NULL
+  LOOP
+    SELECT array_agg(c.ord ORDER BY c.ord), array_agg(c.client_id ORDER BY c.ord), array_agg(c.subject_id ORDER BY c.ord)
+      INTO places, clients, subjects
+      FROM unnest(claims) WITH ORDINALITY AS c(client_id, message_id, created_at, channel, class, workflow_id, version, subject, subject_id,
+             expires_at, template_id, workflow, verdict, reason, retry_at, zone, country, to_address, title, body, html, encoding, parts, locale, event, ord)
+     WHERE c.verdict = 'send' AND c.workflow_id = program.workflow_id AND c.version = program.version;
+    FOR answer IN SELECT * FROM mfiauto._evaluate_safely(program.owner, program.exit_sql, clients, subjects) LOOP
+      CONTINUE WHEN answer.verdict = false;
+      checked := claims[places[answer.ord]];
+      IF answer.failed THEN
+        checked.verdict := 'hold';
+        checked.reason := 'condition_error';
+      ELSIF answer.verdict THEN
+        checked.verdict := 'canceled';
+        checked.reason := 'exit_if';
+      ELSE
+        checked.verdict := 'hold';
+        checked.reason := 'exit_unknown';
+        checked.retry_at := mfiauto.now() + interval '15 minutes';
+      END IF;
+      claims[places[answer.ord]] := checked;
+    END LOOP;
+  END LOOP;
+  RETURN claims;
+END $$;
+
+-- Contact hours: what is barred now waits for the next allowed moment.
+CREATE FUNCTION mfiauto._check_hours(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
+LANGUAGE sql STABLE AS $$
+  WITH claim AS (
+    SELECT u.*, k.honors_contact_hours
+      FROM unnest(claims) WITH ORDINALITY AS u(client_id, message_id, created_at, channel, class, workflow_id, version, subject, subject_id,
+             expires_at, template_id, workflow, verdict, reason, retry_at, zone, country, to_address, title, body, html, encoding, parts, locale, event, ord)
+      LEFT JOIN mfiauto.message_class k ON k.class = u.class
+  ), placed AS (
+    SELECT z.client_id, z.zone, z.country
+      FROM mfiauto._client_zones((SELECT array_agg(DISTINCT c.client_id) FROM claim c)) z
+  ), allowed AS MATERIALIZED (
+    SELECT k.zone, k.country, k.class, mfiauto._next_allowed(mfiauto.now(), k.zone, k.country, k.class) AS at
+      FROM (SELECT DISTINCT p.zone, p.country, c.class
+              FROM claim c JOIN placed p ON p.client_id = c.client_id
+             WHERE c.verdict = 'send' AND c.honors_contact_hours) k
+  )
+  SELECT array_agg(ROW(c.client_id, c.message_id, c.created_at, c.channel, c.class, c.workflow_id, c.version, c.subject, c.subject_id, c.expires_at,
+           c.template_id, c.workflow,
+           CASE WHEN c.verdict <> 'send' OR a.zone IS NULL OR a.at <= mfiauto.now() THEN c.verdict
+                WHEN a.at IS NULL OR a.at >= c.expires_at THEN 'expired' ELSE 'defer' END,
+           CASE WHEN c.verdict <> 'send' OR a.zone IS NULL OR a.at <= mfiauto.now() THEN c.reason
+                WHEN a.at IS NULL OR a.at >= c.expires_at THEN 'barred' ELSE 'barred_hours' END,
+           CASE WHEN c.verdict = 'send' AND a.at > mfiauto.now() THEN a.at ELSE c.retry_at END,
+           p.zone, p.country, c.to_address, c.title, c.body, c.html, c.encoding, c.parts, c.locale, c.event)::mfiauto._claim ORDER BY c.ord)
+    FROM claim c
+    LEFT JOIN placed p ON p.client_id = c.client_id
+    LEFT JOIN allowed a ON c.honors_contact_hours AND a.zone = p.zone AND a.country = p.country AND a.class = c.class
+$$;
+
+-- Suppression, opt-outs, consent, staging lists, arrears, caps.
+CREATE FUNCTION mfiauto._check_contact(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
+LANGUAGE plpgsql AS $$
+DECLARE
+  places integer[] := ARRAY(SELECT i FROM generate_subscripts(claims, 1) i WHERE (claims[i]).verdict = 'send');
+  refusal record;
+  checked mfiauto._claim;
+BEGIN
+  IF cardinality(places) = 0 THEN
+    RETURN claims;
+  END IF;
+  FOR refusal IN
+    SELECT r.ord, r.reason
+      FROM mfiauto._contact_refusals(
+             ARRAY(SELECT (claims[p.i]).client_id FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
+             ARRAY(SELECT (claims[p.i]).channel FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
+             ARRAY(SELECT (claims[p.i]).class FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
+             ARRAY(SELECT (claims[p.i]).to_address FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
+             ARRAY(SELECT (claims[p.i]).country FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
+             ARRAY(SELECT (claims[p.i]).message_id FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n)) r
+     WHERE r.reason IS NOT NULL
+  LOOP
+    checked := claims[places[refusal.ord]];
+    checked.reason := refusal.reason;
+    IF refusal.reason = 'capped' THEN
+      checked.retry_at := mfiauto._next_allowed((date_trunc('day', mfiauto.now() AT TIME ZONE checked.zone) + interval '1 day') AT TIME ZONE checked.zone,
+                                                checked.zone, checked.country, checked.class);
+      checked.verdict := CASE WHEN checked.retry_at IS NULL OR checked.retry_at >= checked.expires_at THEN 'expired' ELSE 'defer' END;
+    ELSE
+      checked.verdict := 'suppressed';
+    END IF;
+    claims[places[refusal.ord]] := checked;
+  END LOOP;
+  RETURN claims;
+END $$;
+
+-- Composes again from the books as they are now, so that the text that leaves is true when it leaves.
+CREATE FUNCTION mfiauto._recompose(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
+LANGUAGE plpgsql AS $$
+DECLARE
+  family record;
+  fresh record;
+  checked mfiauto._claim;
+BEGIN
+  FOR family IN
+    SELECT c.workflow, c.subject, array_agg(c.ord ORDER BY c.ord) AS places, array_agg(c.client_id ORDER BY c.ord) AS clients,
+           array_agg(c.subject_id ORDER BY c.ord) AS subjects
+      FROM unnest(claims) WITH ORDINALITY AS c(client_id, message_id, created_at, channel, class, workflow_id, version, subject, subject_id,
+             expires_at, template_id, workflow, verdict, reason, retry_at, zone, country, to_address, title, body, html, encoding, parts, locale, event, ord)
+     WHERE c.verdict = 'send' AND c.template_id IS NOT NULL AND c.workflow IS NOT NULL
+     GROUP BY c.workflow, c.subject
+  LOOP
+    FOR fresh IN
+      SELECT x.ord, x.found, m.*
+        FROM mfiauto._context(family.clients, family.subject, family.subjects, family.workflow) x
+        CROSS JOIN LATERAL (SELECT (claims[family.places[x.ord]]).*) c
+        JOIN mfiauto.template_version t ON t.template_id = c.template_id
+        CROSS JOIN LATERAL mfiauto._compose(t.name, ARRAY[c.channel], c.class, x.locale,
+          CASE WHEN c.event IS NULL THEN x.context ELSE x.context || jsonb_build_object('event', c.event) END,
+          x.phone, x.email, x.push_token, x.country) m
+    LOOP
+      checked := claims[family.places[fresh.ord]];
+      IF NOT fresh.found THEN
+        checked.verdict := 'canceled';
+        checked.reason := 'subject_gone';
+      ELSIF fresh.state = 'queued' THEN
+        checked.template_id := fresh.template_id;
+        checked.to_address := fresh.to_address;
+        checked.title := fresh.title;
+        checked.body := fresh.body;
+        checked.html := fresh.html;
+        checked.encoding := fresh.encoding;
+        checked.parts := fresh.parts;
+        checked.locale := fresh.locale;
+      ELSE
+        checked.verdict := CASE fresh.state WHEN 'held' THEN 'hold' ELSE fresh.state END;
+        checked.reason := fresh.reason;
+      END IF;
+      claims[family.places[fresh.ord]] := checked;
+    END LOOP;
+  END LOOP;
+  RETURN claims;
+END $$;
+
+-- Writes what the checks decided and marks the lease of the rest.
+CREATE FUNCTION mfiauto._apply_claims(claims mfiauto._claim[], gateway text, pid integer, lease_s double precision) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM mfiauto._settle_messages(array_agg(c.client_id), array_agg(c.message_id), array_agg(c.verdict), array_agg(c.reason))
+     FROM unnest(claims) c WHERE c.verdict NOT IN ('send', 'defer', 'hold') HAVING count(*) > 0;
+  UPDATE mfiauto.outbox o
+     SET is_held = c.verdict = 'hold' OR (c.verdict = 'defer' AND c.reason = 'hold'),
+         reason = c.reason,
+         due_at = coalesce(c.retry_at, o.due_at)
+    FROM unnest(claims) c
+   WHERE c.verdict IN ('defer', 'hold') AND o.client_id = c.client_id AND o.message_id = c.message_id;
+  UPDATE mfiauto.outbox o
+     SET gateway = _apply_claims.gateway, lease_until = pg_catalog.clock_timestamp() + lease_s * interval '1 second', lease_pid = pid,
+         attempts = o.attempts + 1, is_held = false, reason = CASE o.reason WHEN 'outcome_unknown' THEN o.reason END
+    FROM unnest(claims) c
+   WHERE c.verdict = 'send' AND o.client_id = c.client_id AND o.message_id = c.message_id;
+  UPDATE mfiauto.message_ledger m
+     SET template_id = c.template_id, to_address = c.to_address, title = c.title, body = c.body, html = c.html, encoding = c.encoding,
+         parts = c.parts, locale = c.locale
+    FROM unnest(claims) c
+   WHERE c.verdict = 'send' AND m.client_id = c.client_id AND m.created_at = c.created_at AND m.message_id = c.message_id
+     AND (m.to_address, m.title, m.body, m.html) IS DISTINCT FROM (c.to_address, c.title, c.body, c.html);
+END $$;
+
+-- One claim for one gateway. The first row tells how far the scan came (text: cursors) and the counts; the others are to be sent.
+CREATE FUNCTION mfiauto._claim_messages(gateway text, channel text, better text[], budget integer, pid integer, lease_s double precision, cursors jsonb)
+RETURNS TABLE (client_id bigint, message_id bigint, to_address text, title text, body text, html text, locale text, is_ucs2 boolean,
+               key text, attempts integer, may_resend boolean, tried text, seen integer, suppressed integer, deferred integer, next_cursors text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  locked record;
+  claims mfiauto._claim[];
+BEGIN
+  IF EXISTS (SELECT FROM mfiauto.delivery_hold d WHERE d.scope = 'all' OR (d.scope = 'gateway' AND d.target = _claim_messages.gateway)) THEN
+    RETURN;
+  END IF;
+  SELECT * INTO locked FROM mfiauto._lock_due(_claim_messages.gateway, _claim_messages.channel, better, budget, cursors);
+  IF cardinality(locked.message_ids) = 0 THEN
+    RETURN;
+  END IF;
+  -- From here on each statement sees what was committed while we waited for the locks.
+  claims := mfiauto._load_claims(locked.client_ids, locked.message_ids);
+  claims := mfiauto._check_hours(claims);
+  claims := mfiauto._recompose(claims);
+  claims := mfiauto._check_contact(claims);
+  claims := mfiauto._check_exits(claims);
+  PERFORM mfiauto._apply_claims(claims, _claim_messages.gateway, pid, lease_s);
+  RETURN QUERY
+    SELECT NULL::bigint, NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::boolean, NULL::text, NULL::integer, NULL::boolean, NULL::text,
+           count(*)::integer, count(*) FILTER (WHERE c.verdict NOT IN ('send', 'defer', 'hold'))::integer,
+           count(*) FILTER (WHERE c.verdict IN ('defer', 'hold'))::integer, locked.cursors::text
+      FROM unnest(claims) c;
+  RETURN QUERY
+    SELECT c.client_id, c.message_id, c.to_address, c.title, c.body, c.html, c.locale, coalesce(c.encoding ILIKE 'ucs%', false),
+           m.idempotency_key::text, o.attempts::integer, coalesce(k.resend_unknown, false), array_to_string(o.tried_gateways, ','), NULL::integer, NULL::integer, NULL::integer, NULL::text
+      FROM unnest(claims) c
+      JOIN mfiauto.message_ledger m ON m.client_id = c.client_id AND m.created_at = c.created_at AND m.message_id = c.message_id
+      JOIN mfiauto.outbox o ON o.client_id = c.client_id AND o.message_id = c.message_id
+      LEFT JOIN mfiauto.message_class k ON k.class = c.class
+     WHERE c.verdict = 'send';
+END $$;
+
+-- ---- Record ----
+
+-- Back to the queue: delay in seconds of business time, from now; pins the message to its gateway where only that one may repeat it.
+CREATE FUNCTION mfiauto._requeue_messages(client_ids bigint[], message_ids bigint[], delays double precision[], is_pinned boolean[],
+  is_tried boolean[], counts boolean[], reasons text[]) RETURNS void
+LANGUAGE sql AS $$
+  UPDATE mfiauto.outbox o
+     SET lease_until = NULL, lease_pid = NULL,
+         due_at = CASE WHEN u.delay > 0 THEN mfiauto.now() + u.delay * interval '1 second' ELSE o.due_at END,
+         gateway = CASE WHEN u.is_pinned THEN o.gateway END,
+         tried_gateways = CASE WHEN u.is_tried THEN coalesce(o.tried_gateways, '{}') || o.gateway ELSE NULL END,
+         attempts = CASE WHEN u.counts THEN o.attempts ELSE greatest(o.attempts - 1, 0) END,
+         reason = CASE o.reason WHEN 'outcome_unknown' THEN o.reason ELSE u.reason END
+    FROM unnest(client_ids, message_ids, delays, is_pinned, is_tried, counts, reasons) AS u(client_id, message_id, delay, is_pinned, is_tried, counts, reason)
+   WHERE o.client_id = u.client_id AND o.message_id = u.message_id
+$$;
+
+CREATE FUNCTION mfiauto._record_attempts(client_ids bigint[], message_ids bigint[], gateway text, outcomes text[], statuses integer[], errors text[],
+  started timestamptz[]) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO mfiauto.attempt (client_id, message_id, gateway, attempt_no, started_at, ended_at, outcome, status, error)
+  SELECT u.client_id, u.message_id, _record_attempts.gateway, coalesce(o.attempts, 0), u.started, pg_catalog.clock_timestamp(), u.outcome,
+         nullif(u.status, 0), nullif(u.error, '')
+    FROM unnest(client_ids, message_ids, outcomes, statuses, errors, started) AS u(client_id, message_id, outcome, status, error, started)
+    LEFT JOIN mfiauto.outbox o ON o.client_id = u.client_id AND o.message_id = u.message_id
+$$;
+
+-- An opt-out that the provider knows of is one that we know of from now on.
+CREATE FUNCTION mfiauto._record_provider_opt_outs(client_ids bigint[], message_ids bigint[]) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO mfiauto.consent (client_id, channel, granted, reason, source, given_at, recorded_by)
+  SELECT m.client_id, m.channel, false, 'the gateway says so', 'gateway', mfiauto.now(), mfiauto._caller()
+    FROM unnest(client_ids, message_ids) AS u(client_id, message_id)
+    JOIN mfiauto.message_ledger m ON m.message_id = u.message_id AND m.client_id = u.client_id
+$$;
+
+CREATE FUNCTION mfiauto._keep_in_sandbox(client_ids bigint[], message_ids bigint[], gateway text) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO mfiauto.sandbox_message (client_id, message_id, gateway, channel, to_address, title, body, kept_at)
+  SELECT m.client_id, m.message_id, _keep_in_sandbox.gateway, m.channel, m.to_address, m.title, m.body, mfiauto.now()
+    FROM unnest(client_ids, message_ids) WITH ORDINALITY AS u(client_id, message_id, ord)
+    JOIN mfiauto.message_ledger m ON m.message_id = u.message_id AND m.client_id = u.client_id
+   ORDER BY u.ord
+$$;
+
+-- What the worker knows of a gateway, for gateway_status and for the next worker; the counts are added.
+CREATE FUNCTION mfiauto._save_gateway_state(gateway text, circuit text, open_for double precision, throttled_for double precision, failures integer,
+  stopped_reason text, sent bigint, failed bigint, retried bigint, unknown bigint, error text) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO mfiauto.gateway_state AS s (gateway, circuit, open_until, throttled_until, consecutive_failures, stopped_reason, sent_count, failed_count,
+    retried_count, unknown_count, last_success_at, last_error, last_error_at)
+  SELECT g.gateway, $2, pg_catalog.clock_timestamp() + $3 * interval '1 second', pg_catalog.clock_timestamp() + $4 * interval '1 second', $5, $6, $7, $8, $9, $10,
+         CASE WHEN $7 > 0 THEN pg_catalog.clock_timestamp() END, $11, CASE WHEN $11 IS NOT NULL THEN pg_catalog.clock_timestamp() END
+    FROM mfiauto.gateway_config g WHERE g.gateway = $1
+  ON CONFLICT ON CONSTRAINT gateway_state_pkey DO UPDATE
+    SET circuit = excluded.circuit, open_until = excluded.open_until, throttled_until = excluded.throttled_until,
+        consecutive_failures = excluded.consecutive_failures, stopped_reason = excluded.stopped_reason,
+        sent_count = s.sent_count + excluded.sent_count, failed_count = s.failed_count + excluded.failed_count,
+        retried_count = s.retried_count + excluded.retried_count, unknown_count = s.unknown_count + excluded.unknown_count,
+        last_success_at = coalesce(excluded.last_success_at, s.last_success_at),
+        last_error = coalesce(excluded.last_error, s.last_error), last_error_at = coalesce(excluded.last_error_at, s.last_error_at)
+$$;
+
+-- Leases whose worker is gone: the request may have left. Sent again only where that does no harm.
+CREATE FUNCTION mfiauto._recover_leases() RETURNS bigint
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  lost record;
+BEGIN
+  SELECT array_agg(o.client_id) AS clients, array_agg(o.message_id) AS messages,
+         array_agg(coalesce(k.resend_unknown, false) OR coalesce((g.definition ->> 'idempotent')::boolean, false)) AS may_resend
+    INTO lost
+    FROM (SELECT * FROM mfiauto.outbox o
+           WHERE o.lease_until IS NOT NULL
+             AND (o.lease_until < pg_catalog.clock_timestamp() OR NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(o.lease_pid) a WHERE a.pid IS NOT NULL))
+             FOR UPDATE SKIP LOCKED) o
+    JOIN mfiauto.message_ledger m ON m.client_id = o.client_id AND m.created_at = o.created_at AND m.message_id = o.message_id
+    LEFT JOIN mfiauto.message_class k ON k.class = m.class
+    LEFT JOIN mfiauto.gateway_config g ON g.gateway = o.gateway;
+  IF lost.messages IS NULL THEN
+    RETURN 0;
+  END IF;
+  UPDATE mfiauto.outbox o SET lease_until = NULL, lease_pid = NULL, reason = 'outcome_unknown'
+    FROM unnest(lost.clients, lost.messages, lost.may_resend) AS u(client_id, message_id, may_resend)
+   WHERE u.may_resend AND o.client_id = u.client_id AND o.message_id = u.message_id;
+  PERFORM mfiauto._settle_messages(array_agg(u.client_id), array_agg(u.message_id), array_agg('unknown'::text), array_agg('outcome_unknown'::text))
+     FROM unnest(lost.clients, lost.messages, lost.may_resend) AS u(client_id, message_id, may_resend)
+    WHERE NOT u.may_resend HAVING count(*) > 0;
+  RETURN cardinality(lost.messages);
+END $$;
+
+-- What cannot leave: expired in the queue, or on a channel that has no gateway while the step has another channel.
+CREATE FUNCTION mfiauto._sweep_outbox(OUT expired bigint, OUT failed bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+  SELECT count(s.*) INTO expired
+    FROM (SELECT array_agg(q.client_id) AS clients, array_agg(q.message_id) AS messages, array_agg('expired'::text) AS states,
+                 array_agg(CASE q.reason WHEN 'barred_hours' THEN 'barred' ELSE coalesce(q.reason, 'expired') END) AS reasons
+            FROM (SELECT o.client_id, o.message_id, o.reason FROM mfiauto.outbox o
+                   WHERE o.expires_at <= mfiauto.now() AND o.lease_until IS NULL LIMIT 10000 FOR UPDATE SKIP LOCKED) q) e,
+         LATERAL mfiauto._settle_messages(e.clients, e.messages, e.states, e.reasons) s;
+  SELECT count(s.*) INTO failed
+    FROM (SELECT array_agg(q.client_id) AS clients, array_agg(q.message_id) AS messages, array_agg('failed'::text) AS states,
+                 array_agg('no_gateway'::text) AS reasons
+            FROM (SELECT o.client_id, o.message_id FROM mfiauto.outbox o
+                    JOIN mfiauto.message_ledger m ON m.client_id = o.client_id AND m.created_at = o.created_at AND m.message_id = o.message_id
+                   WHERE o.due_at <= mfiauto.now() AND o.lease_until IS NULL AND NOT o.is_held AND cardinality(m.next_channels) > 0
+                     AND o.channel <> ALL (ARRAY(SELECT g.channel FROM mfiauto.gateway_config g WHERE g.is_enabled)) LIMIT 10000) q) e,
+         LATERAL mfiauto._settle_messages(e.clients, e.messages, e.states, e.reasons) s;
+END $$;
+
+-- ---- The operator's levers ----
+
+CREATE FUNCTION mfiauto._wake_delivery() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_wake_delivery';
+
+CREATE FUNCTION mfiauto._hold_delivery(reason text, gateway text DEFAULT NULL, workflow text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+  IF reason IS NULL OR btrim(reason) = '' THEN
+    RAISE EXCEPTION 'a hold needs a reason' USING ERRCODE = '22023', HINT = 'For instance: hold_delivery(''provider outage'', gateway => ''orange_sn'').';
+  END IF;
+  IF gateway IS NOT NULL AND workflow IS NOT NULL THEN
+    RAISE EXCEPTION 'a hold is for a gateway or for a workflow' USING ERRCODE = '22023', HINT = 'Make two holds.';
+  END IF;
+  IF gateway IS NOT NULL THEN
+    PERFORM mfiauto._check_gateway_exists(gateway);
+  ELSIF workflow IS NOT NULL AND NOT EXISTS (SELECT FROM mfiauto.workflow_head h WHERE h.name = _hold_delivery.workflow) THEN
+    RAISE EXCEPTION 'workflow "%" does not exist', workflow USING ERRCODE = '42704';
+  END IF;
+  INSERT INTO mfiauto.delivery_hold (scope, target, reason, held_at, held_by)
+  VALUES (CASE WHEN gateway IS NOT NULL THEN 'gateway' WHEN workflow IS NOT NULL THEN 'workflow' ELSE 'all' END,
+          coalesce(gateway, workflow), _hold_delivery.reason, mfiauto.now(), mfiauto._caller());
+END $$;
+SELECT mfiauto._open_door('mfiauto._hold_delivery(text, text, text)', '{admin}',
+  'Stops messages from leaving, everywhere or for one gateway or workflow, until release_delivery(). What is being sent goes on.');
+
+CREATE FUNCTION mfiauto._release_delivery(stale text DEFAULT 'expire', gateway text DEFAULT NULL, workflow text DEFAULT NULL)
+RETURNS TABLE (released bigint, expired bigint, unknown bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  old record;
+BEGIN
+  IF stale IS NULL OR stale NOT IN ('expire', 'unknown', 'send') THEN
+    RAISE EXCEPTION 'stale must be expire, unknown or send' USING ERRCODE = '22023',
+      HINT = 'It says what to do with messages that have been due for more than an hour.';
+  END IF;
+  IF gateway IS NOT NULL THEN
+    PERFORM mfiauto._check_gateway_exists(gateway);
+  END IF;
+  SELECT array_agg(o.client_id) AS clients, array_agg(o.message_id) AS messages, count(*) AS count INTO old
+    FROM (SELECT o.client_id, o.message_id
+            FROM mfiauto.outbox o
+            LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = o.workflow_id
+           WHERE o.lease_until IS NULL AND (NOT o.is_held OR o.reason = 'hold') AND o.due_at < mfiauto.now() - interval '1 hour'
+             AND (_release_delivery.gateway IS NULL OR o.channel = (SELECT g.channel FROM mfiauto.gateway_config g WHERE g.gateway = _release_delivery.gateway))
+             AND (_release_delivery.workflow IS NULL OR h.name = _release_delivery.workflow)
+             FOR UPDATE OF o) o;
+  RAISE NOTICE '% have been due for more than an hour: %', CASE old.count WHEN 1 THEN '1 message' ELSE old.count || ' messages' END,
+    CASE stale WHEN 'expire' THEN 'expiring them' WHEN 'unknown' THEN 'marking them unknown' ELSE 'sending those that have not expired' END;
+  IF stale <> 'send' AND old.count > 0 THEN
+    -- Only a claimed or held message can become unknown: these may have left from the server this one is a copy of.
+    UPDATE mfiauto.outbox o SET is_held = true, reason = 'hold'
+      FROM unnest(old.clients, old.messages) AS u(client_id, message_id) WHERE o.client_id = u.client_id AND o.message_id = u.message_id;
+    PERFORM mfiauto._settle_messages(old.clients, old.messages, array_fill(CASE stale WHEN 'expire' THEN 'expired' ELSE 'unknown' END, ARRAY[old.count::integer]),
+      array_fill(CASE stale WHEN 'expire' THEN 'expired' ELSE 'outcome_unknown' END, ARRAY[old.count::integer]));
+  END IF;
+  DELETE FROM mfiauto.delivery_hold d
+   WHERE (_release_delivery.gateway IS NULL AND _release_delivery.workflow IS NULL)
+      OR (d.scope = 'gateway' AND d.target = _release_delivery.gateway) OR (d.scope = 'workflow' AND d.target = _release_delivery.workflow);
+  UPDATE mfiauto.outbox o SET is_held = false, reason = NULL
+   WHERE o.is_held AND o.reason = 'hold'
+     AND (_release_delivery.workflow IS NULL
+          OR o.workflow_id = (SELECT h.workflow_id FROM mfiauto.workflow_head h WHERE h.name = _release_delivery.workflow));
+  GET DIAGNOSTICS released = ROW_COUNT;
+  UPDATE mfiauto.gateway_config g SET settings = g.settings WHERE _release_delivery.gateway IS NULL OR g.gateway = _release_delivery.gateway;
+  UPDATE mfiauto.gateway_state s SET circuit = 'closed', open_until = NULL, throttled_until = NULL, consecutive_failures = 0, stopped_reason = NULL
+   WHERE (_release_delivery.gateway IS NULL AND _release_delivery.workflow IS NULL) OR s.gateway = _release_delivery.gateway;
+  UPDATE mfiauto.worker_state w SET heartbeat_at = pg_catalog.clock_timestamp() WHERE w.worker = 'delivery';
+  expired := CASE stale WHEN 'expire' THEN old.count ELSE 0 END;
+  unknown := CASE stale WHEN 'unknown' THEN old.count ELSE 0 END;
+  PERFORM mfiauto._wake_delivery();
+  RETURN NEXT;
+END $$;
+SELECT mfiauto._open_door('mfiauto._release_delivery(text, text, text)', '{admin}',
+  'Ends holds, closes circuits and starts stopped gateways again. stale: what to do with messages that have been due for more than an hour: '
+  'expire them, mark them unknown, or send those that have not expired.');
+
+
+CREATE FUNCTION mfiauto._find_message(message_id bigint) RETURNS mfiauto._claim
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  found mfiauto._claim;
+BEGIN
+  EXECUTE 'SELECT m.client_id, m.message_id, m.created_at FROM mfiauto.message_ledger m WHERE m.message_id = $1'
+     INTO found.client_id, found.message_id, found.created_at USING message_id;
+  IF found.message_id IS NULL THEN
+    RAISE EXCEPTION 'message % does not exist', coalesce(message_id::text, 'null') USING ERRCODE = '42704';
+  END IF;
+  RETURN found;
+END $$;
+
+CREATE FUNCTION mfiauto._retry_message(message_id bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  message mfiauto._claim := mfiauto._find_message(message_id);
+  row record;
+BEGIN
+  EXECUTE 'SELECT m.*, o.message_id AS queued_id, o.lease_until, coalesce(m.class, ''marketing'') AS its_class
+             FROM mfiauto.message_ledger m LEFT JOIN mfiauto.outbox o ON o.client_id = m.client_id AND o.message_id = m.message_id
+            WHERE m.client_id = $1 AND m.created_at = $2 AND m.message_id = $3 FOR UPDATE OF m'
+     INTO row USING message.client_id, message.created_at, message.message_id;
+  IF row.lease_until IS NOT NULL THEN
+    RAISE EXCEPTION 'message % is being sent', message_id USING ERRCODE = '55006';
+  END IF;
+  IF row.queued_id IS NOT NULL THEN
+    UPDATE mfiauto.outbox o SET is_held = false, reason = NULL, gateway = NULL, tried_gateways = NULL, due_at = least(o.due_at, mfiauto.now())
+     WHERE o.client_id = message.client_id AND o.message_id = message.message_id;
+  ELSIF NOT EXISTS (SELECT FROM mfiauto.message_transition t WHERE t.from_state = row.state AND t.to_state = 'queued') THEN
+    RAISE EXCEPTION 'message % cannot be sent again: it is %', message_id, row.state USING ERRCODE = '55000',
+      HINT = 'Messages that failed, expired, were not delivered or whose outcome is unknown can.';
+  ELSE
+    UPDATE mfiauto.message_ledger m
+       SET state = 'queued', reason = NULL, finished_at = NULL, sent_at = NULL,
+           expires_at = CASE WHEN m.expires_at <= mfiauto.now()
+                             THEN mfiauto.now() + (SELECT c.expires_after FROM mfiauto.message_class c WHERE c.class = m.class) ELSE m.expires_at END
+     WHERE m.client_id = message.client_id AND m.created_at = message.created_at AND m.message_id = message.message_id;
+    INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority, due_at, expires_at, enrollment_id, workflow_id, version)
+    SELECT m.client_id, m.message_id, m.created_at, m.channel, c.priority, mfiauto.now(), m.expires_at, m.enrollment_id, m.workflow_id, m.version
+      FROM mfiauto.message_ledger m JOIN mfiauto.message_class c ON c.class = m.class
+     WHERE m.client_id = message.client_id AND m.created_at = message.created_at AND m.message_id = message.message_id;
+  END IF;
+  PERFORM mfiauto._wake_delivery();
+END $$;
+SELECT mfiauto._open_door('mfiauto._retry_message(bigint)', '{admin}',
+  'Puts a message that failed, expired, was not delivered, is held or has an unknown outcome into the queue again, with the same idempotency key.');
+
+CREATE FUNCTION mfiauto._resolve_unknown(message_id bigint, state text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  message mfiauto._claim := mfiauto._find_message(message_id);
+BEGIN
+  IF state IS NULL OR state NOT IN ('sent', 'delivered', 'undelivered', 'failed', 'canceled') THEN
+    RAISE EXCEPTION 'an unknown outcome cannot be resolved as "%"', coalesce(state, 'null') USING ERRCODE = '22023',
+      HINT = 'Known: sent, delivered, undelivered, failed, canceled. To send it again use retry_message().';
+  END IF;
+  IF NOT EXISTS (SELECT FROM mfiauto.message_ledger m WHERE m.message_id = _resolve_unknown.message_id AND m.state = 'unknown') THEN
+    RAISE EXCEPTION 'the outcome of message % is not unknown', message_id USING ERRCODE = '55000';
+  END IF;
+  PERFORM mfiauto._settle_messages(ARRAY[message.client_id], ARRAY[message.message_id], ARRAY[state], ARRAY['resolved_by_operator']);
+END $$;
+SELECT mfiauto._open_door('mfiauto._resolve_unknown(bigint, text)', '{admin}',
+  'Records what an operator found out about a message whose outcome is unknown: sent, delivered, undelivered, failed or canceled.');
+
+-- ---- Passes in the foreground ----
+
+CREATE FUNCTION mfiauto._run_delivery(OUT claimed bigint, OUT sent bigint, OUT retrying bigint, OUT failed bigint, OUT suppressed bigint, OUT deferred bigint)
+  LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_run_delivery';
+SELECT mfiauto._open_door('mfiauto._run_delivery()', '{admin}',
+  'Delivers what is due at the clock in a background worker of its own, waits for it and tells the counts. Not inside a transaction block: '
+  'what leaves must be recorded at once.');

@@ -1,0 +1,182 @@
+-- Gateways: ways out declared as data, their presets and their secrets.
+
+-- The one table that is the extension's own and is never dumped: values of secrets, or where to read them. Only the library reads it.
+CREATE TABLE mfiauto._secret (
+  gateway text NOT NULL,
+  key text NOT NULL,
+  value text,
+  file text,
+  env text,
+  CONSTRAINT _secret_pkey PRIMARY KEY (gateway, key),
+  CONSTRAINT _secret_source_check CHECK (num_nonnulls(value, file, env) = 1)
+);
+
+CREATE VIEW mfiauto.gateway_preset AS
+  SELECT p.preset, ARRAY(SELECT jsonb_array_elements_text(p.content -> 'channels')) AS channels, p.content ->> 'about' AS about,
+         (SELECT string_agg(s.key || CASE WHEN (s.value ->> 'required')::boolean THEN ' (needed)' ELSE '' END, ', ' ORDER BY s.key)
+            FROM jsonb_each(p.content -> 'definition' -> 'settings') s) AS settings,
+         ARRAY(SELECT jsonb_array_elements_text(p.content -> 'definition' -> 'secrets')) AS secrets,
+         p.content -> 'definition' AS definition
+    FROM mfiauto._gateway_preset() p;
+COMMENT ON VIEW mfiauto.gateway_preset IS
+  'The gateway definitions that ship: for which channels, the settings they take beside the common ones (sender, rate_per_second, concurrency, timeout, '
+  'connect_timeout, attempts, breaker_failures, cost_per_part, currency, receipt_url) and the secrets they need.';
+
+-- Compiles a definition with its settings; every fault is an error that names its place.
+CREATE FUNCTION mfiauto._check_gateway(name text, channel text, definition text, settings text) RETURNS void
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_check_gateway';
+
+CREATE FUNCTION mfiauto._check_gateway_exists(name text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = _check_gateway_exists.name) THEN
+    RAISE EXCEPTION 'gateway "%" does not exist', name USING ERRCODE = '42704', HINT = 'See SELECT name, channel FROM mfiauto.gateway;';
+  END IF;
+END $$;
+
+CREATE FUNCTION mfiauto._create_gateway(name text, channel text, preset text DEFAULT NULL, definition json DEFAULT NULL, settings json DEFAULT '{}',
+  priority integer DEFAULT 100) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  shipped record;
+  given json := coalesce(settings, '{}');
+BEGIN
+  IF name IS NULL OR name !~ '^[a-z][a-z0-9_]{0,62}$' THEN
+    RAISE EXCEPTION 'gateway name "%" is not valid', coalesce(name, 'null') USING ERRCODE = '22023',
+      HINT = 'Use lower-case letters, digits and "_", a letter first.';
+  END IF;
+  IF channel IS NULL OR channel NOT IN ('sms', 'email', 'voice', 'push', 'whatsapp', 'telegram', 'messenger', 'inapp', 'webhook') THEN
+    RAISE EXCEPTION 'channel "%" does not exist', coalesce(channel, 'null') USING ERRCODE = '22023',
+      HINT = 'Channels: sms, email, voice, push, whatsapp, telegram, messenger, inapp, webhook.';
+  END IF;
+  IF (preset IS NULL) = (definition IS NULL) THEN
+    RAISE EXCEPTION 'a gateway needs either a preset or a definition' USING ERRCODE = '22023', HINT = 'See SELECT preset, about FROM mfiauto.gateway_preset;';
+  END IF;
+  IF EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = name) THEN
+    RAISE EXCEPTION 'gateway "%" already exists', name USING ERRCODE = '42710', HINT = 'Change it with mfiauto.alter_gateway().';
+  END IF;
+  IF preset IS NOT NULL THEN
+    SELECT p.channels, p.definition INTO shipped FROM mfiauto.gateway_preset p WHERE p.preset = _create_gateway.preset;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'preset "%" does not exist', preset USING ERRCODE = '42704',
+        HINT = format('Presets: %s.', (SELECT string_agg(p.preset, ', ' ORDER BY p.preset) FROM mfiauto.gateway_preset p));
+    END IF;
+    IF channel <> ALL (shipped.channels) THEN
+      RAISE EXCEPTION 'preset "%" is not for channel "%"', preset, channel USING ERRCODE = '22023',
+        HINT = format('It is for: %s.', array_to_string(shipped.channels, ', '));
+    END IF;
+    definition := shipped.definition::json;
+  END IF;
+  IF priority IS NULL THEN
+    RAISE EXCEPTION 'priority must not be null' USING ERRCODE = '22004';
+  END IF;
+  PERFORM mfiauto._check_gateway(name, channel, definition::text, given::text);
+  INSERT INTO mfiauto.gateway_config (gateway, channel, preset, definition, settings, priority, created_at, created_by)
+  VALUES (name, channel, preset, definition::jsonb, given::jsonb, priority, mfiauto.now(), mfiauto._caller());
+  PERFORM mfiauto._wake_delivery();
+END $$;
+SELECT mfiauto._open_door('mfiauto._create_gateway(text, text, text, json, json, integer)', '{admin}',
+  'Declares a way out for a channel: from a preset, or from a definition of your own. Among the gateways of a channel the lowest priority goes first, '
+  'the others take over when it fails.');
+
+CREATE FUNCTION mfiauto._alter_gateway(name text, settings json DEFAULT NULL, definition json DEFAULT NULL, priority integer DEFAULT NULL,
+  is_enabled boolean DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  old record;
+  new_settings jsonb;
+  new_definition jsonb;
+BEGIN
+  PERFORM mfiauto._check_gateway_exists(name);
+  SELECT g.* INTO old FROM mfiauto.gateway_config g WHERE g.gateway = name FOR UPDATE;
+  IF settings IS NOT NULL AND json_typeof(settings) <> 'object' THEN
+    RAISE EXCEPTION 'settings must be a JSON object' USING ERRCODE = '22023';
+  END IF;
+  new_settings := jsonb_strip_nulls(old.settings || coalesce(settings::jsonb, '{}'));
+  -- A preset's gateway follows the preset as it ships now.
+  new_definition := coalesce(definition::jsonb, (SELECT p.definition FROM mfiauto.gateway_preset p WHERE p.preset = old.preset), old.definition);
+  PERFORM mfiauto._check_gateway(name, old.channel, new_definition::text, new_settings::text);
+  UPDATE mfiauto.gateway_config g
+     SET settings = new_settings, definition = new_definition, priority = coalesce(_alter_gateway.priority, old.priority),
+         is_enabled = coalesce(_alter_gateway.is_enabled, old.is_enabled), preset = CASE WHEN definition IS NULL THEN old.preset END
+   WHERE g.gateway = name;
+  PERFORM mfiauto._reset_circuit(name);
+END $$;
+SELECT mfiauto._open_door('mfiauto._alter_gateway(text, json, json, integer, boolean)', '{admin}',
+  'Changes a gateway. settings are merged with what is there, null takes one away. A stopped gateway starts again.');
+
+-- A gateway that was stopped or throttled gets another chance.
+CREATE FUNCTION mfiauto._reset_circuit(name text) RETURNS void
+LANGUAGE sql AS $$
+  UPDATE mfiauto.gateway_state s
+     SET circuit = 'closed', open_until = NULL, throttled_until = NULL, consecutive_failures = 0, stopped_reason = NULL WHERE s.gateway = name;
+  UPDATE mfiauto.gateway_config g SET settings = g.settings WHERE g.gateway = name;
+  SELECT mfiauto._wake_delivery();
+$$;
+
+CREATE FUNCTION mfiauto._drop_gateway(name text) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM mfiauto._check_gateway_exists(name);
+  PERFORM FROM mfiauto.gateway_config g WHERE g.gateway = name FOR UPDATE;
+  IF EXISTS (SELECT FROM mfiauto.outbox o WHERE o.gateway = name) THEN
+    RAISE EXCEPTION 'gateway "%" is sending messages', name USING ERRCODE = '55006',
+      HINT = 'Take it out of use with alter_gateway(name, is_enabled => false) and drop it when it is done.';
+  END IF;
+  PERFORM mfiauto._remove_secret(name, NULL);
+  DELETE FROM mfiauto.gateway_state s WHERE s.gateway = name;
+  DELETE FROM mfiauto.delivery_hold d WHERE d.scope = 'gateway' AND d.target = name;
+  DELETE FROM mfiauto.gateway_config g WHERE g.gateway = name;
+END $$;
+SELECT mfiauto._open_door('mfiauto._drop_gateway(text)', '{admin}', 'Drops a gateway and its secrets. The ledger goes on naming it.');
+
+-- ---- Secrets ----
+
+-- Reading a file or the environment of the server is the right of those who may do so anyway.
+CREATE FUNCTION mfiauto._set_secret(gateway text, key text, value text DEFAULT NULL, file text DEFAULT NULL, env text DEFAULT NULL) RETURNS void
+  LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_set_secret';
+SELECT mfiauto._open_door('mfiauto._set_secret(text, text, text, text, text)', '{admin}',
+  'Sets a gateway''s secret: a value, which is kept where nobody can read it and no dump takes it, or a file or environment variable of the server, '
+  'read when it is needed.');
+
+CREATE FUNCTION mfiauto._remove_secret(gateway text, key text) RETURNS boolean
+  LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_remove_secret';
+
+CREATE FUNCTION mfiauto._note_secret(gateway text, key text, is_set boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+BEGIN
+  UPDATE mfiauto.gateway_config g
+     SET secret_keys = CASE WHEN is_set THEN ARRAY(SELECT k FROM unnest(g.secret_keys || key) k GROUP BY k ORDER BY k) ELSE array_remove(g.secret_keys, key) END
+   WHERE g.gateway = _note_secret.gateway;
+  PERFORM mfiauto._reset_circuit(gateway);
+END $$;
+
+CREATE FUNCTION mfiauto._drop_secret(gateway text, key text) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM mfiauto._check_gateway_exists(gateway);
+  IF NOT mfiauto._remove_secret(gateway, key) THEN
+    RAISE EXCEPTION 'gateway "%" has no secret "%"', gateway, key USING ERRCODE = '42704';
+  END IF;
+  PERFORM mfiauto._note_secret(gateway, key, false);
+END $$;
+SELECT mfiauto._open_door('mfiauto._drop_secret(text, text)', '{admin}', 'Forgets a gateway''s secret.');
+
+CREATE FUNCTION mfiauto._send_test(gateway text, to_address text, body text,
+  OUT outcome text, OUT status integer, OUT provider_id text, OUT duration_ms integer, OUT error text)
+  LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_test_gateway';
+
+CREATE FUNCTION mfiauto._test_gateway(gateway text, to_address text, body text,
+  OUT outcome text, OUT status integer, OUT provider_id text, OUT duration_ms integer, OUT error text)
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM mfiauto._check_gateway_exists(gateway);
+  SELECT t.* INTO outcome, status, provider_id, duration_ms, error FROM mfiauto._send_test(gateway, to_address, body) t;
+END $$;
+SELECT mfiauto._open_door('mfiauto._test_gateway(text, text, text)', '{admin}',
+  'Really sends one text through a gateway, now, and tells what came of it. No message is recorded; the rules of arming, only_recipients and private hosts hold.');

@@ -1,0 +1,229 @@
+/*
+ * claim.c
+ *		Taking from the queue what the gateways may send in the next moments.
+ *
+ * One short transaction: rows are locked, then looked at again in statements
+ * that see what was committed meanwhile, then leased. No more is taken than
+ * will leave within two seconds, so that what was true at the claim is true
+ * when it leaves.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "delivery/machine.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#define AHEAD_MS 2000			/* what is claimed leaves within this time */
+#define BATCH_MAX 1000
+#define CURSOR_MS 1000			/* the scan starts anew that often */
+#define PAUSE_WHEN_EMPTY_MS 1000
+
+static bool wants_more(MfiLane *lane, int64 now_ms);
+static int	find_budget(MfiLane *lane, int64 now_ms);
+static Datum find_better(MfiLane *lane, int64 now_ms, int *count);
+static void claim_for(MfiLane *lane, int budget, int64 now_ms);
+static void take_row(MfiLane *lane, HeapTuple tuple, TupleDesc descriptor, int64 now_ms);
+static void mark_leased(MfiLane *lane);
+static char *copy_column(MemoryContext context, HeapTuple tuple, TupleDesc descriptor, int column);
+
+/* How many a lane should have at hand: what it sends in a second, at least two rounds of its connections. */
+static int
+find_budget(MfiLane *lane, int64 now_ms)
+{
+	int			most = Max(2 * lane->gateway->concurrency, (int) lane->throughput);
+
+	most = Min(most, BATCH_MAX);
+	if (mfi_lane_keeps_here(lane))
+		most = BATCH_MAX;
+	return mfi_rate_allowance(&lane->rate, now_ms, AHEAD_MS, most) - lane->ready_count;
+}
+
+static bool
+wants_more(MfiLane *lane, int64 now_ms)
+{
+	int			budget;
+
+	if (!mfi_machine.may_send || now_ms < lane->claim_at_ms || !mfi_lane_is_available(lane, now_ms))
+		return false;
+	if (lane->rate.circuit == MFI_CIRCUIT_HALF_OPEN && (lane->ready_count > 0 || lane->in_flight > 0))
+		return false;
+	budget = find_budget(lane, now_ms);
+	/* Not for every single one that left: refill when half of it is gone. */
+	return budget > 0 && (lane->ready_count == 0 || budget >= lane->ready_count);
+}
+
+/*
+ * find_better lists the gateways of the channel that go first and work.
+ */
+static Datum
+find_better(MfiLane *lane, int64 now_ms, int *count)
+{
+	Datum	   *names = palloc(sizeof(Datum) * (list_length(mfi_machine.lanes) + 1));
+	ListCell   *cell;
+
+	*count = 0;
+	foreach(cell, mfi_machine.lanes)
+	{
+		MfiLane    *other = lfirst(cell);
+
+		if (other->gateway != NULL && other->gateway->priority < lane->gateway->priority &&
+			strcmp(other->gateway->channel, lane->gateway->channel) == 0 && mfi_lane_is_available(other, now_ms))
+			names[(*count)++] = CStringGetTextDatum(other->name);
+	}
+	return PointerGetDatum(construct_array(names, *count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static char *
+copy_column(MemoryContext context, HeapTuple tuple, TupleDesc descriptor, int column)
+{
+	char	   *text = SPI_getvalue(tuple, descriptor, column);
+
+	return text != NULL ? MemoryContextStrdup(context, text) : NULL;
+}
+
+static void
+take_row(MfiLane *lane, HeapTuple tuple, TupleDesc descriptor, int64 now_ms)
+{
+	MfiItem    *item = mfi_item_new(lane);
+	bool		is_null;
+
+	item->envelope.client_id = DatumGetInt64(SPI_getbinval(tuple, descriptor, 1, &is_null));
+	item->envelope.message_id = DatumGetInt64(SPI_getbinval(tuple, descriptor, 2, &is_null));
+	item->envelope.to = copy_column(item->context, tuple, descriptor, 3);
+	item->envelope.title = copy_column(item->context, tuple, descriptor, 4);
+	item->envelope.text = copy_column(item->context, tuple, descriptor, 5);
+	item->envelope.html = copy_column(item->context, tuple, descriptor, 6);
+	item->envelope.locale = copy_column(item->context, tuple, descriptor, 7);
+	item->envelope.is_ucs2 = DatumGetBool(SPI_getbinval(tuple, descriptor, 8, &is_null));
+	item->envelope.key = copy_column(item->context, tuple, descriptor, 9);
+	item->attempts = DatumGetInt32(SPI_getbinval(tuple, descriptor, 10, &is_null));
+	item->may_resend = DatumGetBool(SPI_getbinval(tuple, descriptor, 11, &is_null));
+	item->tried = copy_column(item->context, tuple, descriptor, 12);
+	item->since_ms = now_ms;
+	dlist_push_tail(&lane->ready, &item->node);
+	lane->ready_count++;
+}
+
+static void
+claim_for(MfiLane *lane, int budget, int64 now_ms)
+{
+	Oid			types[7] = {TEXTOID, TEXTOID, TEXTARRAYOID, INT4OID, INT4OID, FLOAT8OID, JSONBOID};
+	Datum		values[7];
+	int			better_count;
+	int			seen = 0;
+
+	if (lane->cursors == NULL || now_ms - lane->cursors_at_ms > CURSOR_MS)
+	{
+		mfi_lane_forget_cursors(lane);
+		lane->cursors_at_ms = now_ms;
+	}
+	values[0] = CStringGetTextDatum(lane->name);
+	values[1] = CStringGetTextDatum(lane->gateway->channel);
+	values[2] = find_better(lane, now_ms, &better_count);
+	values[3] = Int32GetDatum(budget);
+	values[4] = Int32GetDatum(MyProcPid);
+	values[5] = Float8GetDatum(lane->gateway->timeout_ms * 2 / 1000.0 + 60);
+	values[6] = DirectFunctionCall1(jsonb_in, CStringGetDatum(lane->cursors != NULL ? lane->cursors : "{}"));
+	if (better_count > 0 && !lane->has_strays)
+	{
+		lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;
+		return;
+	}
+	if (SPI_execute_with_args("SELECT * FROM mfiauto._claim_messages($1, $2, $3, $4, $5, $6, $7)",
+							  7, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not claim messages");
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[row];
+		TupleDesc	descriptor = SPI_tuptable->tupdesc;
+		bool		is_null;
+
+		if (row > 0)
+		{
+			take_row(lane, tuple, descriptor, now_ms);
+			continue;
+		}
+		seen = DatumGetInt32(SPI_getbinval(tuple, descriptor, 13, &is_null));
+		mfi_machine.counts.suppressed += DatumGetInt32(SPI_getbinval(tuple, descriptor, 14, &is_null));
+		mfi_machine.counts.deferred += DatumGetInt32(SPI_getbinval(tuple, descriptor, 15, &is_null));
+		mfi_lane_forget_cursors(lane);
+		lane->cursors = copy_column(mfi_machine.context, tuple, descriptor, 16);
+	}
+	mfi_machine.counts.claimed += SPI_processed > 0 ? SPI_processed - 1 : 0;
+	if (seen < budget)
+	{
+		lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;
+		lane->has_strays = lane->has_strays && (seen > 0 || better_count == 0);
+	}
+}
+
+/* Newly taken items stand at the end. */
+static void
+mark_leased(MfiLane *lane)
+{
+	dlist_iter	iter;
+
+	dlist_reverse_foreach(iter, &lane->ready)
+	{
+		MfiItem    *item = dlist_container(MfiItem, node, iter.cur);
+
+		if (item->is_leased)
+			break;
+		item->is_leased = true;
+	}
+}
+
+void
+mfi_claim_due(int64 now_ms)
+{
+	List	   *wanting = NIL;
+	MfiDeliveryCounts counts = mfi_machine.counts;
+	ListCell   *cell;
+
+	if (now_ms < mfi_machine.trouble_until_ms)
+		return;
+	foreach(cell, mfi_machine.lanes)
+		if (wants_more(lfirst(cell), now_ms))
+			wanting = lappend(wanting, lfirst(cell));
+	if (wanting == NIL)
+		return;
+	PG_TRY();
+	{
+		mfi_machine_begin("claiming messages");
+		foreach(cell, wanting)
+			claim_for(lfirst(cell), find_budget(lfirst(cell), now_ms), now_ms);
+		mfi_machine_commit();
+		foreach(cell, wanting)
+			mark_leased(lfirst(cell));
+	}
+	PG_CATCH();
+	{
+		/* What was taken is not leased after all. */
+		foreach(cell, wanting)
+		{
+			MfiLane    *lane = lfirst(cell);
+			dlist_mutable_iter iter;
+
+			dlist_foreach_modify(iter, &lane->ready)
+			{
+				MfiItem    *item = dlist_container(MfiItem, node, iter.cur);
+
+				if (item->is_leased)
+					continue;
+				dlist_delete(&item->node);
+				lane->ready_count--;
+				mfi_item_free(item);
+			}
+			lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;
+			mfi_lane_forget_cursors(lane);
+		}
+		mfi_machine.counts = counts;
+		mfi_machine_failed("claiming messages");
+	}
+	PG_END_TRY();
+	list_free(wanting);
+}

@@ -1,0 +1,703 @@
+/*
+ * definition.c
+ *		A gateway's definition: checked and compiled.
+ *
+ * A definition is data that an administrator wrote. Whatever is accepted here
+ * works; what does not work yet is refused (0A000), never ignored. The
+ * language is described in doc/gateways.md, member by member.
+ */
+#include "postgres.h"
+
+#include "delivery/jansson_pg.h"
+#include "catalog/pg_collation.h"
+#include "delivery/definition.h"
+#include "delivery/gateway.h"
+#include "delivery/reader.h"
+#include "regex/regex.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+static const char *const common_settings[] = {
+	"sender", "rate_per_second", "concurrency", "timeout", "connect_timeout", "attempts",
+	"cost_per_part", "currency", "receipt_url", "breaker_failures", NULL
+};
+
+static void read_request(MfiGateway *gateway, json_t *request);
+static void read_body(MfiGateway *gateway, json_t *body, const char *path);
+static void read_auth(MfiGateway *gateway, json_t *auth);
+static void read_oauth2(MfiGateway *gateway, json_t *auth);
+static void read_sigv4(MfiGateway *gateway, json_t *auth);
+static void read_response(MfiGateway *gateway, json_t *response);
+static void read_success(MfiGateway *gateway, json_t *success);
+static void read_id(MfiGateway *gateway, json_t *id);
+static void read_errors(MfiGateway *gateway, json_t *errors);
+static void read_receipt(json_t *receipt);
+static void read_limits(MfiGateway *gateway, json_t *limits, json_t *settings);
+static List *read_fields(json_t *object, const char *path, bool is_header);
+static List *read_statuses(json_t *object, const char *path, const char *name);
+static void check_regex(const char *pattern, const char *path);
+static void check_header_name(const char *name, const char *path);
+static void check_url(const char *url, const char *path);
+static char *copy_or_null(const char *text);
+static json_t *check_settings(json_t *declared, json_t *given);
+static Jsonb *jsonb_of(json_t *json);
+static void settle(MfiGateway *gateway);
+static const char *text_of(Jsonb *jsonb);
+
+static char *
+copy_or_null(const char *text)
+{
+	return text != NULL ? pstrdup(text) : NULL;
+}
+
+static const char *
+text_of(Jsonb *jsonb)
+{
+	return JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
+}
+
+static Jsonb *
+jsonb_of(json_t *json)
+{
+	char	   *text = json_dumps(json, JSON_COMPACT);
+	char	   *copy;
+
+	if (text == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	copy = pstrdup(text);
+	free(text);
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy)));
+}
+
+static void
+check_regex(const char *pattern, const char *path)
+{
+	pg_wchar   *wide = palloc((strlen(pattern) + 1) * sizeof(pg_wchar));
+	int			length = pg_mb2wchar_with_len(pattern, wide, strlen(pattern));
+	regex_t		regex;
+
+	if (pg_regcomp(&regex, wide, length, REG_ADVANCED, C_COLLATION_OID) != REG_OKAY)
+		mfi_reader_fail(path, "this is not a regular expression", NULL);
+	pg_regfree(&regex);
+}
+
+static void
+check_header_name(const char *name, const char *path)
+{
+	if (name[0] == '\0' ||
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != strlen(name))
+		mfi_reader_fail(path, "a header's name has letters, digits, \"-\" and \"_\" only", NULL);
+	if (pg_strcasecmp(name, "Content-Length") == 0 || pg_strcasecmp(name, "Transfer-Encoding") == 0 ||
+		pg_strcasecmp(name, "Host") == 0 || pg_strcasecmp(name, "Connection") == 0)
+		mfi_reader_fail(path, "this header is not the definition's to set", NULL);
+}
+
+/*
+ * check_url refuses a message's values in the scheme and the host: where a
+ * message goes is decided by an administrator alone.
+ */
+static void
+check_url(const char *url, const char *path)
+{
+	const char *host = strstr(url, "://");
+	MfiSlot    *slot;
+	char	   *authority;
+
+	if (host == NULL)
+	{
+		if (strncmp(url, "{{", 2) != 0)
+			mfi_reader_fail(path, "expected https://… or a setting that holds it", NULL);
+		authority = pnstrdup(url, strcspn(url, "}") + strspn(url + strcspn(url, "}"), "}"));
+	}
+	else
+		authority = pnstrdup(url, host + 3 - url + strcspn(host + 3, "/?"));
+	slot = mfi_slot_parse(authority, path, MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	if (slot->fixed != NULL && strncmp(slot->fixed, "https://", 8) != 0 && strncmp(slot->fixed, "http://", 7) != 0)
+		mfi_reader_fail(path, "only http and https are known", NULL);
+}
+
+static List *
+read_fields(json_t *object, const char *path, bool is_header)
+{
+	const char *name;
+	json_t	   *member;
+	List	   *fields = NIL;
+
+	json_object_foreach(object, name, member)
+	{
+		char	   *place = mfi_reader_path(path, name);
+		MfiField   *field = palloc0(sizeof(MfiField));
+
+		if (is_header)
+			check_header_name(name, place);
+		if (!json_is_string(member))
+			mfi_reader_fail(place, "expected a string", NULL);
+		field->name = pstrdup(name);
+		field->slot = mfi_slot_parse(json_string_value(member), place, MFI_ESCAPE_NONE, MFI_TAGS_MESSAGE);
+		fields = lappend(fields, field);
+	}
+	return fields;
+}
+
+static void
+read_body(MfiGateway *gateway, json_t *body, const char *path)
+{
+	static const char *const names[] = {"kind", "fields", "json", "template", "escape", "content_type", NULL};
+	const char *kind = mfi_reader_string(body, path, "kind", true);
+	json_t	   *json;
+
+	mfi_reader_check_members(body, path, names);
+	gateway->content_type = copy_or_null(mfi_reader_string(body, path, "content_type", false));
+	if (gateway->content_type != NULL && strpbrk(gateway->content_type, "\r\n") != NULL)
+		mfi_reader_fail(mfi_reader_path(path, "content_type"), "a line break cannot stand in a header", NULL);
+	if (strcmp(kind, "none") == 0 || strcmp(kind, "query") == 0)
+		gateway->body_kind = MFI_BODY_NONE;
+	else if (strcmp(kind, "form") == 0 || strcmp(kind, "multipart") == 0)
+	{
+		json_t	   *fields = mfi_reader_object(body, path, "fields");
+
+		gateway->body_kind = strcmp(kind, "form") == 0 ? MFI_BODY_FORM : MFI_BODY_MULTIPART;
+		if (fields == NULL)
+			mfi_reader_fail(mfi_reader_path(path, "fields"), "expected an object, found nothing", NULL);
+		gateway->body_fields = read_fields(fields, mfi_reader_path(path, "fields"), false);
+		if (gateway->body_kind == MFI_BODY_FORM && gateway->content_type == NULL)
+			gateway->content_type = pstrdup("application/x-www-form-urlencoded");
+	}
+	else if (strcmp(kind, "json") == 0)
+	{
+		json = json_object_get(body, "json");
+		if (!json_is_object(json) && !json_is_array(json))
+			mfi_reader_fail(mfi_reader_path(path, "json"), "expected an object or an array", NULL);
+		gateway->body_kind = MFI_BODY_JSON;
+		gateway->body_shape = mfi_shape_parse(json, mfi_reader_path(path, "json"));
+		if (gateway->content_type == NULL)
+			gateway->content_type = pstrdup("application/json");
+	}
+	else if (strcmp(kind, "xml") == 0 || strcmp(kind, "raw") == 0)
+	{
+		const char *escape = mfi_reader_string(body, path, "escape", false);
+		bool		is_xml = strcmp(kind, "xml") == 0;
+
+		gateway->body_kind = MFI_BODY_TEXT;
+		gateway->body_text = mfi_slot_parse(mfi_reader_string(body, path, "template", true),
+											mfi_reader_path(path, "template"),
+											is_xml ? MFI_ESCAPE_XML
+											: escape != NULL ? mfi_escape_from_name(escape) : MFI_ESCAPE_NONE,
+											MFI_TAGS_MESSAGE);
+		if (gateway->content_type == NULL)
+			gateway->content_type = pstrdup(is_xml ? "text/xml; charset=UTF-8" : "text/plain; charset=UTF-8");
+	}
+	else
+		mfi_reader_fail(mfi_reader_path(path, "kind"), psprintf("there is no body kind \"%s\"", kind),
+						"Known kinds: none, query, form, json, xml, multipart, raw.");
+}
+
+static void
+read_request(MfiGateway *gateway, json_t *request)
+{
+	static const char *const names[] = {"method", "url", "headers", "query", "body", NULL};
+	static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", NULL};
+	const char *method = mfi_reader_string(request, "request", "method", false);
+	const char *url = mfi_reader_string(request, "request", "url", true);
+	json_t	   *body = mfi_reader_object(request, "request", "body");
+	json_t	   *fields;
+	bool		is_known = false;
+
+	mfi_reader_check_members(request, "request", names);
+	gateway->method = pstrdup(method != NULL ? method : body != NULL ? "POST" : "GET");
+	for (int i = 0; methods[i] != NULL; i++)
+		is_known |= strcmp(methods[i], gateway->method) == 0;
+	if (!is_known)
+		mfi_reader_fail("request.method", psprintf("there is no method \"%s\"", gateway->method),
+						"Known methods: GET, POST, PUT, PATCH.");
+	check_url(url, "request.url");
+	gateway->url = mfi_slot_parse(url, "request.url", MFI_ESCAPE_URL, MFI_TAGS_MESSAGE);
+	if ((fields = mfi_reader_object(request, "request", "headers")) != NULL)
+		gateway->headers = read_fields(fields, "request.headers", true);
+	if ((fields = mfi_reader_object(request, "request", "query")) != NULL)
+		gateway->query = read_fields(fields, "request.query", false);
+	if (body != NULL)
+		read_body(gateway, body, "request.body");
+	if (gateway->body_kind != MFI_BODY_NONE && strcmp(gateway->method, "GET") == 0)
+		mfi_reader_fail("request.method", "a GET request has no body", NULL);
+}
+
+static void
+read_oauth2(MfiGateway *gateway, json_t *auth)
+{
+	static const char *const names[] = {"kind", "token_url", "client_id", "client_secret", "scope", "client_auth", NULL};
+	const char *place = mfi_reader_string(auth, "auth", "client_auth", false);
+	const char *scope = mfi_reader_string(auth, "auth", "scope", false);
+	const char *url = mfi_reader_string(auth, "auth", "token_url", true);
+
+	mfi_reader_check_members(auth, "auth", names);
+	check_url(url, "auth.token_url");
+	gateway->auth_kind = MFI_AUTH_OAUTH2;
+	gateway->token_url = mfi_slot_parse(url, "auth.token_url", MFI_ESCAPE_URL, MFI_TAGS_SETTINGS);
+	gateway->auth_user = mfi_slot_parse(mfi_reader_string(auth, "auth", "client_id", true), "auth.client_id",
+										MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "client_secret", true), "auth.client_secret",
+										  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	if (scope != NULL)
+		gateway->token_scope = mfi_slot_parse(scope, "auth.scope", MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	if (place != NULL && strcmp(place, "basic") != 0 && strcmp(place, "form") != 0)
+		mfi_reader_fail("auth.client_auth", "expected \"basic\" or \"form\"", NULL);
+	gateway->is_token_auth_in_form = place != NULL && strcmp(place, "form") == 0;
+}
+
+static void
+read_sigv4(MfiGateway *gateway, json_t *auth)
+{
+	static const char *const names[] = {"kind", "scope", "access_key", "secret_key", NULL};
+
+	mfi_reader_check_members(auth, "auth", names);
+	gateway->auth_kind = MFI_AUTH_SIGV4;
+	gateway->auth_name = mfi_slot_parse(mfi_reader_string(auth, "auth", "scope", true), "auth.scope",
+										MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	gateway->auth_user = mfi_slot_parse(mfi_reader_string(auth, "auth", "access_key", true), "auth.access_key",
+										MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "secret_key", true), "auth.secret_key",
+										  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+}
+
+static void
+read_auth(MfiGateway *gateway, json_t *auth)
+{
+	static const char *const basic_names[] = {"kind", "user", "password", NULL};
+	static const char *const bearer_names[] = {"kind", "token", NULL};
+	static const char *const named_names[] = {"kind", "name", "value", NULL};
+	const char *kind = mfi_reader_string(auth, "auth", "kind", true);
+
+	if (strcmp(kind, "none") == 0)
+		gateway->auth_kind = MFI_AUTH_NONE;
+	else if (strcmp(kind, "basic") == 0)
+	{
+		mfi_reader_check_members(auth, "auth", basic_names);
+		gateway->auth_kind = MFI_AUTH_BASIC;
+		gateway->auth_user = mfi_slot_parse(mfi_reader_string(auth, "auth", "user", true), "auth.user",
+											MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+		gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "password", true), "auth.password",
+											  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	}
+	else if (strcmp(kind, "bearer") == 0)
+	{
+		mfi_reader_check_members(auth, "auth", bearer_names);
+		gateway->auth_kind = MFI_AUTH_BEARER;
+		gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "token", true), "auth.token",
+											  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	}
+	else if (strcmp(kind, "header") == 0 || strcmp(kind, "query") == 0)
+	{
+		const char *name = mfi_reader_string(auth, "auth", "name", true);
+
+		mfi_reader_check_members(auth, "auth", named_names);
+		gateway->auth_kind = strcmp(kind, "header") == 0 ? MFI_AUTH_HEADER : MFI_AUTH_QUERY;
+		if (gateway->auth_kind == MFI_AUTH_HEADER)
+			check_header_name(name, "auth.name");
+		gateway->auth_name = mfi_slot_parse(name, "auth.name", MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+		gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "value", true), "auth.value",
+											  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	}
+	else if (strcmp(kind, "oauth2") == 0)
+		read_oauth2(gateway, auth);
+	else if (strcmp(kind, "sigv4") == 0)
+		read_sigv4(gateway, auth);
+	else if (strcmp(kind, "jwt") == 0 || strcmp(kind, "signed") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("authentication kind \"%s\" is not supported yet", kind),
+				 errdetail("auth.kind: \"%s\".", kind)));
+	else
+		mfi_reader_fail("auth.kind", psprintf("there is no authentication kind \"%s\"", kind),
+						"Known kinds: none, basic, bearer, header, query, oauth2, sigv4.");
+}
+
+/*
+ * read_statuses reads statuses: 201, "2xx", "500-599", or an array of them.
+ */
+static List *
+read_statuses(json_t *object, const char *path, const char *name)
+{
+	List	   *ranges = NIL;
+	ListCell   *cell;
+
+	foreach(cell, mfi_reader_texts(object, path, name))
+	{
+		const char *text = lfirst(cell);
+		int			from;
+		int			to;
+		char		rest;
+
+		if (strlen(text) == 3 && text[0] >= '1' && text[0] <= '5' && strcmp(text + 1, "xx") == 0)
+		{
+			from = (text[0] - '0') * 100;
+			to = from + 99;
+		}
+		else if (sscanf(text, "%3d-%3d%c", &from, &to, &rest) != 2)
+		{
+			if (sscanf(text, "%3d%c", &from, &rest) != 1)
+				from = 0;
+			to = from;
+		}
+		if (from < 100 || to > 599 || from > to)
+			mfi_reader_fail(mfi_reader_path(path, name), psprintf("\"%s\" is not an HTTP status", text),
+							"Write 201, \"2xx\" or \"500-504\", or an array of them.");
+		ranges = lappend(ranges, list_make2_int(from, to));
+	}
+	return ranges;
+}
+
+static void
+read_success(MfiGateway *gateway, json_t *success)
+{
+	static const char *const names[] = {"status", "path", "equals", "regex", NULL};
+
+	mfi_reader_check_members(success, "response.success", names);
+	gateway->success_statuses = read_statuses(success, "response.success", "status");
+	gateway->success_path = copy_or_null(mfi_reader_string(success, "response.success", "path", false));
+	gateway->success_values = mfi_reader_texts(success, "response.success", "equals");
+	gateway->success_regex = copy_or_null(mfi_reader_string(success, "response.success", "regex", false));
+	if (gateway->success_regex != NULL)
+		check_regex(gateway->success_regex, "response.success.regex");
+	if ((gateway->success_path != NULL) != (gateway->success_values != NIL))
+		mfi_reader_fail("response.success", "path and equals go together", NULL);
+}
+
+static void
+read_id(MfiGateway *gateway, json_t *id)
+{
+	static const char *const names[] = {"path", "header", "url_segment", "regex", NULL};
+
+	mfi_reader_check_members(id, "response.id", names);
+	if (json_object_size(id) != 1)
+		mfi_reader_fail("response.id", "expected one of path, header, url_segment, regex", NULL);
+	gateway->id_path = copy_or_null(mfi_reader_string(id, "response.id", "path", false));
+	gateway->id_header = copy_or_null(mfi_reader_string(id, "response.id", "header", false));
+	gateway->id_segment_path = copy_or_null(mfi_reader_string(id, "response.id", "url_segment", false));
+	gateway->id_regex = copy_or_null(mfi_reader_string(id, "response.id", "regex", false));
+	if (gateway->id_regex != NULL)
+		check_regex(gateway->id_regex, "response.id.regex");
+}
+
+static void
+read_errors(MfiGateway *gateway, json_t *errors)
+{
+	static const char *const names[] = {"status", "code", "class", NULL};
+	static const struct
+	{
+		const char *name;
+		MfiVerdict	verdict;
+	}			classes[] = {
+		{"retry", MFI_VERDICT_RETRY}, {"throttle", MFI_VERDICT_THROTTLE},
+		{"permanent", MFI_VERDICT_PERMANENT}, {"recipient_dead", MFI_VERDICT_RECIPIENT_DEAD},
+		{"opted_out", MFI_VERDICT_OPTED_OUT}, {"config_broken", MFI_VERDICT_CONFIG_BROKEN},
+		{"unknown", MFI_VERDICT_UNKNOWN},
+	};
+	json_t	   *element;
+	size_t		index;
+
+	json_array_foreach(errors, index, element)
+	{
+		char	   *path = psprintf("response.errors[%zu]", index);
+		MfiErrorRule *rule = palloc0(sizeof(MfiErrorRule));
+		const char *class;
+		bool		is_known = false;
+
+		if (!json_is_object(element))
+			mfi_reader_fail(path, "expected an object", NULL);
+		mfi_reader_check_members(element, path, names);
+		class = mfi_reader_string(element, path, "class", true);
+		for (int i = 0; i < (int) lengthof(classes); i++)
+			if (strcmp(classes[i].name, class) == 0)
+			{
+				rule->verdict = classes[i].verdict;
+				is_known = true;
+			}
+		if (!is_known)
+			mfi_reader_fail(mfi_reader_path(path, "class"), psprintf("there is no class \"%s\"", class),
+							"Known classes: retry, throttle, permanent, recipient_dead, opted_out, config_broken, unknown.");
+		rule->statuses = read_statuses(element, path, "status");
+		rule->codes = mfi_reader_texts(element, path, "code");
+		if (rule->statuses == NIL && rule->codes == NIL)
+			mfi_reader_fail(path, "expected status, code or both", NULL);
+		if (rule->codes != NIL && gateway->code_path == NULL)
+			mfi_reader_fail(mfi_reader_path(path, "code"), "response.code does not say where codes stand", NULL);
+		gateway->error_rules = lappend(gateway->error_rules, rule);
+	}
+}
+
+static void
+read_response(MfiGateway *gateway, json_t *response)
+{
+	static const char *const names[] = {"success", "id", "code", "errors", "retry_after", NULL};
+	static const char *const code_names[] = {"path", NULL};
+	static const char *const after_names[] = {"header", "path", "default", NULL};
+	json_t	   *member;
+
+	mfi_reader_check_members(response, "response", names);
+	if ((member = mfi_reader_object(response, "response", "success")) != NULL)
+		read_success(gateway, member);
+	if ((member = mfi_reader_object(response, "response", "id")) != NULL)
+		read_id(gateway, member);
+	if ((member = mfi_reader_object(response, "response", "code")) != NULL)
+	{
+		mfi_reader_check_members(member, "response.code", code_names);
+		gateway->code_path = pstrdup(mfi_reader_string(member, "response.code", "path", true));
+	}
+	if ((member = mfi_reader_array(response, "response", "errors")) != NULL)
+		read_errors(gateway, member);
+	if ((member = mfi_reader_object(response, "response", "retry_after")) != NULL)
+	{
+		const char *header = mfi_reader_string(member, "response.retry_after", "header", false);
+
+		mfi_reader_check_members(member, "response.retry_after", after_names);
+		if (header != NULL)
+			gateway->retry_after_header = pstrdup(header);
+		gateway->retry_after_path = copy_or_null(mfi_reader_string(member, "response.retry_after", "path", false));
+		gateway->retry_after_default_s = mfi_reader_number(member, "response.retry_after", "default", 5, 0, 86400);
+	}
+}
+
+/*
+ * read_receipt checks what receive() will read, see sql/code/receive.sql.
+ */
+static void
+read_receipt(json_t *receipt)
+{
+	static const char *const names[] = {"method", "format", "list", "id", "id_prefix", "reference", "status",
+		"match", "states", "error", "token", "opted_out_errors", NULL};
+	static const char *const token_names[] = {"header", "parameter", "secret", NULL};
+	static const char *const states[] = {"submitted", "sent", "delivered", "undelivered", "failed", "ignore", NULL};
+	const char *format = mfi_reader_string(receipt, "receipt", "format", true);
+	const char *match = mfi_reader_string(receipt, "receipt", "match", false);
+	json_t	   *map = mfi_reader_object(receipt, "receipt", "states");
+	json_t	   *token = mfi_reader_object(receipt, "receipt", "token");
+	json_t	   *value;
+	const char *name;
+
+	mfi_reader_check_members(receipt, "receipt", names);
+	if (strcmp(format, "json") != 0 && strcmp(format, "form") != 0 && strcmp(format, "query") != 0)
+		mfi_reader_fail("receipt.format", psprintf("there is no format \"%s\"", format), "Known formats: json, form, query.");
+	if (match != NULL && strcmp(match, "equal") != 0 && strcmp(match, "bits") != 0 && strcmp(match, "prefix") != 0)
+		mfi_reader_fail("receipt.match", psprintf("there is no way to match \"%s\"", match), "Known ways: equal, bits, prefix.");
+	(void) mfi_reader_string(receipt, "receipt", "list", false);
+	(void) mfi_reader_string(receipt, "receipt", "status", true);
+	(void) mfi_reader_string(receipt, "receipt", "error", false);
+	(void) mfi_reader_boolean(receipt, "receipt", "id_prefix", false);
+	(void) mfi_reader_texts(receipt, "receipt", "opted_out_errors");
+	if (mfi_reader_string(receipt, "receipt", "id", false) == NULL &&
+		mfi_reader_string(receipt, "receipt", "reference", false) == NULL)
+		mfi_reader_fail("receipt", "expected id, reference or both", NULL);
+	if (map == NULL)
+		mfi_reader_fail("receipt.states", "expected an object, found nothing", NULL);
+	json_object_foreach(map, name, value)
+	{
+		bool		is_known = false;
+
+		for (int i = 0; states[i] != NULL && json_is_string(value); i++)
+			is_known |= strcmp(states[i], json_string_value(value)) == 0;
+		if (!is_known)
+			mfi_reader_fail(mfi_reader_path("receipt.states", name), "expected a state",
+							"States of receipts: submitted, sent, delivered, undelivered, failed, ignore.");
+		if (match != NULL && strcmp(match, "bits") == 0 && strspn(name, "0123456789") != strlen(name))
+			mfi_reader_fail(mfi_reader_path("receipt.states", name), "expected a number of bits", NULL);
+	}
+	if (token != NULL)
+	{
+		mfi_reader_check_members(token, "receipt.token", token_names);
+		(void) mfi_reader_string(token, "receipt.token", "secret", true);
+		if ((mfi_reader_string(token, "receipt.token", "header", false) == NULL) ==
+			(mfi_reader_string(token, "receipt.token", "parameter", false) == NULL))
+			mfi_reader_fail("receipt.token", "expected either header or parameter", NULL);
+	}
+}
+
+/*
+ * read_limits takes each limit from the settings, else from the definition.
+ */
+static void
+read_limits(MfiGateway *gateway, json_t *limits, json_t *settings)
+{
+	static const char *const names[] = {"rate_per_second", "concurrency", "timeout", "connect_timeout",
+		"attempts", "response_bytes", "breaker_failures", NULL};
+	struct
+	{
+		const char *name;
+		double		value;
+		double		least;
+		double		most;
+	}			table[] = {
+		{"rate_per_second", 0, 0, 100000}, {"concurrency", 16, 1, 1000}, {"timeout", 20, 0.1, 600},
+		{"connect_timeout", 5, 0.1, 120}, {"attempts", 5, 1, 100}, {"breaker_failures", 10, 1, 100000},
+	};
+
+	if (limits != NULL)
+		mfi_reader_check_members(limits, "limits", names);
+	for (int i = 0; i < (int) lengthof(table); i++)
+	{
+		if (limits != NULL)
+			table[i].value = mfi_reader_number(limits, "limits", table[i].name, table[i].value, table[i].least, table[i].most);
+		table[i].value = mfi_reader_number(settings, "settings", table[i].name, table[i].value, table[i].least, table[i].most);
+	}
+	gateway->rate_per_second = table[0].value;
+	gateway->concurrency = (int) table[1].value;
+	gateway->timeout_ms = (int) (table[2].value * 1000);
+	gateway->connect_timeout_ms = (int) (table[3].value * 1000);
+	gateway->attempts_max = (int) table[4].value;
+	gateway->breaker_failures = (int) table[5].value;
+	gateway->answer_bytes_max = limits != NULL
+		? (int) mfi_reader_number(limits, "limits", "response_bytes", 65536, 256, 1048576) : 65536;
+	(void) mfi_reader_number(settings, "settings", "cost_per_part", 0, 0, 1e9);
+}
+
+/*
+ * check_settings refuses settings that the definition does not declare and
+ * returns them with the declared defaults filled in.
+ */
+static json_t *
+check_settings(json_t *declared, json_t *given)
+{
+	static const char *const names[] = {"required", "default", "about", NULL};
+	const char *name;
+	json_t	   *member;
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+	json_t	   *filled = json_deep_copy(given);
+
+	callback->func = (MemoryContextCallbackFunction) json_decref;
+	callback->arg = filled;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	json_object_foreach(given, name, member)
+	{
+		bool		is_known = json_object_get(declared, name) != NULL;
+
+		for (int i = 0; common_settings[i] != NULL; i++)
+			is_known |= strcmp(common_settings[i], name) == 0;
+		if (!is_known)
+			mfi_reader_fail(mfi_reader_path("settings", name), "the gateway has no such setting",
+							"The view mfiauto.gateway_preset lists the settings of each preset; a definition declares its own in \"settings\".");
+		if (json_is_string(member) && strpbrk(json_string_value(member), "\r\n") != NULL)
+			mfi_reader_fail(mfi_reader_path("settings", name), "a setting cannot hold a line break", NULL);
+	}
+	json_object_foreach(declared, name, member)
+	{
+		char	   *path = mfi_reader_path("definition.settings", name);
+		json_t	   *absent;
+
+		if (!json_is_object(member))
+			mfi_reader_fail(path, "expected an object", NULL);
+		mfi_reader_check_members(member, path, names);
+		if (json_object_get(filled, name) != NULL && !json_is_null(json_object_get(filled, name)))
+			continue;
+		if (mfi_reader_boolean(member, path, "required", false))
+			mfi_reader_fail(mfi_reader_path("settings", name), "this setting is needed",
+							mfi_reader_string(member, path, "about", false));
+		absent = json_object_get(member, "default");
+		if (absent != NULL)
+			json_object_set(filled, name, absent);
+	}
+	return filled;
+}
+
+/*
+ * settle renders what settings and secrets alone decide.
+ */
+static void
+settle(MfiGateway *gateway)
+{
+	Jsonb	   *context = mfi_gateway_fixed_context(gateway);
+	List	   *lists[3] = {gateway->headers, gateway->query, gateway->body_fields};
+	ListCell   *cell;
+
+	mfi_slot_settle(gateway->url, context);
+	for (int i = 0; i < (int) lengthof(lists); i++)
+		foreach(cell, lists[i])
+			mfi_slot_settle(((MfiField *) lfirst(cell))->slot, context);
+	mfi_shape_settle(gateway->body_shape, context);
+	mfi_slot_settle(gateway->body_text, context);
+	mfi_slot_settle(gateway->receipt_url, context);
+	if (gateway->auth_kind == MFI_AUTH_SIGV4)
+		gateway->sigv4_scope = mfi_slot_render(gateway->auth_name, context);
+}
+
+void
+mfi_gateway_retain(MfiGateway *gateway)
+{
+	gateway->reference_count++;
+}
+
+void
+mfi_gateway_release(MfiGateway *gateway)
+{
+	if (--gateway->reference_count == 0)
+		MemoryContextDelete(gateway->context);
+}
+
+MfiGateway *
+mfi_gateway_compile(const char *name, const char *channel, int priority, const char *definition,
+					Jsonb *settings, Jsonb *secrets, MemoryContext parent)
+{
+	static const char *const names[] = {"sandbox", "about", "request", "auth", "response", "idempotent", "idempotency_header",
+		"receipt", "http_version", "limits", "settings", "secrets", NULL};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto gateway", ALLOCSET_SMALL_SIZES);
+	MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "mfiauto definition", ALLOCSET_SMALL_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(reading);
+	json_t	   *root = mfi_reader_parse(definition, "gateway definition");
+	json_t	   *given = mfi_reader_parse(text_of(settings), "settings");
+	json_t	   *filled;
+	json_t	   *member;
+	const char *version;
+	const char *url;
+	MfiGateway *gateway;
+
+	if (!json_is_object(root))
+		mfi_reader_fail("definition", "expected an object", NULL);
+	if (!json_is_object(given))
+		mfi_reader_fail("settings", "expected an object", NULL);
+	mfi_reader_check_members(root, "", names);
+	filled = check_settings(mfi_reader_object(root, "", "settings"), given);
+
+	MemoryContextSwitchTo(context);
+	gateway = palloc0(sizeof(MfiGateway));
+	gateway->context = context;
+	gateway->reference_count = 1;
+	gateway->name = pstrdup(name);
+	gateway->channel = pstrdup(channel);
+	gateway->priority = priority;
+	gateway->settings = jsonb_of(filled);
+	gateway->secrets = secrets != NULL ? (Jsonb *) pg_detoast_datum_copy((struct varlena *) secrets)
+		: DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+	gateway->is_sandbox = mfi_reader_boolean(root, "", "sandbox", false);
+	gateway->retry_after_header = pstrdup("Retry-After");
+	gateway->retry_after_default_s = 5;
+	read_limits(gateway, mfi_reader_object(root, "", "limits"), filled);
+	gateway->is_idempotent = mfi_reader_boolean(root, "", "idempotent", false);
+	gateway->idempotency_header = copy_or_null(mfi_reader_string(root, "", "idempotency_header", false));
+	if (gateway->idempotency_header != NULL)
+		check_header_name(gateway->idempotency_header, "idempotency_header");
+	if ((member = mfi_reader_object(root, "", "request")) != NULL)
+		read_request(gateway, member);
+	else if (!gateway->is_sandbox)
+		mfi_reader_fail("request", "expected an object, found nothing", NULL);
+	if ((member = mfi_reader_object(root, "", "auth")) != NULL)
+		read_auth(gateway, member);
+	if ((member = mfi_reader_object(root, "", "response")) != NULL)
+		read_response(gateway, member);
+	if ((member = mfi_reader_object(root, "", "receipt")) != NULL)
+		read_receipt(member);
+	if ((member = mfi_reader_array(root, "", "secrets")) != NULL)
+		gateway->secret_names = mfi_reader_texts(root, "", "secrets");
+	version = mfi_reader_string(root, "", "http_version", false);
+	if (version != NULL && strcmp(version, "1.1") != 0 && strcmp(version, "2") != 0)
+		mfi_reader_fail("http_version", "expected \"1.1\" or \"2\"", NULL);
+	gateway->is_http2 = version != NULL && strcmp(version, "2") == 0;
+	gateway->sender = copy_or_null(mfi_reader_string(filled, "settings", "sender", false));
+	gateway->needs_text_hex = strstr(definition, "text_hex") != NULL;
+	url = mfi_reader_string(filled, "settings", "receipt_url", false);
+	if (url != NULL)
+		gateway->receipt_url = mfi_slot_parse(url, "settings.receipt_url", MFI_ESCAPE_URL, MFI_TAGS_MESSAGE);
+	settle(gateway);
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(reading);
+	MemoryContextSetParent(context, parent);
+	return gateway;
+}

@@ -1,0 +1,206 @@
+/*
+ * gateway.h
+ *		A gateway: its definition checked and compiled, with the settings and
+ *		secrets of one row. It turns a message into a request and an answer
+ *		into an outcome, and knows nothing of sockets, queues or transactions.
+ *
+ * Everything of a gateway lives in its own memory context.
+ */
+#ifndef MFI_DELIVERY_GATEWAY_H
+#define MFI_DELIVERY_GATEWAY_H
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+#include "delivery/shape.h"
+
+#define MFI_GATEWAY_ERROR_BYTES_MAX 200
+#define MFI_GATEWAY_ID_BYTES_MAX 250
+
+typedef enum MfiAuthKind
+{
+	MFI_AUTH_NONE,
+	MFI_AUTH_BASIC,
+	MFI_AUTH_BEARER,
+	MFI_AUTH_HEADER,
+	MFI_AUTH_QUERY,
+	MFI_AUTH_OAUTH2,
+	MFI_AUTH_SIGV4,
+} MfiAuthKind;
+
+typedef enum MfiBodyKind
+{
+	MFI_BODY_NONE,
+	MFI_BODY_FORM,
+	MFI_BODY_JSON,
+	MFI_BODY_MULTIPART,
+	MFI_BODY_TEXT,				/* xml and raw: one template */
+} MfiBodyKind;
+
+/* What an answer means for the message and for the gateway. */
+typedef enum MfiVerdict
+{
+	MFI_VERDICT_SENT,
+	MFI_VERDICT_RETRY,			/* surely not accepted; try again */
+	MFI_VERDICT_THROTTLE,		/* surely not accepted; the gateway asks for a pause */
+	MFI_VERDICT_PERMANENT,		/* this message never, here */
+	MFI_VERDICT_RECIPIENT_DEAD,
+	MFI_VERDICT_OPTED_OUT,
+	MFI_VERDICT_CONFIG_BROKEN,	/* nothing will pass until somebody acts */
+	MFI_VERDICT_UNAUTHORIZED,	/* a cached token was refused: once more with a new one */
+	MFI_VERDICT_UNKNOWN,		/* may have been accepted */
+} MfiVerdict;
+
+/* How the exchange itself went. */
+typedef enum MfiTransport
+{
+	MFI_TRANSPORT_ANSWERED,
+	MFI_TRANSPORT_NOT_WRITTEN,	/* no byte of the request left */
+	MFI_TRANSPORT_BROKEN,		/* the request was written, no whole answer came */
+	MFI_TRANSPORT_REFUSED,		/* we refused: address not allowed, protocol */
+} MfiTransport;
+
+typedef struct MfiErrorRule
+{
+	List	   *statuses;		/* of int pairs: from, to; NIL: any */
+	List	   *codes;			/* of char *; NIL: any */
+	MfiVerdict	verdict;
+} MfiErrorRule;
+
+typedef struct MfiGateway
+{
+	MemoryContext context;
+	int			reference_count;
+	char	   *name;
+	char	   *channel;
+	int			priority;
+	bool		is_sandbox;
+	bool		is_idempotent;
+	bool		is_http2;
+	Jsonb	   *settings;		/* what a template may say, defaults filled in */
+	Jsonb	   *secrets;
+	List	   *secret_names;	/* of char *: what the definition needs */
+
+	/* request */
+	char	   *method;
+	MfiSlot    *url;
+	List	   *query;			/* of MfiField */
+	List	   *headers;		/* of MfiField */
+	MfiBodyKind body_kind;
+	List	   *body_fields;	/* of MfiField */
+	MfiShape   *body_shape;
+	MfiSlot    *body_text;
+	char	   *content_type;
+	char	   *idempotency_header;
+	MfiSlot    *receipt_url;
+	char	   *sender;			/* the setting; NULL: none */
+	bool		needs_text_hex;
+
+	/* authentication */
+	MfiAuthKind auth_kind;
+	MfiSlot    *auth_user;
+	MfiSlot    *auth_secret;
+	MfiSlot    *auth_name;		/* header or parameter */
+	MfiSlot    *token_url;
+	MfiSlot    *token_scope;
+	bool		is_token_auth_in_form;
+	char	   *sigv4_scope;	/* libcurl's provider1:provider2:region:service */
+
+	/* answer */
+	List	   *success_statuses;
+	char	   *success_path;
+	char	   *success_regex;
+	List	   *success_values;
+	char	   *id_path;
+	char	   *id_header;
+	char	   *id_segment_path;
+	char	   *id_regex;
+	char	   *code_path;
+	List	   *error_rules;
+	char	   *retry_after_header;
+	char	   *retry_after_path;
+	double		retry_after_default_s;
+
+	/* limits */
+	double		rate_per_second;	/* 0: none */
+	int			concurrency;
+	int			timeout_ms;
+	int			connect_timeout_ms;
+	int			answer_bytes_max;
+	int			attempts_max;
+	int			breaker_failures;
+} MfiGateway;
+
+/* A message as a request template sees it. */
+typedef struct MfiEnvelope
+{
+	int64		client_id;
+	int64		message_id;
+	const char *to;
+	const char *title;
+	const char *text;
+	const char *html;
+	const char *locale;
+	const char *key;			/* uuid, the same at each attempt */
+	bool		is_ucs2;
+} MfiEnvelope;
+
+typedef struct MfiRequest
+{
+	char	   *method;
+	char	   *url;
+	List	   *headers;		/* of char *, "Name: value" */
+	char	   *body;			/* NULL: none */
+	int			body_length;
+	char	   *user;			/* basic authentication and sigv4 */
+	char	   *password;
+	char	   *sigv4_scope;
+} MfiRequest;
+
+typedef struct MfiAnswer
+{
+	MfiTransport transport;
+	int			status;
+	const char *body;
+	int			body_length;
+	bool		is_truncated;
+	const char *id_header;		/* value of the header that the gateway named */
+	const char *retry_after;
+	const char *error;			/* of the transport */
+} MfiAnswer;
+
+typedef struct MfiOutcome
+{
+	MfiVerdict	verdict;
+	int			status;
+	double		retry_after_s;	/* -1: not said */
+	char		provider_id[MFI_GATEWAY_ID_BYTES_MAX + 1];
+	char		error[MFI_GATEWAY_ERROR_BYTES_MAX + 1];	/* without personal data */
+} MfiOutcome;
+
+/*
+ * Checks and compiles a definition; every fault is 22023 with its JSON path in
+ * the DETAIL, what comes later 0A000. secrets is an object; while a gateway is
+ * being created it is NULL and secrets may be missing.
+ */
+extern MfiGateway *mfi_gateway_compile(const char *name, const char *channel, int priority,
+									   const char *definition, Jsonb *settings, Jsonb *secrets,
+									   MemoryContext parent);
+extern void mfi_gateway_retain(MfiGateway *gateway);
+extern void mfi_gateway_release(MfiGateway *gateway);
+
+/* Builds the request in the current memory context; 22023 if a value does not fit its place. */
+extern void mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope,
+									  const char *token, MfiRequest *request);
+extern void mfi_gateway_build_token_request(const MfiGateway *gateway, MfiRequest *request);
+
+/* Judges an answer. Never raises, whatever the body holds. */
+extern void mfi_gateway_judge(const MfiGateway *gateway, const MfiAnswer *answer, MfiOutcome *outcome);
+/* Reads a token answer; false and outcome filled if there is none. The token is palloc'd. */
+extern bool mfi_gateway_read_token(const MfiAnswer *answer, char **token, double *lifetime_s,
+								   MfiOutcome *outcome);
+extern const char *mfi_verdict_name(MfiVerdict verdict);
+/* The scheme and host part of the gateway's address, for loopback tests; palloc'd. */
+extern char *mfi_gateway_base_url(const MfiGateway *gateway);
+
+#endif							/* MFI_DELIVERY_GATEWAY_H */

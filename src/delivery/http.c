@@ -1,0 +1,638 @@
+/*
+ * http.c
+ *		Many HTTP requests at once, in one thread.
+ *
+ * A libcurl multi handle whose sockets are mirrored in one epoll descriptor,
+ * so that a worker can wait for all of them and its latch together. libcurl is
+ * C code that knows nothing of longjmp: the callbacks here only copy into
+ * malloc'd, capped buffers. Its resolver starts threads, which inherit the
+ * signal mask: signals are blocked around every call that may start one.
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/guc.h"
+#include "delivery/address.h"
+#include "delivery/http.h"
+#include "portability/instr_time.h"
+
+#define HEADER_VALUE_BYTES_MAX 300
+#define IDLE_CONNECTION_S_MAX 4		/* servers close idle connections; be first */
+#define ROUNDS_MAX 8				/* of one step, so that results are not kept waiting */
+#define EVENTS_PER_ROUND 64
+#define DESCRIPTORS_LEFT_FOR_SERVER 200
+
+struct MfiExchange
+{
+	CURL	   *easy;
+	MfiExchange *next;			/* free or finished list */
+	void	   *owner;
+	bool		is_in_flight;
+	struct curl_slist *headers;
+	char	   *body;			/* of the answer, malloc'd */
+	int			body_length;
+	int			body_capacity;
+	int			body_bytes_max;
+	bool		is_truncated;
+	char		id_header[64];
+	char		id_value[HEADER_VALUE_BYTES_MAX];
+	char		retry_after_header[64];
+	char		retry_after_value[HEADER_VALUE_BYTES_MAX];
+	int			start_count;	/* times that libcurl was about to write the request */
+	bool		may_be_private;
+	bool		is_loopback_only;
+	bool		is_address_refused;
+	CURLcode	result;
+};
+
+static CURLM *multi = NULL;
+static int	epoll_descriptor = -1;
+static int64 timer_at_ms = -1;
+static MfiExchange *exchanges = NULL;
+static int	exchange_count = 0;
+static MfiExchange *free_list = NULL;
+static MfiExchange *finished_first = NULL;
+static MfiExchange *finished_last = NULL;
+
+static int64 now_ms(void);
+static void block_signals(sigset_t *saved);
+static void restore_signals(const sigset_t *saved);
+static int	on_socket(CURL *easy, curl_socket_t socket_descriptor, int what, void *unused, void *known);
+static int	on_timer(CURLM *handle, long timeout_ms, void *unused);
+static size_t on_body(char *data, size_t size, size_t count, void *arg);
+static size_t on_header(char *data, size_t size, size_t count, void *arg);
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
+static int	on_start(void *arg, char *primary_ip, char *local_ip, int primary_port, int local_port);
+static bool keep_header(char *target, const char *name, const char *data, size_t length);
+static bool prepare_easy(MfiExchange *exchange);
+static const char *check_url(MfiExchange *exchange, const char *url);
+static bool set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits);
+static void collect_finished(void);
+static MfiTransport judge_transport(const MfiExchange *exchange);
+
+static int64
+now_ms(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now) / 1000;
+}
+
+static void
+block_signals(sigset_t *saved)
+{
+	sigset_t	all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, saved);
+}
+
+static void
+restore_signals(const sigset_t *saved)
+{
+	pthread_sigmask(SIG_SETMASK, saved, NULL);
+}
+
+/* libcurl: watch, or stop watching, a socket. */
+static int
+on_socket(CURL *easy, curl_socket_t socket_descriptor, int what, void *unused, void *known)
+{
+	struct epoll_event event = {0};
+
+	if (what == CURL_POLL_REMOVE)
+	{
+		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_DEL, socket_descriptor, NULL);
+		return 0;
+	}
+	event.data.fd = socket_descriptor;
+	event.events = (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
+	if (epoll_ctl(epoll_descriptor, EPOLL_CTL_MOD, socket_descriptor, &event) < 0)
+		(void) epoll_ctl(epoll_descriptor, EPOLL_CTL_ADD, socket_descriptor, &event);
+	return 0;
+}
+
+/* libcurl: call me back then. */
+static int
+on_timer(CURLM *handle, long timeout_ms, void *unused)
+{
+	timer_at_ms = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	return 0;
+}
+
+/* libcurl: bytes of the answer's body. */
+static size_t
+on_body(char *data, size_t size, size_t count, void *arg)
+{
+	MfiExchange *exchange = arg;
+	size_t		length = size * count;
+	size_t		room = exchange->body_bytes_max - exchange->body_length;
+	size_t		kept = Min(length, room);
+
+	if (exchange->body_length + (int) kept + 1 > exchange->body_capacity)
+	{
+		int			capacity = Max(1024, Min(2 * (exchange->body_length + (int) kept + 1), exchange->body_bytes_max + 1));
+		char	   *body = realloc(exchange->body, capacity);
+
+		if (body == NULL)
+			return 0;
+		exchange->body = body;
+		exchange->body_capacity = capacity;
+	}
+	memcpy(exchange->body + exchange->body_length, data, kept);
+	exchange->body_length += kept;
+	exchange->body[exchange->body_length] = '\0';
+	exchange->is_truncated |= kept < length;
+	return kept < length ? 0 : length;
+}
+
+/*
+ * keep_header copies the value of the header called name; false if the line
+ * is another one.
+ */
+static bool
+keep_header(char *target, const char *name, const char *data, size_t length)
+{
+	size_t		name_length = strlen(name);
+	size_t		used;
+
+	if (name_length == 0 || length <= name_length || data[name_length] != ':' ||
+		pg_strncasecmp(data, name, name_length) != 0)
+		return false;
+	data += name_length + 1;
+	length -= name_length + 1;
+	while (length > 0 && (*data == ' ' || *data == '\t'))
+	{
+		data++;
+		length--;
+	}
+	while (length > 0 && (unsigned char) data[length - 1] <= ' ')
+		length--;
+	used = Min(length, HEADER_VALUE_BYTES_MAX - 1);
+	memcpy(target, data, used);
+	target[used] = '\0';
+	if (strlen(target) != used)
+		target[0] = '\0';
+	return true;
+}
+
+/* libcurl: one header line. */
+static size_t
+on_header(char *data, size_t size, size_t count, void *arg)
+{
+	MfiExchange *exchange = arg;
+	size_t		length = size * count;
+
+	if (!keep_header(exchange->id_value, exchange->id_header, data, length))
+		(void) keep_header(exchange->retry_after_value, exchange->retry_after_header, data, length);
+	return length;
+}
+
+/* libcurl: open a socket to this address, or do not. */
+static curl_socket_t
+on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	MfiExchange *exchange = arg;
+	bool		is_allowed = exchange->is_loopback_only
+		? mfi_address_is_loopback(&address->addr)
+		: exchange->may_be_private || mfi_address_is_public(&address->addr);
+
+	if (!is_allowed)
+	{
+		exchange->is_address_refused = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/*
+ * libcurl: about to write the request. On a kept connection that died it would
+ * write it a second time by itself, although the first may have been accepted:
+ * that is ours to decide.
+ */
+static int
+on_start(void *arg, char *primary_ip, char *local_ip, int primary_port, int local_port)
+{
+	MfiExchange *exchange = arg;
+
+	return ++exchange->start_count > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+bool
+mfi_http_is_started(void)
+{
+	return multi != NULL;
+}
+
+void
+mfi_http_start(int exchanges_max)
+{
+	static bool is_library_ready = false;
+	struct rlimit limit;
+	sigset_t	saved;
+
+	if (multi != NULL)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+		(rlim_t) exchanges_max + DESCRIPTORS_LEFT_FOR_SERVER > limit.rlim_cur)
+		exchanges_max = Max(1, (int) limit.rlim_cur - DESCRIPTORS_LEFT_FOR_SERVER);
+	block_signals(&saved);
+	if (!is_library_ready && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+		is_library_ready = true;
+	multi = is_library_ready ? curl_multi_init() : NULL;
+	restore_signals(&saved);
+	epoll_descriptor = epoll_create1(EPOLL_CLOEXEC);
+	exchanges = calloc(exchanges_max, sizeof(MfiExchange));
+	if (multi == NULL || epoll_descriptor < 0 || exchanges == NULL)
+	{
+		mfi_http_stop();
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES), errmsg("could not start the HTTP library")));
+	}
+	exchange_count = exchanges_max;
+	for (int i = exchanges_max - 1; i >= 0; i--)
+	{
+		exchanges[i].next = free_list;
+		free_list = &exchanges[i];
+	}
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) exchanges_max + 8);
+	timer_at_ms = -1;
+}
+
+void
+mfi_http_stop(void)
+{
+	sigset_t	saved;
+
+	block_signals(&saved);
+	for (int i = 0; i < exchange_count; i++)
+	{
+		MfiExchange *exchange = &exchanges[i];
+
+		if (exchange->easy == NULL)
+			continue;
+		if (exchange->is_in_flight)
+			curl_multi_remove_handle(multi, exchange->easy);
+		curl_easy_cleanup(exchange->easy);
+		curl_slist_free_all(exchange->headers);
+		free(exchange->body);
+	}
+	if (multi != NULL)
+		curl_multi_cleanup(multi);
+	restore_signals(&saved);
+	if (epoll_descriptor >= 0)
+		close(epoll_descriptor);
+	free(exchanges);
+	multi = NULL;
+	exchanges = NULL;
+	exchange_count = 0;
+	epoll_descriptor = -1;
+	free_list = finished_first = finished_last = NULL;
+	timer_at_ms = -1;
+}
+
+/*
+ * prepare_easy sets what is the same for every request.
+ */
+static bool
+prepare_easy(MfiExchange *exchange)
+{
+	CURL	   *easy;
+	bool		is_good;
+
+	if (exchange->easy != NULL)
+		return true;
+	easy = curl_easy_init();
+	if (easy == NULL)
+		return false;
+	exchange->easy = easy;
+	is_good = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_USERAGENT, "mfiauto/" MFI_VERSION) == CURLE_OK;
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long) IDLE_CONNECTION_S_MAX);
+	curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 300L);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_start);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange);
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
+	if (mfi_guc_ca_file != NULL && mfi_guc_ca_file[0] != '\0')
+		is_good &= curl_easy_setopt(easy, CURLOPT_CAINFO, mfi_guc_ca_file) == CURLE_OK;
+	return is_good;
+}
+
+/*
+ * check_url looks at scheme and host; returns why it is refused, or NULL.
+ */
+static const char *
+check_url(MfiExchange *exchange, const char *url)
+{
+	CURLU	   *parsed = curl_url();
+	char	   *scheme = NULL;
+	char	   *host = NULL;
+	char	   *port = NULL;
+	char	   *user = NULL;
+	const char *refusal = NULL;
+
+	if (parsed == NULL || curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK ||
+		curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+		curl_url_get(parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+		curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
+		refusal = "the gateway's URL is not valid";
+	else if (curl_url_get(parsed, CURLUPART_USER, &user, 0) == CURLUE_OK)
+		refusal = "the gateway's URL holds a user name";
+	else
+	{
+		exchange->may_be_private = mfi_address_is_listed(mfi_guc_private_hosts, host, port);
+		if (strcmp(scheme, "http") == 0 && !exchange->may_be_private)
+			refusal = "plain http is only for hosts in mfiauto.private_hosts";
+		else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+			refusal = "only http and https are known";
+		else if (exchange->is_loopback_only && !mfi_address_is_loopback_name(host))
+			refusal = "under a clock only loopback and sandbox gateways are used";
+	}
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(port);
+	curl_free(user);
+	curl_url_cleanup(parsed);
+	return refusal;
+}
+
+bool
+mfi_http_is_loopback(const char *url)
+{
+	CURLU	   *parsed = curl_url();
+	char	   *host = NULL;
+	bool		is_loopback = parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK && mfi_address_is_loopback_name(host);
+
+	curl_free(host);
+	curl_url_cleanup(parsed);
+	return is_loopback;
+}
+
+/*
+ * set_request sets what differs from request to request, all of it each time,
+ * since handles are used again.
+ */
+static bool
+set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits)
+{
+	CURL	   *easy = exchange->easy;
+	ListCell   *cell;
+	bool		is_good;
+
+	curl_slist_free_all(exchange->headers);
+	exchange->headers = curl_slist_append(NULL, "Expect:");
+	foreach(cell, request->headers)
+	{
+		struct curl_slist *longer = curl_slist_append(exchange->headers, lfirst(cell));
+
+		if (longer == NULL)
+			return false;
+		exchange->headers = longer;
+	}
+	is_good = curl_easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_USERNAME, request->user) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_PASSWORD, request->password) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, request->sigv4_scope) == CURLE_OK;
+	if (request->sigv4_scope == NULL)
+		curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long) CURLAUTH_BASIC);
+	if (request->body != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) request->body_length);
+		is_good &= curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body) == CURLE_OK;
+		is_good &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
+									strcmp(request->method, "POST") == 0 ? NULL : request->method) == CURLE_OK;
+	}
+	else
+	{
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
+		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	}
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+					 (long) (limits->is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) limits->timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) Min(limits->connect_timeout_ms, limits->timeout_ms));
+	return is_good;
+}
+
+MfiExchange *
+mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owner, const char **refusal)
+{
+	MfiExchange *exchange = free_list;
+	sigset_t	saved;
+	bool		is_added;
+
+	*refusal = NULL;
+	if (exchange == NULL)
+	{
+		*refusal = "every connection is in use";
+		return NULL;
+	}
+	exchange->body_length = 0;
+	exchange->body_bytes_max = limits->answer_bytes_max;
+	exchange->is_truncated = false;
+	exchange->id_value[0] = exchange->retry_after_value[0] = '\0';
+	strlcpy(exchange->id_header, limits->id_header != NULL ? limits->id_header : "", sizeof(exchange->id_header));
+	strlcpy(exchange->retry_after_header, limits->retry_after_header != NULL ? limits->retry_after_header : "",
+			sizeof(exchange->retry_after_header));
+	exchange->start_count = 0;
+	exchange->is_address_refused = false;
+	exchange->is_loopback_only = limits->is_loopback_only;
+	exchange->owner = owner;
+	if ((*refusal = check_url(exchange, request->url)) != NULL)
+		return NULL;
+	block_signals(&saved);
+	is_added = prepare_easy(exchange) && set_request(exchange, request, limits) &&
+		curl_multi_add_handle(multi, exchange->easy) == CURLM_OK;
+	restore_signals(&saved);
+	if (!is_added)
+	{
+		*refusal = "the request could not be set up";
+		return NULL;
+	}
+	free_list = exchange->next;
+	exchange->next = NULL;
+	exchange->is_in_flight = true;
+	return exchange;
+}
+
+static void
+collect_finished(void)
+{
+	CURLMsg    *message;
+	int			left;
+
+	while ((message = curl_multi_info_read(multi, &left)) != NULL)
+	{
+		MfiExchange *exchange = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &exchange);
+		exchange->result = message->data.result;
+		curl_multi_remove_handle(multi, exchange->easy);
+		exchange->is_in_flight = false;
+		exchange->next = NULL;
+		if (finished_last != NULL)
+			finished_last->next = exchange;
+		else
+			finished_first = exchange;
+		finished_last = exchange;
+	}
+}
+
+void
+mfi_http_step(void)
+{
+	struct epoll_event events[EVENTS_PER_ROUND];
+	sigset_t	saved;
+	int			running;
+
+	block_signals(&saved);
+	for (int round = 0; round < ROUNDS_MAX; round++)
+	{
+		int			count = epoll_wait(epoll_descriptor, events, EVENTS_PER_ROUND, 0);
+		bool		is_idle = count <= 0;
+
+		for (int i = 0; i < count; i++)
+			curl_multi_socket_action(multi, events[i].data.fd,
+									 (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
+									 (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+									 (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0),
+									 &running);
+		if (timer_at_ms >= 0 && timer_at_ms <= now_ms())
+		{
+			timer_at_ms = -1;
+			curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+			is_idle = false;
+		}
+		if (is_idle)
+			break;
+	}
+	collect_finished();
+	restore_signals(&saved);
+}
+
+bool
+mfi_http_is_written(MfiExchange *exchange)
+{
+	long		request_bytes = 0;
+
+	curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+	return request_bytes > 0 || exchange->start_count > 0;
+}
+
+/*
+ * judge_transport tells what is known of an exchange: the whole trouble with
+ * sending money-costing messages is in the difference between the last two.
+ */
+static MfiTransport
+judge_transport(const MfiExchange *exchange)
+{
+	if (exchange->is_address_refused && exchange->result != CURLE_OK && exchange->start_count == 0)
+		return MFI_TRANSPORT_REFUSED;
+	if (exchange->result == CURLE_OK ||
+		(exchange->result == CURLE_WRITE_ERROR && exchange->is_truncated))
+		return MFI_TRANSPORT_ANSWERED;
+	if (exchange->result == CURLE_PEER_FAILED_VERIFICATION || exchange->result == CURLE_SSL_CACERT_BADFILE)
+		return MFI_TRANSPORT_REFUSED;
+	return exchange->start_count > 0 ? MFI_TRANSPORT_BROKEN : MFI_TRANSPORT_NOT_WRITTEN;
+}
+
+MfiExchange *
+mfi_http_next_finished(void **owner, MfiAnswer *answer)
+{
+	MfiExchange *exchange = finished_first;
+	long		status = 0;
+
+	if (exchange == NULL)
+		return NULL;
+	finished_first = exchange->next;
+	if (finished_first == NULL)
+		finished_last = NULL;
+	exchange->next = NULL;
+	*owner = exchange->owner;
+	curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+	answer->transport = judge_transport(exchange);
+	answer->status = (int) status;
+	answer->body = exchange->body != NULL && exchange->body_length > 0 ? exchange->body : "";
+	answer->body_length = exchange->body_length;
+	answer->is_truncated = exchange->is_truncated;
+	answer->id_header = exchange->id_value[0] != '\0' ? exchange->id_value : NULL;
+	answer->retry_after = exchange->retry_after_value[0] != '\0' ? exchange->retry_after_value : NULL;
+	answer->error = answer->transport == MFI_TRANSPORT_REFUSED && exchange->is_address_refused
+		? "the gateway's address is private and its host is not in mfiauto.private_hosts"
+		: curl_easy_strerror(exchange->result);
+	return exchange;
+}
+
+void
+mfi_http_release(MfiExchange *exchange)
+{
+	exchange->owner = NULL;
+	exchange->next = free_list;
+	free_list = exchange;
+}
+
+MfiExchange *
+mfi_http_next_in_flight(void **owner)
+{
+	for (int i = 0; i < exchange_count; i++)
+		if (exchanges[i].is_in_flight)
+		{
+			*owner = exchanges[i].owner;
+			return &exchanges[i];
+		}
+	return NULL;
+}
+
+void
+mfi_http_drop(MfiExchange *exchange)
+{
+	sigset_t	saved;
+
+	block_signals(&saved);
+	curl_multi_remove_handle(multi, exchange->easy);
+	restore_signals(&saved);
+	exchange->is_in_flight = false;
+	mfi_http_release(exchange);
+}
+
+int
+mfi_http_poll(long *timeout_ms)
+{
+	*timeout_ms = timer_at_ms < 0 ? -1 : Max(0, timer_at_ms - now_ms());
+	if (finished_first != NULL)
+		*timeout_ms = 0;
+	return epoll_descriptor;
+}
+
+time_t
+mfi_http_read_date(const char *text)
+{
+	return curl_getdate(text, NULL);
+}

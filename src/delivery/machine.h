@@ -1,0 +1,132 @@
+/*
+ * machine.h
+ *		What the parts of the delivery machine share: lanes (a gateway at work)
+ *		and items (a message on its way).
+ */
+#ifndef MFI_DELIVERY_MACHINE_H
+#define MFI_DELIVERY_MACHINE_H
+
+#include "delivery/delivery.h"
+#include "delivery/gateway.h"
+#include "delivery/http.h"
+#include "delivery/rate.h"
+#include "lib/ilist.h"
+
+typedef struct MfiLane
+{
+	char		name[NAMEDATALEN];
+	MfiGateway *gateway;		/* NULL: gone, disabled or not usable; problem says why */
+	char	   *problem;
+	bool		is_held;		/* by hold_delivery() or because the clock forbids it */
+	MfiRate		rate;
+	dlist_head	ready;			/* claimed, not yet started */
+	int			ready_count;
+	int			in_flight;
+	char	   *cursors;		/* how far the scan came, jsonb text */
+	int64		cursors_at_ms;
+	int64		claim_at_ms;	/* not before */
+	bool		has_strays;		/* a better gateway may have left it something */
+	double		throughput;		/* per second, smoothed */
+	int64		throughput_at_ms;
+	int			finished_since;
+
+	char	   *token;
+	int64		token_until_ms;
+	bool		is_fetching_token;
+
+	/* not yet saved */
+	int64		sent;
+	int64		failed;
+	int64		retried;
+	int64		unknown;
+	char		last_error[MFI_GATEWAY_ERROR_BYTES_MAX + 1];
+	bool		is_dirty;
+} MfiLane;
+
+/* What is to be done with a message that came back. */
+typedef enum MfiAction
+{
+	MFI_ACTION_SETTLE,			/* it ends in a state */
+	MFI_ACTION_REQUEUE,
+	MFI_ACTION_NONE,			/* a test or a token: nothing to record */
+} MfiAction;
+
+typedef struct MfiItem
+{
+	dlist_node	node;
+	MemoryContext context;
+	MfiLane    *lane;
+	MfiGateway *gateway;		/* retained while the item lives */
+	MfiEnvelope envelope;
+	bool		is_token;		/* a request for a token, no message */
+	MfiDeliveryTest *test;
+	int			attempts;
+	bool		may_resend;		/* the class prefers twice to never */
+	char	   *tried;			/* comma-separated gateways */
+	bool		is_repeated;	/* once more after 401 */
+	bool		is_leased;		/* its claim was committed */
+	int64		since_ms;
+	TimestampTz started_at;
+	MfiExchange *exchange;
+
+	MfiOutcome	outcome;
+	MfiAction	action;
+	bool		is_kept;		/* in the sandbox, nothing was sent */
+	const char *state;
+	const char *reason;
+	double		delay_s;
+	bool		is_pinned;
+	bool		is_tried;
+	bool		counts;
+} MfiItem;
+
+typedef struct MfiMachine
+{
+	bool		is_running;
+	MemoryContext context;
+	MemoryContext pump_context;	/* of one call of mfi_delivery_pump() */
+	List	   *lanes;
+	dlist_head	finished;
+	int			finished_count;
+	int64		finished_since_ms;
+	int			in_flight;
+	int64		look_at_ms;		/* next look at the configuration */
+	int64		sweep_at_ms;
+	int64		trouble_until_ms;
+	char		trouble[256];
+	char		fingerprint[64];
+	bool		may_send;
+	bool		is_dry_run;
+	MfiDeliveryCounts counts;
+} MfiMachine;
+
+extern MfiMachine mfi_machine;
+
+/* lane.c */
+extern void mfi_lane_look(int64 now_ms);
+extern MfiLane *mfi_lane_find(const char *name);
+extern bool mfi_lane_is_available(MfiLane *lane, int64 now_ms);
+extern bool mfi_lane_keeps_here(const MfiLane *lane);	/* sandbox or dry run */
+extern bool mfi_lane_has_other(const MfiItem *item);
+extern void mfi_lane_forget_cursors(MfiLane *lane);
+extern void mfi_lane_mark_strays(const char *channel);
+
+/* claim.c */
+extern void mfi_claim_due(int64 now_ms);
+
+/* record.c */
+extern void mfi_record_decide(MfiItem *item, int64 now_ms);
+extern void mfi_record_finished(void);
+extern void mfi_record_release_ready(void);
+
+/* delivery.c */
+extern MfiItem *mfi_item_new(MfiLane *lane);
+extern void mfi_item_free(MfiItem *item);
+extern void mfi_item_finish(MfiItem *item, int64 now_ms);
+/* The machine's transactions; both leave its own memory context current. */
+extern void mfi_machine_begin(const char *activity);
+extern void mfi_machine_commit(void);
+/* After an error in one of the machine's transactions: abort, log, wait a little. */
+extern void mfi_machine_failed(const char *what);
+
+#endif							/* MFI_DELIVERY_MACHINE_H */

@@ -1,0 +1,499 @@
+/*
+ * record.c
+ *		What becomes of a message that came back, and writing it down.
+ *
+ * One transaction for a whole batch. Nothing that a provider answered can make
+ * it fail; if it fails all the same, the messages are recorded one by one, so
+ * that a single one cannot keep the others from being known as sent.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "delivery/machine.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+/* Columns of a batch, as arrays to be. */
+typedef struct Column
+{
+	Oid			type;
+	Datum	   *values;
+	bool	   *nulls;
+} Column;
+
+typedef struct Batch
+{
+	Column	   *columns;
+	int			column_count;
+	int			row_count;
+	int			capacity;
+} Batch;
+
+static void settle(MfiItem *item, const char *state, const char *reason);
+static void requeue(MfiItem *item, double delay_s, const char *reason);
+static void decide_retry(MfiItem *item, int64 now_ms);
+static void decide_unknown(MfiItem *item, int64 now_ms);
+static Batch *batch_new(int capacity, const Oid *types, int column_count);
+static void batch_set(Batch *batch, int column, Datum value, bool is_null);
+static void batch_run(Batch *batch, const char *query, const char *gateway);
+static Datum text_or_null(const char *text, bool *is_null);
+static void record_settled(List *items, MfiLane *lane);
+static void record_requeued(List *items, MfiLane *lane);
+static void record_attempts(List *items, MfiLane *lane);
+static void record_extras(List *items, MfiLane *lane);
+static void save_lane(MfiLane *lane, int64 now_ms);
+static void record_items(List *items);
+static bool try_record(List *items);
+
+static void
+settle(MfiItem *item, const char *state, const char *reason)
+{
+	item->action = MFI_ACTION_SETTLE;
+	item->state = state;
+	item->reason = reason;
+}
+
+static void
+requeue(MfiItem *item, double delay_s, const char *reason)
+{
+	item->action = MFI_ACTION_REQUEUE;
+	item->delay_s = delay_s;
+	item->reason = reason;
+	item->counts = true;
+	item->lane->retried++;
+	mfi_machine.counts.retrying++;
+}
+
+/*
+ * decide_retry: surely not accepted. The next gateway at once, where there is
+ * one; else later, as often as the gateway allows.
+ */
+static void
+decide_retry(MfiItem *item, int64 now_ms)
+{
+	mfi_rate_failed(&item->lane->rate, now_ms);
+	if (mfi_lane_has_other(item) && !item->gateway->is_idempotent)
+	{
+		requeue(item, 0, NULL);
+		item->is_tried = true;
+		mfi_lane_mark_strays(item->gateway->channel);
+	}
+	else if (item->attempts >= item->gateway->attempts_max)
+		settle(item, "failed", "retries_exhausted");
+	else
+		requeue(item, item->outcome.retry_after_s > 0 ? item->outcome.retry_after_s : mfi_rate_backoff_s(item->attempts), NULL);
+}
+
+/*
+ * decide_unknown: it may have been accepted. Sent again only to a gateway that
+ * knows it by its key, or where the class prefers twice to never.
+ */
+static void
+decide_unknown(MfiItem *item, int64 now_ms)
+{
+	mfi_rate_failed(&item->lane->rate, now_ms);
+	if ((item->gateway->is_idempotent || item->may_resend) && item->attempts < item->gateway->attempts_max)
+	{
+		requeue(item, mfi_rate_backoff_s(item->attempts), "outcome_unknown");
+		item->is_pinned = item->gateway->is_idempotent;
+		mfi_lane_mark_strays(item->gateway->channel);
+	}
+	else
+		settle(item, "unknown", "outcome_unknown");
+}
+
+/*
+ * mfi_record_decide turns an outcome into what is to be done.
+ */
+void
+mfi_record_decide(MfiItem *item, int64 now_ms)
+{
+	MfiLane    *lane = item->lane;
+	const MfiOutcome *outcome = &item->outcome;
+
+	lane->is_dirty = true;
+	if (outcome->verdict != MFI_VERDICT_SENT)
+		strlcpy(lane->last_error, outcome->error, sizeof(lane->last_error));
+	switch (outcome->verdict)
+	{
+		case MFI_VERDICT_SENT:
+			mfi_rate_succeeded(&lane->rate);
+			settle(item, "sent", NULL);
+			break;
+		case MFI_VERDICT_RETRY:
+			decide_retry(item, now_ms);
+			break;
+		case MFI_VERDICT_THROTTLE:
+			mfi_rate_throttle(&lane->rate, now_ms, outcome->retry_after_s >= 0 ? outcome->retry_after_s
+							  : item->gateway->retry_after_default_s);
+			requeue(item, outcome->retry_after_s >= 0 ? outcome->retry_after_s : item->gateway->retry_after_default_s, NULL);
+			item->counts = false;
+			break;
+		case MFI_VERDICT_PERMANENT:
+			mfi_rate_succeeded(&lane->rate);
+			if (mfi_lane_has_other(item))
+			{
+				requeue(item, 0, NULL);
+				item->is_tried = true;
+				mfi_lane_mark_strays(item->gateway->channel);
+			}
+			else
+				settle(item, "failed", "gateway_rejected");
+			break;
+		case MFI_VERDICT_RECIPIENT_DEAD:
+			mfi_rate_succeeded(&lane->rate);
+			settle(item, "failed", "recipient_rejected");
+			break;
+		case MFI_VERDICT_OPTED_OUT:
+			mfi_rate_succeeded(&lane->rate);
+			settle(item, "failed", "recipient_opted_out");
+			break;
+		case MFI_VERDICT_CONFIG_BROKEN:
+		case MFI_VERDICT_UNAUTHORIZED:
+			lane->rate.circuit = MFI_CIRCUIT_STOPPED;
+			requeue(item, 0, "gateway_stopped");
+			item->counts = false;
+			mfi_lane_mark_strays(item->gateway->channel);
+			break;
+		case MFI_VERDICT_UNKNOWN:
+			decide_unknown(item, now_ms);
+			break;
+	}
+	if (item->action != MFI_ACTION_SETTLE)
+		return;
+	if (strcmp(item->state, "sent") == 0)
+	{
+		lane->sent++;
+		mfi_machine.counts.sent++;
+	}
+	else
+	{
+		if (strcmp(item->state, "unknown") == 0)
+			lane->unknown++;
+		else
+			lane->failed++;
+		mfi_machine.counts.failed++;
+	}
+}
+
+static Batch *
+batch_new(int capacity, const Oid *types, int column_count)
+{
+	Batch	   *batch = palloc0(sizeof(Batch));
+
+	batch->capacity = capacity;
+	batch->column_count = column_count;
+	batch->columns = palloc0(sizeof(Column) * column_count);
+	for (int i = 0; i < column_count; i++)
+	{
+		batch->columns[i].type = types[i];
+		batch->columns[i].values = palloc0(sizeof(Datum) * capacity);
+		batch->columns[i].nulls = palloc0(sizeof(bool) * capacity);
+	}
+	return batch;
+}
+
+static void
+batch_set(Batch *batch, int column, Datum value, bool is_null)
+{
+	batch->columns[column].values[batch->row_count] = value;
+	batch->columns[column].nulls[batch->row_count] = is_null;
+}
+
+/*
+ * batch_run calls query with the gateway as $1 and the columns, as arrays, as
+ * $2 and on.
+ */
+static void
+batch_run(Batch *batch, const char *query, const char *gateway)
+{
+	Oid			types[10];
+	Datum		values[10];
+	int			length = batch->row_count;
+	int			lower_bound = 1;
+
+	if (length == 0)
+		return;
+	types[0] = TEXTOID;
+	values[0] = CStringGetTextDatum(gateway);
+	for (int i = 0; i < batch->column_count; i++)
+	{
+		Column	   *column = &batch->columns[i];
+		int16		size;
+		bool		is_by_value;
+		char		alignment;
+
+		get_typlenbyvalalign(column->type, &size, &is_by_value, &alignment);
+		types[i + 1] = get_array_type(column->type);
+		values[i + 1] = PointerGetDatum(construct_md_array(column->values, column->nulls, 1, &length, &lower_bound,
+														   column->type, size, is_by_value, alignment));
+	}
+	if (SPI_execute_with_args(query, batch->column_count + 1, types, values, NULL, false, 0) < 0)
+		elog(ERROR, "could not record outcomes");
+}
+
+static Datum
+text_or_null(const char *text, bool *is_null)
+{
+	*is_null = text == NULL || text[0] == '\0';
+	return *is_null ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+static void
+record_settled(List *items, MfiLane *lane)
+{
+	static const Oid types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Batch	   *batch = batch_new(list_length(items), types, lengthof(types));
+	ListCell   *cell;
+	bool		is_null;
+	Datum		value;
+
+	foreach(cell, items)
+	{
+		MfiItem    *item = lfirst(cell);
+
+		if (item->lane != lane || item->action != MFI_ACTION_SETTLE)
+			continue;
+		batch_set(batch, 0, Int64GetDatum(item->envelope.client_id), false);
+		batch_set(batch, 1, Int64GetDatum(item->envelope.message_id), false);
+		batch_set(batch, 2, CStringGetTextDatum(item->state), false);
+		value = text_or_null(item->reason, &is_null);
+		batch_set(batch, 3, value, is_null);
+		batch_set(batch, 4, CStringGetTextDatum(lane->name), false);
+		value = text_or_null(item->outcome.provider_id, &is_null);
+		batch_set(batch, 5, value, is_null);
+		batch->row_count++;
+	}
+	batch_run(batch, "SELECT pg_catalog.count(*) FROM mfiauto._settle_messages($2, $3, $4, $5, $6, $7) WHERE $1 IS NOT NULL", lane->name);
+}
+
+static void
+record_requeued(List *items, MfiLane *lane)
+{
+	static const Oid types[] = {INT8OID, INT8OID, FLOAT8OID, BOOLOID, BOOLOID, BOOLOID, TEXTOID};
+	Batch	   *batch = batch_new(list_length(items), types, lengthof(types));
+	ListCell   *cell;
+	bool		is_null;
+	Datum		value;
+
+	foreach(cell, items)
+	{
+		MfiItem    *item = lfirst(cell);
+
+		if (item->lane != lane || item->action != MFI_ACTION_REQUEUE)
+			continue;
+		batch_set(batch, 0, Int64GetDatum(item->envelope.client_id), false);
+		batch_set(batch, 1, Int64GetDatum(item->envelope.message_id), false);
+		batch_set(batch, 2, Float8GetDatum(item->delay_s), false);
+		batch_set(batch, 3, BoolGetDatum(item->is_pinned), false);
+		batch_set(batch, 4, BoolGetDatum(item->is_tried), false);
+		batch_set(batch, 5, BoolGetDatum(item->counts), false);
+		value = text_or_null(item->reason, &is_null);
+		batch_set(batch, 6, value, is_null);
+		batch->row_count++;
+	}
+	batch_run(batch, "SELECT mfiauto._requeue_messages($2, $3, $4, $5, $6, $7, $8) WHERE $1 IS NOT NULL", lane->name);
+}
+
+/*
+ * record_attempts writes down each attempt that did not simply succeed, before
+ * the queue's row, which has its number, goes away.
+ */
+static void
+record_attempts(List *items, MfiLane *lane)
+{
+	static const Oid types[] = {INT8OID, INT8OID, TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID};
+	Batch	   *batch = batch_new(list_length(items), types, lengthof(types));
+	ListCell   *cell;
+
+	foreach(cell, items)
+	{
+		MfiItem    *item = lfirst(cell);
+
+		if (item->lane != lane || item->started_at == 0 || item->outcome.verdict == MFI_VERDICT_SENT)
+			continue;
+		batch_set(batch, 0, Int64GetDatum(item->envelope.client_id), false);
+		batch_set(batch, 1, Int64GetDatum(item->envelope.message_id), false);
+		batch_set(batch, 2, CStringGetTextDatum(mfi_verdict_name(item->outcome.verdict)), false);
+		batch_set(batch, 3, Int32GetDatum(item->outcome.status), false);
+		batch_set(batch, 4, CStringGetTextDatum(item->outcome.error), false);
+		batch_set(batch, 5, TimestampTzGetDatum(item->started_at), false);
+		batch->row_count++;
+	}
+	batch_run(batch, "SELECT mfiauto._record_attempts($2, $3, $1, $4, $5, $6, $7)", lane->name);
+}
+
+/*
+ * record_extras keeps what stays here, and opt-outs that the provider knows of.
+ */
+static void
+record_extras(List *items, MfiLane *lane)
+{
+	static const Oid types[] = {INT8OID, INT8OID};
+	Batch	   *kept = batch_new(list_length(items), types, lengthof(types));
+	Batch	   *opted_out = batch_new(list_length(items), types, lengthof(types));
+	ListCell   *cell;
+
+	foreach(cell, items)
+	{
+		MfiItem    *item = lfirst(cell);
+		Batch	   *batch = NULL;
+
+		if (item->lane != lane || item->action != MFI_ACTION_SETTLE)
+			continue;
+		if (item->is_kept)
+			batch = kept;
+		else if (item->outcome.verdict == MFI_VERDICT_OPTED_OUT)
+			batch = opted_out;
+		else
+			continue;
+		batch_set(batch, 0, Int64GetDatum(item->envelope.client_id), false);
+		batch_set(batch, 1, Int64GetDatum(item->envelope.message_id), false);
+		batch->row_count++;
+	}
+	batch_run(kept, "SELECT mfiauto._keep_in_sandbox($2, $3, $1)", lane->name);
+	batch_run(opted_out, "SELECT mfiauto._record_provider_opt_outs($2, $3) WHERE $1 IS NOT NULL", lane->name);
+}
+
+static void
+save_lane(MfiLane *lane, int64 now_ms)
+{
+	Oid			types[11] = {TEXTOID, TEXTOID, FLOAT8OID, FLOAT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID};
+	Datum		values[11] = {0};
+	char		nulls[11];
+	bool		is_null;
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = CStringGetTextDatum(lane->name);
+	values[1] = CStringGetTextDatum(mfi_rate_circuit_name(lane->rate.circuit));
+	values[2] = Float8GetDatum((lane->rate.open_until_ms - now_ms) / 1000.0);
+	nulls[2] = lane->rate.circuit == MFI_CIRCUIT_OPEN ? ' ' : 'n';
+	values[3] = Float8GetDatum((lane->rate.throttled_until_ms - now_ms) / 1000.0);
+	nulls[3] = lane->rate.throttled_until_ms > now_ms ? ' ' : 'n';
+	values[4] = Int32GetDatum(lane->rate.failures);
+	values[5] = text_or_null(lane->rate.circuit == MFI_CIRCUIT_STOPPED ? lane->last_error : NULL, &is_null);
+	nulls[5] = is_null ? 'n' : ' ';
+	values[6] = Int64GetDatum(lane->sent);
+	values[7] = Int64GetDatum(lane->failed);
+	values[8] = Int64GetDatum(lane->retried);
+	values[9] = Int64GetDatum(lane->unknown);
+	values[10] = text_or_null(lane->last_error, &is_null);
+	nulls[10] = is_null ? 'n' : ' ';
+	if (SPI_execute_with_args("SELECT mfiauto._save_gateway_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+							  11, types, values, nulls, false, 0) < 0)
+		elog(ERROR, "could not save the state of a gateway");
+}
+
+static void
+record_items(List *items)
+{
+	int64		now_ms = mfi_rate_now_ms();
+	ListCell   *cell;
+
+	foreach(cell, mfi_machine.lanes)
+	{
+		MfiLane    *lane = lfirst(cell);
+
+		record_attempts(items, lane);
+		record_extras(items, lane);
+		record_settled(items, lane);
+		record_requeued(items, lane);
+		if (lane->is_dirty)
+			save_lane(lane, now_ms);
+	}
+}
+
+/*
+ * try_record records a batch in one transaction; false if that failed.
+ */
+static bool
+try_record(List *items)
+{
+	bool		is_recorded = false;
+
+	PG_TRY();
+	{
+		mfi_machine_begin("recording outcomes");
+		record_items(items);
+		mfi_machine_commit();
+		is_recorded = true;
+	}
+	PG_CATCH();
+	{
+		mfi_machine_failed("recording outcomes");
+	}
+	PG_END_TRY();
+	if (is_recorded)
+	{
+		ListCell   *cell;
+
+		foreach(cell, mfi_machine.lanes)
+		{
+			MfiLane    *lane = lfirst(cell);
+
+			lane->sent = lane->failed = lane->retried = lane->unknown = 0;
+			lane->last_error[0] = lane->rate.circuit == MFI_CIRCUIT_STOPPED ? lane->last_error[0] : '\0';
+			lane->is_dirty = false;
+		}
+	}
+	return is_recorded;
+}
+
+/*
+ * mfi_record_finished records what came back. What cannot be recorded stays
+ * and is tried again after a pause: it must not be forgotten that it was sent.
+ */
+void
+mfi_record_finished(void)
+{
+	List	   *items = NIL;
+	dlist_mutable_iter iter;
+	bool		is_recorded;
+
+	dlist_foreach_modify(iter, &mfi_machine.finished)
+		items = lappend(items, dlist_container(MfiItem, node, iter.cur));
+	is_recorded = try_record(items);
+	dlist_foreach_modify(iter, &mfi_machine.finished)
+	{
+		MfiItem    *item = dlist_container(MfiItem, node, iter.cur);
+
+		if (!is_recorded && (list_length(items) == 1 || !try_record(list_make1(item))))
+			continue;
+		dlist_delete(&item->node);
+		mfi_machine.finished_count--;
+		mfi_item_free(item);
+	}
+	mfi_machine.finished_since_ms = mfi_machine.finished_count > 0 ? mfi_rate_now_ms() : 0;
+}
+
+/*
+ * mfi_record_release_ready gives back what was claimed and not started.
+ */
+void
+mfi_record_release_ready(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, mfi_machine.lanes)
+	{
+		MfiLane    *lane = lfirst(cell);
+		dlist_mutable_iter iter;
+
+		dlist_foreach_modify(iter, &lane->ready)
+		{
+			MfiItem    *item = dlist_container(MfiItem, node, iter.cur);
+
+			dlist_delete(&item->node);
+			lane->ready_count--;
+			item->action = MFI_ACTION_REQUEUE;
+			item->delay_s = 0;
+			item->counts = false;
+			item->is_pinned = item->gateway->is_idempotent && item->attempts > 1;
+			dlist_push_tail(&mfi_machine.finished, &item->node);
+			mfi_machine.finished_count++;
+		}
+	}
+}

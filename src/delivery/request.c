@@ -1,0 +1,374 @@
+/*
+ * request.c
+ *		A message becomes a request.
+ *
+ * Every value is escaped for its place; what cannot stand in its place (a line
+ * break in a header, no receiver) is refused for this message alone.
+ */
+#include "postgres.h"
+
+#include "common/base64.h"
+#include "delivery/definition.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+static void add_text(JsonbParseState **state, const char *name, const char *text, int length);
+static void add_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
+static Jsonb *message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url);
+static char *utf16_hex(const char *text);
+static void append_parameter(StringInfo out, const char *name, const char *value, char first, bool *is_first);
+static void append_fields(StringInfo out, List *fields, Jsonb *context, char first, bool *is_first);
+static void add_header(MfiRequest *request, const char *name, const char *value);
+static void build_multipart(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request);
+static void build_body(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request);
+static void add_auth(const MfiGateway *gateway, const char *token, MfiRequest *request);
+
+static void
+add_text(JsonbParseState **state, const char *name, const char *text, int length)
+{
+	JsonbValue	key;
+	JsonbValue	value;
+
+	if (text == NULL)
+		return;
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &key);
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = length;
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+static void
+add_jsonb(JsonbParseState **state, const char *name, Jsonb *jsonb)
+{
+	JsonbValue	key;
+	JsonbValue	value;
+
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &key);
+	value.type = jbvBinary;
+	value.val.binary.data = &jsonb->root;
+	value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+Jsonb *
+mfi_gateway_fixed_context(const MfiGateway *gateway)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	add_jsonb(&state, "settings", gateway->settings);
+	add_jsonb(&state, "secret", gateway->secrets);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * utf16_hex is the text as hexadecimal UTF-16BE, which some gateways take
+ * where their own text parameter is GSM 03.38.
+ */
+static char *
+utf16_hex(const char *text)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	while (*text != '\0')
+	{
+		int			length = pg_utf_mblen((const unsigned char *) text);
+		pg_wchar	c = utf8_to_unicode((const unsigned char *) text);
+
+		if (c < 0x10000)
+			appendStringInfo(&out, "%04X", c);
+		else
+			appendStringInfo(&out, "%04X%04X", 0xD800 + ((c - 0x10000) >> 10), 0xDC00 + ((c - 0x10000) & 0x3FF));
+		text += length;
+	}
+	return out.data;
+}
+
+static Jsonb *
+message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	key;
+	JsonbValue	value;
+	char		number[32];
+	char		reference[80];
+	const char *to = envelope->to != NULL ? envelope->to : "";
+	const char *text = envelope->text != NULL ? envelope->text : "";
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	add_text(&state, "to", to, strlen(to));
+	add_text(&state, "to_digits", to + (*to == '+'), strlen(to) - (*to == '+'));
+	add_text(&state, "text", text, strlen(text));
+	if (envelope->title != NULL)
+		add_text(&state, "title", envelope->title, strlen(envelope->title));
+	if (envelope->html != NULL)
+		add_text(&state, "html", envelope->html, strlen(envelope->html));
+	if (envelope->locale != NULL)
+		add_text(&state, "locale", envelope->locale, strlen(envelope->locale));
+	add_text(&state, "key", envelope->key, strlen(envelope->key));
+	snprintf(number, sizeof(number), INT64_FORMAT, envelope->message_id);
+	add_text(&state, "message_id", pstrdup(number), strlen(number));
+	snprintf(reference, sizeof(reference), INT64_FORMAT "-%s", envelope->message_id, envelope->key);
+	add_text(&state, "reference", pstrdup(reference), strlen(reference));
+	snprintf(number, sizeof(number), INT64_FORMAT, envelope->client_id);
+	add_text(&state, "client_id", pstrdup(number), strlen(number));
+	if (gateway->needs_text_hex)
+	{
+		char	   *hex = utf16_hex(text);
+
+		add_text(&state, "text_hex", hex, strlen(hex));
+	}
+	if (gateway->sender != NULL)
+		add_text(&state, "sender", gateway->sender, strlen(gateway->sender));
+	if (receipt_url != NULL)
+		add_text(&state, "receipt_url", receipt_url, strlen(receipt_url));
+	key.type = jbvString;
+	key.val.string.val = "ucs2";
+	key.val.string.len = strlen("ucs2");
+	pushJsonbValue(&state, WJB_KEY, &key);
+	value.type = jbvBool;
+	value.val.boolean = envelope->is_ucs2;
+	pushJsonbValue(&state, WJB_VALUE, &value);
+	add_jsonb(&state, "settings", gateway->settings);
+	add_jsonb(&state, "secret", gateway->secrets);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * append_parameter appends name=value for a query (first '?', or '&' if the
+ * URL has one already) or a form (first 0).
+ */
+static void
+append_parameter(StringInfo out, const char *name, const char *value, char first, bool *is_first)
+{
+	if (!*is_first)
+		appendStringInfoChar(out, '&');
+	else if (first != '\0')
+		appendStringInfoChar(out, first);
+	*is_first = false;
+	mfi_escape_append(out, name, strlen(name), MFI_ESCAPE_URL);
+	appendStringInfoChar(out, '=');
+	mfi_escape_append(out, value, strlen(value), MFI_ESCAPE_URL);
+}
+
+static void
+append_fields(StringInfo out, List *fields, Jsonb *context, char first, bool *is_first)
+{
+	ListCell   *cell;
+
+	foreach(cell, fields)
+	{
+		MfiField   *field = lfirst(cell);
+		char	   *value = mfi_slot_render(field->slot, context);
+
+		if (value[0] == '\0' && field->slot->has_tags)
+			continue;
+		append_parameter(out, field->name, value, first, is_first);
+	}
+}
+
+static void
+add_header(MfiRequest *request, const char *name, const char *value)
+{
+	for (const char *c = value; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("value for header \"%s\" holds a line break or another control character", name)));
+	request->headers = lappend(request->headers, psprintf("%s: %s", name, value));
+}
+
+static void
+build_multipart(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request)
+{
+	StringInfoData out;
+	ListCell   *cell;
+
+	initStringInfo(&out);
+	foreach(cell, gateway->body_fields)
+	{
+		MfiField   *field = lfirst(cell);
+		char	   *value = mfi_slot_render(field->slot, context);
+
+		if (value[0] == '\0' && field->slot->has_tags)
+			continue;
+		/* The boundary holds a random uuid, so no value can contain it but by having been told. */
+		if (strstr(value, key) != NULL && strstr(value, "mfiauto-") != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("value for field \"%s\" holds the boundary of its body", field->name)));
+		appendStringInfo(&out, "--mfiauto-%s\r\nContent-Disposition: form-data; name=\"", key);
+		mfi_escape_append(&out, field->name, strlen(field->name), MFI_ESCAPE_URL);
+		appendStringInfo(&out, "\"\r\n\r\n%s\r\n", value);
+	}
+	appendStringInfo(&out, "--mfiauto-%s--\r\n", key);
+	request->body = out.data;
+	request->body_length = out.len;
+	add_header(request, "Content-Type", psprintf("multipart/form-data; boundary=mfiauto-%s", key));
+}
+
+static void
+build_body(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request)
+{
+	StringInfoData out;
+	bool		is_first = true;
+
+	if (gateway->body_kind == MFI_BODY_MULTIPART)
+	{
+		build_multipart(gateway, context, key, request);
+		return;
+	}
+	initStringInfo(&out);
+	switch (gateway->body_kind)
+	{
+		case MFI_BODY_FORM:
+			append_fields(&out, gateway->body_fields, context, '\0', &is_first);
+			break;
+		case MFI_BODY_JSON:
+			mfi_shape_append(gateway->body_shape, context, &out);
+			break;
+		case MFI_BODY_TEXT:
+			mfi_slot_append(gateway->body_text, context, &out);
+			break;
+		default:
+			if (strcmp(gateway->method, "GET") == 0)
+				return;
+			break;
+	}
+	request->body = out.data;
+	request->body_length = out.len;
+	if (gateway->content_type != NULL)
+		add_header(request, "Content-Type", gateway->content_type);
+}
+
+static void
+add_auth(const MfiGateway *gateway, const char *token, MfiRequest *request)
+{
+	Jsonb	   *context = mfi_gateway_fixed_context(gateway);
+	StringInfoData url;
+	bool		is_first = true;
+
+	switch (gateway->auth_kind)
+	{
+		case MFI_AUTH_NONE:
+			break;
+		case MFI_AUTH_BASIC:
+		case MFI_AUTH_SIGV4:
+			request->user = mfi_slot_render(gateway->auth_user, context);
+			request->password = mfi_slot_render(gateway->auth_secret, context);
+			request->sigv4_scope = gateway->sigv4_scope;
+			break;
+		case MFI_AUTH_BEARER:
+			add_header(request, "Authorization",
+					   psprintf("Bearer %s", mfi_slot_render(gateway->auth_secret, context)));
+			break;
+		case MFI_AUTH_OAUTH2:
+			add_header(request, "Authorization", psprintf("Bearer %s", token != NULL ? token : ""));
+			break;
+		case MFI_AUTH_HEADER:
+			add_header(request, mfi_slot_render(gateway->auth_name, context),
+					   mfi_slot_render(gateway->auth_secret, context));
+			break;
+		case MFI_AUTH_QUERY:
+			initStringInfo(&url);
+			appendStringInfoString(&url, request->url);
+			append_parameter(&url, mfi_slot_render(gateway->auth_name, context),
+							 mfi_slot_render(gateway->auth_secret, context),
+							 strchr(request->url, '?') != NULL ? '&' : '?', &is_first);
+			request->url = url.data;
+			break;
+	}
+}
+
+void
+mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope,
+						  const char *token, MfiRequest *request)
+{
+	Jsonb	   *context = message_context(gateway, envelope, NULL);
+	StringInfoData url;
+	ListCell   *cell;
+	bool		is_first = true;
+
+	memset(request, 0, sizeof(MfiRequest));
+	if (envelope->to == NULL || envelope->to[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("message has no address")));
+	if (gateway->receipt_url != NULL)
+		context = message_context(gateway, envelope, mfi_slot_render(gateway->receipt_url, context));
+	request->method = gateway->method;
+	initStringInfo(&url);
+	mfi_slot_append(gateway->url, context, &url);
+	append_fields(&url, gateway->query, context, strchr(url.data, '?') != NULL ? '&' : '?', &is_first);
+	request->url = url.data;
+	foreach(cell, gateway->headers)
+	{
+		MfiField   *field = lfirst(cell);
+		char	   *value = mfi_slot_render(field->slot, context);
+
+		if (value[0] != '\0' || !field->slot->has_tags)
+			add_header(request, field->name, value);
+	}
+	if (gateway->idempotency_header != NULL)
+		add_header(request, gateway->idempotency_header, envelope->key);
+	build_body(gateway, context, envelope->key, request);
+	add_auth(gateway, token, request);
+}
+
+void
+mfi_gateway_build_token_request(const MfiGateway *gateway, MfiRequest *request)
+{
+	Jsonb	   *context = mfi_gateway_fixed_context(gateway);
+	char	   *client_id = mfi_slot_render(gateway->auth_user, context);
+	char	   *client_secret = mfi_slot_render(gateway->auth_secret, context);
+	StringInfoData body;
+	bool		is_first = true;
+
+	memset(request, 0, sizeof(MfiRequest));
+	request->method = "POST";
+	request->url = mfi_slot_render(gateway->token_url, context);
+	initStringInfo(&body);
+	append_parameter(&body, "grant_type", "client_credentials", '\0', &is_first);
+	if (gateway->token_scope != NULL)
+		append_parameter(&body, "scope", mfi_slot_render(gateway->token_scope, context), '\0', &is_first);
+	if (gateway->is_token_auth_in_form)
+	{
+		append_parameter(&body, "client_id", client_id, '\0', &is_first);
+		append_parameter(&body, "client_secret", client_secret, '\0', &is_first);
+	}
+	else
+	{
+		request->user = client_id;
+		request->password = client_secret;
+	}
+	request->body = body.data;
+	request->body_length = body.len;
+	add_header(request, "Content-Type", "application/x-www-form-urlencoded");
+	add_header(request, "Accept", "application/json");
+}
+
+/*
+ * mfi_gateway_base_url is the address up to the path, as far as it is known
+ * without a message; NULL for the sandbox.
+ */
+char *
+mfi_gateway_base_url(const MfiGateway *gateway)
+{
+	char	   *url;
+	char	   *host;
+
+	if (gateway->url == NULL)
+		return NULL;
+	url = mfi_slot_render(gateway->url, mfi_gateway_fixed_context(gateway));
+	host = strstr(url, "://");
+	if (host == NULL)
+		return pstrdup(url);
+	return pnstrdup(url, host + 3 - url + strcspn(host + 3, "/?#"));
+}

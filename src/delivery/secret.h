@@ -1,0 +1,17 @@
+/*
+ * secret.h
+ *		Values that only the delivery code may read.
+ */
+#ifndef MFI_DELIVERY_SECRET_H
+#define MFI_DELIVERY_SECRET_H
+
+#include "utils/jsonb.h"
+
+/*
+ * A gateway's secrets as an object, files and environment read now. Needs a
+ * transaction with SPI. *problem tells, without any value, what could not be
+ * read; NULL if all is well.
+ */
+extern Jsonb *mfi_secret_load(const char *gateway, char **problem);
+
+#endif							/* MFI_DELIVERY_SECRET_H */
