@@ -35,6 +35,14 @@ LANGUAGE sql STABLE AS $$
      AND s.at_offset IS NOT NULL AND s.path ~ '^steps\[[0-9]+\]$'
 $$;
 
+-- Whether a client answers today for a loan that has no client of its own; guarantors are not reminded.
+CREATE FUNCTION mfiauto._is_member(loan_id bigint, client_id bigint) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT FROM mfiauto.party_state p
+                  WHERE p.client_id = $2 AND p.loan_id = $1 AND p.role <> 'guarantor'
+                    AND coalesce(p.since <= mfiauto.today(), true) AND coalesce(p.until >= mfiauto.today(), true))
+$$;
+
 -- A condition's verdict for each pair; without a condition the given one.
 CREATE FUNCTION mfiauto._verdicts(owner text, query text, client_ids bigint[], subject_ids bigint[], otherwise boolean)
 RETURNS TABLE (ord integer, verdict boolean)

@@ -125,7 +125,6 @@ CREATE FUNCTION mfiauto._review(workflow_id integer, version integer, step_no in
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  today date := mfiauto.today();
   v mfiauto.workflow_version;
   runs mfiauto._run[];
 BEGIN
@@ -139,10 +138,7 @@ BEGIN
                     WHEN j.state = 'exited' OR j.is_moved THEN 'reopened' END)::mfiauto._run
       FROM (SELECT e.*, s.on_date, z.zone, z.country, x.verdict,
                    v.subject <> 'client' AND (s.subject_id IS NULL OR (v.anchor_column IS NOT NULL AND s.on_date IS NULL)) AS is_gone,
-                   v.subject = 'client' OR s.client_id = e.client_id
-                     OR (s.client_id IS NULL AND EXISTS (SELECT FROM mfiauto.party_state p
-                                                          WHERE p.client_id = e.client_id AND p.loan_id = coalesce(s.loan_id, s.subject_id)
-                                                            AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) AND p.role <> 'guarantor')) AS is_own,
+                   v.subject = 'client' OR coalesce(s.client_id = e.client_id, mfiauto._is_member(coalesce(s.loan_id, s.subject_id), e.client_id)) AS is_own,
                    v.anchor_column IS NOT NULL AND s.on_date <> e.anchor_on AS is_moved
               FROM unnest(_review.client_ids, _review.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
               JOIN mfiauto.enrollment_state e ON e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id
@@ -158,7 +154,7 @@ BEGIN
 END $$;
 
 -- Goals that the batch's events reached: an event of the same loan (else client) within the goal's time after a step was due.
--- Sent or held out counts alike, so that both arms are measured by one rule. Returns how many runs ended by it.
+-- Sent, held out, or canceled because the very event ended the run: both arms are measured by one rule. Returns how many runs ended.
 CREATE FUNCTION mfiauto._reach_goals() RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
@@ -179,7 +175,7 @@ BEGIN
      WHERE m.enrollment_id IS NOT NULL
        AND (m.loan_id IS NULL OR b.loan_id IS NULL OR m.loan_id = b.loan_id)
        AND b.occurred_at BETWEEN m.due_at AND m.due_at + v.goal_within
-       AND m.state NOT IN ('skipped', 'canceled', 'suppressed', 'expired', 'failed')
+       AND (m.state NOT IN ('skipped', 'canceled', 'suppressed', 'expired', 'failed') OR (m.state = 'canceled' AND m.reason IN ('exit_if', 'goal')))
      ORDER BY m.client_id, m.enrollment_id, m.step_no, m.repetition, b.occurred_at, b.event_id
     ON CONFLICT DO NOTHING
     RETURNING client_id, enrollment_id

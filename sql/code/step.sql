@@ -58,7 +58,7 @@ BEGIN
 END $$;
 
 -- The runs of a step as they stand, judged: each one's outcome is run, or why not.
---   exit_if     the exit condition holds
+--   subject_gone, client_changed, exit_if   the run is over
 --   later       the step's moment was moved on since it was planned (a new holiday): due_at is the new one
 --   barred      no allowed moment was left on the day
 --   missed      a later step's moment has come too: only the latest is considered
@@ -88,11 +88,15 @@ BEGIN
 
   runs := ARRAY(
     SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, e.step_no, e.due_at, e.arm, e.context, z.zone, z.country, x.verdict,
-               NULL, CASE WHEN x.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
+               NULL, CASE WHEN v.subject <> 'client' AND t.subject_id IS NULL THEN 'subject_gone'
+                          WHEN v.subject <> 'client' AND NOT coalesce(t.client_id = e.client_id, mfiauto._is_member(coalesce(t.loan_id, t.subject_id), e.client_id))
+                          THEN 'client_changed'
+                          WHEN x.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
       FROM unnest(_judge_step.client_ids, _judge_step.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
       JOIN mfiauto.enrollment_state e ON e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id
        AND e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= clock
       JOIN mfiauto._client_zones(_judge_step.client_ids) z ON z.client_id = k.client_id
+      LEFT JOIN mfiauto.subject_state t ON t.role = v.subject AND t.subject_id = e.subject_id
       LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _judge_step.client_ids, _judge_step.subject_ids, false) x ON x.ord = k.ord
      ORDER BY k.ord);
   IF v.anchor_column IS NULL OR own.step_no IS NULL THEN
@@ -254,11 +258,11 @@ BEGIN
   is_exempt := (SELECT NOT c.holdout_allowed FROM mfiauto.message_class c WHERE c.class = coalesce(s.class, v.class));
   runs := mfiauto._judge_step(v.workflow_id, v.version, s.step_no, client_ids, ids, subject_ids);
 
-  exited := mfiauto._exit_runs(v.workflow_id, v.version, ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome = 'exit_if'));
+  exited := mfiauto._exit_runs(v.workflow_id, v.version, ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome IN ('subject_gone', 'client_changed', 'exit_if')));
   UPDATE mfiauto.enrollment_state e SET due_at = r.due_at
     FROM unnest(runs) r
    WHERE r.outcome = 'later' AND e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id;
-  runs := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome NOT IN ('exit_if', 'later'));
+  runs := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome NOT IN ('subject_gone', 'client_changed', 'exit_if', 'later'));
   IF cardinality(runs) = 0 THEN
     RETURN;
   END IF;
