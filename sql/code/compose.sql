@@ -18,6 +18,32 @@ RETURNS TABLE (channel text, address_kind text, has_title boolean, has_html bool
 CREATE FUNCTION mfiauto._read_address(channel text, address text, country text) RETURNS text
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mfiauto_read_address';
 
+-- The text that a template's name stands for inside another one: of the same channel, and of the other's locale, language, the default
+-- or the institution's language. Inside HTML its HTML part, if it has one.
+CREATE FUNCTION mfiauto._template_source(name text, channel text, locale text, is_html boolean) RETURNS text
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN $4 THEN coalesce(t.html, t.body) ELSE t.body END
+    FROM mfiauto.template_version t, mfiauto.institution i
+   WHERE t.is_live AND t.name = $1 AND t.channel = $2
+     AND ($3 || '-' LIKE t.locale || '-%' OR t.locale = '*' OR i.locale || '-' LIKE t.locale || '-%')
+   ORDER BY $3 || '-' LIKE t.locale || '-%' DESC, t.locale = '*' DESC, pg_catalog.length(t.locale) DESC LIMIT 1
+$$;
+
+-- What texts include by {{> name}}, and what that includes: name and text, as mfiauto.render() takes it; and the names that have none.
+CREATE FUNCTION mfiauto._template_parts(sources text[], channel text, locale text, is_html boolean, OUT parts jsonb, OUT missing text)
+RETURNS record
+LANGUAGE sql STABLE AS $$
+  WITH RECURSIVE part(name, source) AS (
+    SELECT n.name, mfiauto._template_source(n.name, $2, $3, $4)
+      FROM pg_catalog.unnest($1) AS s(source), pg_catalog.unnest(mfiauto._template_partials(s.source)) AS n(name)
+    UNION
+    SELECT n.name, mfiauto._template_source(n.name, $2, $3, $4) FROM part p, pg_catalog.unnest(mfiauto._template_partials(p.source)) AS n(name)
+  )
+  SELECT pg_catalog.jsonb_object_agg(p.name, p.source) FILTER (WHERE p.source IS NOT NULL),
+         pg_catalog.string_agg('> ' || p.name, ', ') FILTER (WHERE p.source IS NULL)
+    FROM part p
+$$;
+
 -- One message: the first channel of the list (null: the template's own, in the order of their creation) that has a
 -- text in the client's locale, language, the default or the institution's language, and a usable address.
 CREATE FUNCTION mfiauto._compose(template text, channels text[], class_of_workflow text, locale_of_client text, context jsonb,
@@ -85,14 +111,20 @@ $$;
 -- The names that the live texts of templates ask for, as _context takes them; null: any. A section may lead anywhere.
 CREATE FUNCTION mfiauto._template_needs(templates text[]) RETURNS text[]
 LANGUAGE sql STABLE AS $$
+  WITH RECURSIVE used(name, source) AS (
+    SELECT t.name, x.source FROM mfiauto.template_version t, pg_catalog.unnest(ARRAY[t.subject, t.body, t.html]) AS x(source)
+     WHERE t.is_live AND t.name = ANY (templates)
+    UNION
+    SELECT t.name, x.source FROM used u, pg_catalog.unnest(mfiauto._template_partials(u.source)) AS p(name), mfiauto.template_version t,
+           pg_catalog.unnest(ARRAY[t.body, t.html]) AS x(source)
+     WHERE t.is_live AND t.name = p.name
+  )
   SELECT CASE WHEN pg_catalog.bool_and(n.object IN ('client', 'application', 'loan', 'installment', 'payment', 'holding', 'institution',
                                                     'workflow', 'event') AND n.field <> '')
               THEN pg_catalog.array_agg(DISTINCT n.object || '.' || n.field) END
-    FROM mfiauto.template_version t,
-         pg_catalog.unnest(ARRAY[t.subject, t.body, t.html]) AS x(source),
-         pg_catalog.unnest(mfiauto._template_names(x.source)) AS m(name),
+    FROM used u,
+         pg_catalog.unnest(mfiauto._template_names(u.source)) AS m(name),
          LATERAL (SELECT pg_catalog.split_part(m.name, '.', 1), pg_catalog.split_part(m.name, '.', 2)) AS n(object, field)
-   WHERE t.is_live AND t.name = ANY (templates)
 $$;
 
 -- The contexts of a set, one row an element, in its order. names: what will be asked for (see _template_needs), null: everything.

@@ -20,6 +20,12 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mfiauto_templat
 COMMENT ON FUNCTION mfiauto._template_names(text) IS
   'The names that the variables and sections of a template use, each once, in order.';
 
+CREATE FUNCTION mfiauto._template_partials(template text)
+RETURNS text[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mfiauto_template_partials';
+COMMENT ON FUNCTION mfiauto._template_partials(text) IS
+  'The names of the partials that a template includes, each once, in order.';
+
 CREATE FUNCTION mfiauto.sms_parts(body text, OUT encoding text, OUT units integer, OUT parts integer, OUT outside text)
 RETURNS record
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mfiauto_measure_sms';

@@ -14,10 +14,6 @@ DECLARE
   before text;
   has_sections boolean := source ~ '\{\{\s*[#=]';
 BEGIN
-  IF source ~ '\{\{\s*>' THEN
-    RAISE EXCEPTION 'templates cannot use partials yet' USING ERRCODE = '0A000',
-      DETAIL = format('The %s of the template has a {{> …}} tag.', part), HINT = 'Write the text itself in its place.';
-  END IF;
   SELECT array_agg(f.object || '.' || f.field ORDER BY f.object, f.field)
          || array_agg(f.object || '.' || f.field || '_text' ORDER BY f.object, f.field) FILTER (WHERE f.kind IN ('money', 'date', 'time'))
     INTO known FROM mfiauto._context_field() f;
@@ -70,6 +66,30 @@ BEGIN
       HINT = CASE WHEN may_break THEN 'Only tabs and line ends may stand in it.' ELSE 'It is one line: no tabs, no line ends.' END;
   END IF;
   PERFORM mfiauto._check_template_names(part, source);
+END $$;
+
+-- What a text includes must be there, and must not lead back to it, by whatever locale.
+CREATE FUNCTION mfiauto._check_template_parts(name text, channel text, locale text, sources text[], is_html boolean) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  gone text := (mfiauto._template_parts(sources, channel, locale, is_html)).missing;
+BEGIN
+  IF EXISTS (
+    WITH RECURSIVE inside(name) AS (
+      SELECT p FROM unnest(sources) s, unnest(mfiauto._template_partials(s)) p
+      UNION
+      SELECT p FROM inside i
+        JOIN mfiauto.template_version t ON t.name = i.name AND t.channel = _check_template_parts.channel AND t.is_live,
+             unnest(ARRAY[t.body, t.html]) s, unnest(mfiauto._template_partials(s)) p)
+    SELECT FROM inside i WHERE i.name = _check_template_parts.name) THEN
+    RAISE EXCEPTION 'template "%" includes itself', name USING ERRCODE = '22023',
+      HINT = 'What it includes by {{> …}} must not include it in turn.';
+  END IF;
+  IF gone IS NOT NULL THEN
+    RAISE EXCEPTION 'template "%" includes what does not exist: %', name, gone USING ERRCODE = '42704',
+      HINT = format('Create it as a template of its own on channel %s, for the locale %s.', channel,
+                    CASE locale WHEN '*' THEN '*' ELSE locale || ' or *' END);
+  END IF;
 END $$;
 
 CREATE FUNCTION mfiauto._check_class(class text) RETURNS void
@@ -144,6 +164,9 @@ BEGIN
   PERFORM mfiauto._check_template_text('body', _create_template.body, 4 * rules.characters_max, true);
   PERFORM mfiauto._check_template_text('subject', _create_template.subject, 1000, false);
   PERFORM mfiauto._check_template_text('html', _create_template.html, 4 * rules.characters_max, true);
+  PERFORM mfiauto._check_template_parts(_create_template.name, _create_template.channel, tag,
+                                        ARRAY[_create_template.subject, _create_template.body], false);
+  PERFORM mfiauto._check_template_parts(_create_template.name, _create_template.channel, tag, ARRAY[_create_template.html], true);
   IF _create_template.channel = 'sms' AND _create_template.alphabet = 'refuse' THEN
     outside := (mfiauto.sms_parts(regexp_replace(_create_template.body, '\{\{.*?\}\}', '', 'g'))).outside;
     IF outside <> '' THEN
@@ -164,8 +187,9 @@ BEGIN
 END $$;
 SELECT mfiauto._open_door('mfiauto._create_template(text, text, text, text, text, text, text, text)', '{admin,author}',
   'Makes a text of a template for a channel and a locale (* is the default), or its next version, live at once; returns the version. '
-  'Mustache syntax; client, the subject (installment, loan, …), event, workflow and institution are known, money and dates also as <field>_text. '
-  'subject and html are for e-mail. alphabet, for SMS: gsm7-transliterate, ucs2 or refuse. class: the message class, else the workflow''s.');
+  'Mustache syntax; client, the subject (installment, loan, …), event, workflow and institution are known, money and dates also as <field>_text; '
+  '{{> name}} includes another template of the same channel. subject is for e-mail, push, inapp and webhook, html for e-mail. '
+  'alphabet, for SMS: gsm7-transliterate, ucs2 or refuse. class: the message class, else the workflow''s.');
 
 CREATE TYPE mfiauto._template_key AS (template_id bigint, channel text, locale text);
 
@@ -214,7 +238,8 @@ SELECT mfiauto._open_door('mfiauto._alter_template(text, text, text, text, text,
   'Makes the next version of a template''s text with what is given changed, the rest kept; returns the version. '
   'channel and locale may be left out where the template has one text only. An empty class, subject or html takes it away.');
 
--- Refused while a step that is running, or that a live workflow will run, would be left without any text.
+-- Refused while a step that is running, or that a live workflow will run, would be left without any text, and while another template
+-- includes it.
 CREATE FUNCTION mfiauto._drop_template(name text, channel text DEFAULT NULL, locale text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -228,6 +253,15 @@ BEGIN
      AND (_drop_template.channel IS NULL OR t.channel = _drop_template.channel) AND (tag IS NULL OR t.locale = tag);
   IF NOT FOUND THEN
     PERFORM mfiauto._find_template(_drop_template.name, _drop_template.channel, _drop_template.locale);
+  END IF;
+  SELECT string_agg(DISTINCT format('"%s" (%s, %s)', t.name, t.channel, t.locale), ', ') INTO used
+    FROM mfiauto.template_version t,
+         LATERAL mfiauto._template_parts(ARRAY[t.subject, t.body], t.channel, t.locale, false) b,
+         LATERAL mfiauto._template_parts(ARRAY[t.html], t.channel, t.locale, true) h
+   WHERE t.is_live AND '> ' || _drop_template.name = ANY (string_to_array(concat_ws(', ', b.missing, h.missing), ', '));
+  IF used IS NOT NULL THEN
+    RAISE EXCEPTION 'cannot drop template "%" because another one includes it', _drop_template.name USING ERRCODE = '2BP01',
+      DETAIL = format('It is included by %s.', used), HINT = 'Change or drop those first.';
   END IF;
   SELECT string_agg(DISTINCT format('workflow "%s" (%s)', h.name, s.path), ', ') INTO used
     FROM mfiauto.workflow_step s

@@ -346,11 +346,13 @@ render_texts(Compose *compose, const MfiVariant *variant)
 	initStringInfo(&title);
 	initStringInfo(&body);
 	initStringInfo(&html);
+	if (variant->missing_partials[0] != '\0')
+		missing.names = list_make1(variant->missing_partials);
 	if (variant->title != NULL)
-		mfi_mustache_render(variant->title, compose->context, NULL, MFI_ESCAPE_NONE, &title, &missing);
-	mfi_mustache_render(variant->body, compose->context, NULL, MFI_ESCAPE_NONE, &body, &missing);
+		mfi_mustache_render(variant->title, compose->context, variant->partials, MFI_ESCAPE_NONE, &title, &missing);
+	mfi_mustache_render(variant->body, compose->context, variant->partials, MFI_ESCAPE_NONE, &body, &missing);
 	if (variant->html != NULL)
-		mfi_mustache_render(variant->html, compose->context, NULL, MFI_ESCAPE_HTML, &html, &missing);
+		mfi_mustache_render(variant->html, compose->context, variant->html_partials, MFI_ESCAPE_HTML, &html, &missing);
 	flatten_title(&title);
 
 	set_ending(compose, "queued", NULL);

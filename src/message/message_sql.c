@@ -24,6 +24,7 @@
 PG_FUNCTION_INFO_V1(mfiauto_render);
 PG_FUNCTION_INFO_V1(mfiauto_render_strict);
 PG_FUNCTION_INFO_V1(mfiauto_template_names);
+PG_FUNCTION_INFO_V1(mfiauto_template_partials);
 PG_FUNCTION_INFO_V1(mfiauto_measure_sms);
 PG_FUNCTION_INFO_V1(mfiauto_transliterate_sms);
 PG_FUNCTION_INFO_V1(mfiauto_normalize_phone);
@@ -167,6 +168,19 @@ mfiauto_template_names(PG_FUNCTION_ARGS)
 		mfi_mustache_parse(VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source), CurrentMemoryContext);
 
 	PG_RETURN_DATUM(text_array(mfi_mustache_variables(template)));
+}
+
+/*
+ * mfiauto._template_partials(template text)
+ */
+Datum
+mfiauto_template_partials(PG_FUNCTION_ARGS)
+{
+	text *source = PG_GETARG_TEXT_PP(0);
+	MfiTemplate *template =
+		mfi_mustache_parse(VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source), CurrentMemoryContext);
+
+	PG_RETURN_DATUM(text_array(mfi_mustache_partials(template)));
 }
 
 static void

@@ -360,6 +360,22 @@ mfi_mustache_parse(const char *text, int length, MemoryContext context)
 	return parser.template;
 }
 
+/* Adds a name to a list that holds each once. */
+static List *
+add_name(List *names, Slice name)
+{
+	ListCell *cell;
+
+	foreach (cell, names)
+	{
+		const char *known = lfirst(cell);
+
+		if (strncmp(known, name.text, name.length) == 0 && known[name.length] == '\0')
+			return names;
+	}
+	return lappend(names, pnstrdup(name.text, name.length));
+}
+
 /*
  * mfi_mustache_variables lists the names that the template's variables and
  * sections use, each once, in order; the implicit iterator and partials are
@@ -373,22 +389,28 @@ mfi_mustache_variables(const MfiTemplate *template)
 	for (int i = 0; i < template->node_count; i++)
 	{
 		const TemplateNode *node = &template->nodes[i];
-		ListCell *cell;
-		bool is_known = false;
 
 		CHECK_FOR_INTERRUPTS();
-		if (node->kind == NODE_TEXT || node->kind == NODE_PARTIAL || node->key_count == 0)
-			continue;
-		foreach (cell, names)
-		{
-			const char *name = lfirst(cell);
+		if (node->kind != NODE_TEXT && node->kind != NODE_PARTIAL && node->key_count > 0)
+			names = add_name(names, node->slice);
+	}
+	return names;
+}
 
-			if (strncmp(name, node->slice.text, node->slice.length) == 0 &&
-				name[node->slice.length] == '\0')
-				is_known = true;
-		}
-		if (!is_known)
-			names = lappend(names, pnstrdup(node->slice.text, node->slice.length));
+/*
+ * mfi_mustache_partials lists the names of the partials that the template
+ * itself includes, each once, in order. The strings are the caller's.
+ */
+List *
+mfi_mustache_partials(const MfiTemplate *template)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < template->node_count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (template->nodes[i].kind == NODE_PARTIAL)
+			names = add_name(names, template->nodes[i].slice);
 	}
 	return names;
 }

@@ -31,6 +31,7 @@ typedef struct MfiMissing
 
 extern MfiTemplate *mfi_mustache_parse(const char *text, int length, MemoryContext context);
 extern List *mfi_mustache_variables(const MfiTemplate *template);
+extern List *mfi_mustache_partials(const MfiTemplate *template);
 extern void mfi_mustache_render(const MfiTemplate *template, Jsonb *context, Jsonb *partials,
 								MfiEscape escape, StringInfo out, MfiMissing *missing);
 

@@ -32,8 +32,11 @@ struct MfiVariantCache
 };
 
 static const char variant_query[] =
-	"SELECT v.template_id, v.channel, v.locale, v.class, v.alphabet, v.subject, v.body, v.html"
+	"SELECT v.template_id, v.channel, v.locale, v.class, v.alphabet, v.subject, v.body, v.html,"
+	"       b.parts, h.parts, pg_catalog.concat_ws(', ', b.missing, h.missing)"
 	"  FROM mfiauto.template_version v"
+	" CROSS JOIN LATERAL mfiauto._template_parts(ARRAY[v.subject, v.body], v.channel, v.locale, false) b"
+	" CROSS JOIN LATERAL mfiauto._template_parts(ARRAY[v.html], v.channel, v.locale, true) h"
 	" WHERE v.name = $1 AND v.is_live"
 	" ORDER BY (SELECT pg_catalog.min(o.template_id) FROM mfiauto.template_version o"
 	"            WHERE o.name = v.name AND o.channel = v.channel), v.channel, v.template_id";
@@ -133,6 +136,22 @@ parse_column(HeapTuple row, TupleDesc columns, int column, MemoryContext context
 	return text != NULL ? mfi_mustache_parse(text, (int) strlen(text), context) : NULL;
 }
 
+static Jsonb *
+copy_jsonb(HeapTuple row, TupleDesc columns, int column, MemoryContext context)
+{
+	bool		is_null;
+	Datum		value = SPI_getbinval(row, columns, column, &is_null);
+	Jsonb	   *jsonb;
+	Jsonb	   *copy;
+
+	if (is_null)
+		return NULL;
+	jsonb = DatumGetJsonbP(value);
+	copy = MemoryContextAlloc(context, VARSIZE(jsonb));
+	memcpy(copy, jsonb, VARSIZE(jsonb));
+	return copy;
+}
+
 static MfiAlphabet
 alphabet_from_name(const char *name)
 {
@@ -158,6 +177,9 @@ read_variant(HeapTuple row, TupleDesc columns, MfiVariant *variant, MemoryContex
 	variant->title = parse_column(row, columns, 6, context);
 	variant->body = parse_column(row, columns, 7, context);
 	variant->html = parse_column(row, columns, 8, context);
+	variant->partials = copy_jsonb(row, columns, 9, context);
+	variant->html_partials = copy_jsonb(row, columns, 10, context);
+	variant->missing_partials = MemoryContextStrdup(context, SPI_getvalue(row, columns, 11));
 }
 
 /*

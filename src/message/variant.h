@@ -27,6 +27,9 @@ typedef struct MfiVariant
 	MfiTemplate *title;			/* NULL: none */
 	MfiTemplate *body;
 	MfiTemplate *html;			/* NULL: none */
+	Jsonb	   *partials;		/* name -> text, of all that title and body include; or NULL */
+	Jsonb	   *html_partials;
+	char	   *missing_partials;	/* "> footer", or empty */
 } MfiVariant;
 
 /* Variants of one name, by channel in the order of the channels' first creation. */

@@ -49,6 +49,22 @@ SELECT mfiauto.create_template('', body => 'x');
 SELECT mfiauto.create_template('bad', body => 'Votre prêt {{client.name}}', alphabet => 'refuse');
 SELECT count(*) AS refused FROM mfiauto.template_version WHERE name LIKE '%bad%' OR name = '';
 
+-- Templates include others: of the same channel, for their own locale; never themselves, never what is not there.
+SELECT mfiauto.create_template('code', body => '36001');
+SELECT mfiauto.create_template('footer', locale => 'fr', body => 'STOP au {{> code}}');
+SELECT mfiauto.create_template('with_footer', locale => 'fr-SN', body => 'Bonjour {{client.name}}. {{> footer}}');
+SELECT mfiauto.create_template('delimiters', locale => 'fr', body => '{{=<% %>=}}<%client.name%> <%> footer%>');
+SELECT mfiauto.create_template('with_footer', locale => 'en', body => 'Hello {{> signature}}');
+SELECT mfiauto.create_template('with_footer', channel => 'voice', locale => 'fr', body => 'Bonjour {{> footer}}');
+SELECT mfiauto.create_template('code', body => '36001 {{> code}}');
+SELECT mfiauto.create_template('code', body => '36001 {{> with_footer}}');
+SELECT mfiauto.drop_template('footer');
+SELECT mfiauto._template_needs('{with_footer}');
+SELECT name, m.body, m.state FROM unnest('{with_footer,delimiters}'::text[]) name, mfiauto._compose(name, '{sms}', NULL, 'fr-SN', '{"client": {"name": "Awa"}}', '770000001', NULL, NULL, 'SN') m;
+-- Not even if it is taken away behind our back.
+UPDATE mfiauto.template_version SET is_live = false WHERE name = 'code';
+SELECT m.body, m.state, m.reason, m.detail FROM mfiauto._compose('with_footer', '{sms}', NULL, 'fr-SN', '{"client": {"name": "Awa"}}', '770000001', NULL, NULL, 'SN') m;
+
 -- Alter: what is given changes, the rest stays; an empty class takes it away.
 SELECT mfiauto.alter_template('reminder_before', class => 'legal');
 SELECT mfiauto.alter_template('reminder_before', channel => 'sms', locale => 'fr', class => 'legal');
