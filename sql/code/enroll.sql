@@ -13,6 +13,13 @@ BEGIN
     END IF;
     RETURN _find_subject.client_id;
   END IF;
+  IF kind NOT IN ('application', 'loan', 'installment', 'payment', 'holding') THEN
+    IF _find_subject.subject_id IS NULL THEN
+      RAISE EXCEPTION 'workflow "%" needs a subject_id', workflow USING ERRCODE = '22023', DETAIL = format('Each run follows one %s.', kind),
+        HINT = 'Give its number as subject_id.';
+    END IF;
+    RETURN _find_subject.subject_id;
+  END IF;
   SELECT array_agg(s.subject_id) INTO candidates
     FROM mfiauto.subject_state s
    WHERE s.role = kind AND (_find_subject.subject_id IS NULL OR s.subject_id = _find_subject.subject_id)

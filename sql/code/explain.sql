@@ -21,7 +21,7 @@ LANGUAGE sql STABLE AS $$
       WHEN 'enter_unknown' THEN 'the entry condition could not be told (null)'
       WHEN 'exit_if' THEN 'the exit condition was true already'
       ELSE mfiauto._reason_text(reason) END
-    WHEN 'exited' THEN 'left the workflow: ' || mfiauto._reason_text(reason)
+    WHEN 'exited' THEN 'left the workflow: ' || CASE reason WHEN 'goal' THEN 'its goal was reached' ELSE mfiauto._reason_text(reason) END
     WHEN 'reopened' THEN concat('the run was opened again, for ', detail, ': what had ended it is no longer so')
     WHEN 'moved' THEN concat('the date moved to ', detail, ': the steps ahead were planned anew')
     WHEN 'branched' THEN CASE reason WHEN 'then' THEN 'the condition was true: went to "then"'

@@ -61,7 +61,9 @@ BEGIN
   SELECT v.* INTO STRICT needed FROM mfiauto.workflow_version v
    WHERE v.workflow_id = _check_activation.head_id AND v.version = _check_activation.checked;
   FOREACH wanted IN ARRAY ARRAY['client', needed.subject] LOOP
-    IF NOT EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.role = wanted) THEN
+    -- A watched table is not bound.
+    IF wanted IN ('client', 'application', 'loan', 'installment', 'payment', 'holding')
+       AND NOT EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.role = wanted) THEN
       RAISE EXCEPTION 'cannot activate workflow "%": role "%" is not bound', _check_activation.workflow, wanted
         USING ERRCODE = '55000', HINT = format('Bind it first: SELECT mfiauto.bind(%L, …).', wanted);
     END IF;

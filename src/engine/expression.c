@@ -185,6 +185,21 @@ check_raw_node(Node *node, Condition *condition)
 }
 
 /*
+ * has_subject_row tells subjects that are rows of a canonical role. Those of
+ * watched tables are numbers alone.
+ */
+static bool
+has_subject_row(const MfiConditionScope *scope)
+{
+	static const char *const roles[] = {"application", "loan", "installment", "payment", "holding"};
+
+	for (size_t i = 0; i < lengthof(roles); i++)
+		if (strcmp(scope->subject, roles[i]) == 0)
+			return true;
+	return false;
+}
+
+/*
  * reachable_roles lists what a condition of this scope may name.
  */
 static const char *
@@ -196,7 +211,7 @@ reachable_roles(const MfiConditionScope *scope)
 
 	if (has_loan)
 		list = psprintf("%s, loan, client", scope->subject);
-	else if (strcmp(scope->subject, "client") != 0)
+	else if (has_subject_row(scope))
 		list = psprintf("%s, client", scope->subject);
 	return scope->is_trigger ? psprintf("event, %s", list) : list;
 }
@@ -214,7 +229,7 @@ note_role(Condition *condition, const char *role)
 		condition->uses_client = true;
 	else if (strcmp(role, "event") == 0 && condition->scope->is_trigger)
 		condition->uses_event = true;
-	else if (strcmp(role, subject) == 0)
+	else if (strcmp(role, subject) == 0 && has_subject_row(condition->scope))
 		condition->uses_subject = true;
 	else if (strcmp(role, "loan") == 0 &&
 			 (strcmp(subject, "installment") == 0 || strcmp(subject, "payment") == 0))
@@ -236,8 +251,8 @@ check_column(Condition *condition, ColumnRef *reference)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" does not say what it belongs to", role),
 				 errhint("Write it with its role in front, as in %s.%s; reachable here: %s.",
-						 condition->scope->subject, strcmp(role, "*") == 0 ? "status" : role,
-						 reachable_roles(condition->scope)),
+						 has_subject_row(condition->scope) ? condition->scope->subject : "client",
+						 strcmp(role, "*") == 0 ? "status" : role, reachable_roles(condition->scope)),
 				 place_error(condition, reference->location)));
 	if (!note_role(condition, role))
 		ereport(ERROR,
@@ -331,7 +346,7 @@ write_query(Condition *condition, const char *prefix)
 	if (scope->is_trigger)
 		appendStringInfoString(&query, " LEFT JOIN mfiauto.event AS event ON event.client_id = k.client_id"
 							   " AND event.event_id = k.subject_id");
-	if ((condition->uses_subject || condition->uses_loan) && strcmp(subject, "client") != 0)
+	if (condition->uses_subject || condition->uses_loan)
 		appendStringInfo(&query, " LEFT JOIN mfiauto.%s AS %s ON %s.%s_id = %s",
 						 subject, subject, subject, subject,
 						 scope->is_trigger ? event_subject(subject) : "k.subject_id");

@@ -204,6 +204,19 @@ natural_subject(const char *event)
 }
 
 /*
+ * watched_subject tells what a watched event is about: a canonical role, or the
+ * name of the table that watch() looks at; NULL if it names no subject.
+ */
+static const char *
+watched_subject(const char *event)
+{
+	if (!exists("SELECT s.subject FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = $1 ORDER BY s.source_id",
+				CStringGetTextDatum(event), InvalidOid, (Datum) 0))
+		return NULL;
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+/*
  * note_unknown_event warns of events that nothing makes yet: track() may, but
  * most likely the name is misspelled.
  */
@@ -228,11 +241,14 @@ check_trigger(MfiDefinition *definition)
 	const char *natural = natural_subject(definition->trigger_event);
 
 	note_unknown_event(definition, "trigger.event", definition->trigger_event);
+	if (natural == NULL)
+		natural = watched_subject(definition->trigger_event);
 	if (definition->subject == NULL)
 		definition->subject = natural ? natural : "client";
+	if (natural != NULL && strcmp(definition->subject, natural) == 0)
+		return;
 	require_subject_role(definition);
-	if (natural == NULL || strcmp(definition->subject, natural) == 0 ||
-		strcmp(definition->subject, "client") == 0)
+	if (natural == NULL || strcmp(definition->subject, "client") == 0)
 		return;
 	if (strcmp(definition->subject, "loan") == 0 &&
 		(strcmp(natural, "installment") == 0 || strcmp(natural, "payment") == 0))
