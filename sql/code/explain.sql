@@ -65,6 +65,9 @@ BEGIN
   END IF;
   SELECT w.* INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = head.workflow_id AND w.version = head.live_version;
   IF v.anchor_column IS NULL THEN
+    IF EXISTS (SELECT FROM mfiauto.enrollment_state e WHERE e.client_id = _explain_absence.client_id AND e.workflow_id = head.workflow_id) THEN
+      RETURN;
+    END IF;
     RETURN QUERY
       SELECT NULL::text, NULL::bigint,
              CASE WHEN count(*) = 0 THEN format('not entered: no event "%s" of this client since the workflow was activated', v.trigger_event)
@@ -174,6 +177,7 @@ LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
   asked integer;
+  is_known boolean := true;
 BEGIN
   IF _explain_client.client_id IS NULL THEN
     RAISE EXCEPTION 'client_id must not be null' USING ERRCODE = '22004';
@@ -189,7 +193,12 @@ BEGIN
     SELECT l.at, l.what, l.step, l.subject, l.subject_id, l.detail
       FROM mfiauto._client_lines(_explain_client.client_id, asked) l
      ORDER BY l.at, l.rank, l.number;
-  IF asked IS NOT NULL THEN
+  IF to_regclass('mfiauto.client') IS NOT NULL THEN
+    EXECUTE 'SELECT EXISTS (SELECT FROM mfiauto.client c WHERE c.client_id = $1)' INTO is_known USING _explain_client.client_id;
+  END IF;
+  IF NOT is_known THEN
+    RETURN QUERY SELECT mfiauto.now(), 'absence'::text, NULL::text, 'client'::text, _explain_client.client_id, 'the client is not in the books'::text;
+  ELSIF asked IS NOT NULL THEN
     RETURN QUERY
       SELECT mfiauto.now(), 'absence'::text, NULL::text, a.subject, a.subject_id, a.detail
         FROM mfiauto._explain_absence(_explain_client.client_id, _explain_client.workflow) a;

@@ -123,7 +123,8 @@ LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
   books AS MATERIALIZED (
     SELECT c.* FROM mfiauto._context(client_ids, (SELECT v.subject FROM mfiauto.workflow_version v
                                                    WHERE v.workflow_id = _preview_messages.workflow_id AND v.version = _preview_messages.version),
-                                     subject_ids, workflow) c
+                                     subject_ids, workflow,
+                                     mfiauto._template_needs((SELECT array_agg(DISTINCT s.template) FROM step s))) c
   )
   SELECT s.step_no, s.path, r.client_id, c.channel, (m.at AT TIME ZONE r.zone)::date, c.parts::integer, c.state
     FROM step s
