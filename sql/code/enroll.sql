@@ -51,7 +51,7 @@ CREATE FUNCTION mfiauto._enroll(workflow text, client_id bigint, subject_id bigi
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  head record := mfiauto._lock_workflow(_enroll.workflow);
+  head record := mfiauto._find_workflow(_enroll.workflow);
   v record;
   about bigint;
   running bigint;

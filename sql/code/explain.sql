@@ -44,6 +44,7 @@ LANGUAGE sql STABLE AS $$
       WHEN 'submitted' THEN 'accepted by ' || coalesce(gateway, 'the gateway')
       WHEN 'sent' THEN 'sent by ' || coalesce(gateway, 'the gateway') || CASE WHEN parts > 1 THEN format(' in %s parts', parts) ELSE '' END
       WHEN 'delivered' THEN 'delivered by ' || coalesce(gateway, 'the gateway') || coalesce(', sent ' || mfiauto._moment_text(sent_at), '')
+      WHEN 'undelivered' THEN 'sent but not delivered: ' || coalesce(mfiauto._reason_text(reason), 'the provider gave no reason')
       WHEN 'unknown' THEN 'may have been sent: ' || mfiauto._reason_text(coalesce(reason, 'outcome_unknown'))
       ELSE 'not sent (' || state || '): ' || coalesce(mfiauto._reason_text(reason), 'no reason was recorded') END)
 $$;

@@ -38,17 +38,24 @@ END $$;
 SELECT mfiauto._open_door('mfiauto._create_workflow(text, json)', '{admin,author}',
   'Checks and compiles a workflow definition and stores it as a new draft version (its number is returned), live when activated. The creator''s rights are those its conditions run with.');
 
--- The head of a workflow, locked against others who would change its state.
-CREATE FUNCTION mfiauto._lock_workflow(workflow text, OUT head_id integer, OUT head_state text, OUT live integer, OUT newest integer)
-LANGUAGE plpgsql AS $$
+-- The head of a workflow that must exist.
+CREATE FUNCTION mfiauto._find_workflow(workflow text, OUT head_id integer, OUT head_state text, OUT live integer, OUT newest integer)
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  SELECT h.workflow_id, h.state, h.live_version INTO head_id, head_state, live
-    FROM mfiauto.workflow_head h WHERE h.name = _lock_workflow.workflow FOR UPDATE;
+  SELECT h.workflow_id, h.state, h.live_version INTO head_id, head_state, live FROM mfiauto.workflow_head h WHERE h.name = _find_workflow.workflow;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'workflow "%" does not exist', _lock_workflow.workflow
+    RAISE EXCEPTION 'workflow "%" does not exist', _find_workflow.workflow
       USING ERRCODE = '42704', HINT = 'mfiauto.workflow lists the workflows.';
   END IF;
   SELECT max(v.version) INTO newest FROM mfiauto.workflow_version v WHERE v.workflow_id = head_id;
+END $$;
+
+-- The same, locked against others who would change its state. The lock comes first: what is read then is what they left.
+CREATE FUNCTION mfiauto._lock_workflow(workflow text, OUT head_id integer, OUT head_state text, OUT live integer, OUT newest integer)
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM FROM mfiauto.workflow_head h WHERE h.name = _lock_workflow.workflow FOR NO KEY UPDATE;
+  SELECT f.* INTO head_id, head_state, live, newest FROM mfiauto._find_workflow(_lock_workflow.workflow) f;
 END $$;
 
 -- What a version needs to run: bindings (or it is refused), gateways (or there is a warning).

@@ -30,6 +30,7 @@ UPDATE bank.loan SET status = 'closed' WHERE id = 13;
 SELECT mfiauto.create_workflow('half', '{
   "for_each": "installment", "anchor": "due_date", "holdout": 99.99, "max_per_day": 2, "class": "collection",
   "steps": [{"at": "0 days 09:00", "send": "late"}]}');
+UPDATE mfiauto.workflow_head SET salt = 'salt' WHERE name = 'half';
 SELECT * FROM mfiauto.preview_activation('half');
 SELECT mfiauto.create_workflow('hello', '{
   "trigger": {"event": "Loan Applied"}, "reentry": "30 days", "enter_if": "loan.status = ''active''",
@@ -86,15 +87,40 @@ SELECT at, what, step, subject, subject_id, detail FROM mfiauto.explain_client(1
 SELECT what, step, subject, detail FROM mfiauto.explain_client(2, 'hello');
 SELECT what, step, subject, subject_id, detail FROM mfiauto.explain_client(3, 'reminder');
 SELECT what, detail FROM mfiauto.explain_client(3, 'half');
+SELECT mfiauto.pause_workflow('reminder');
+SELECT mfiauto.enroll('reminder', 1, 102);
+SELECT what, detail FROM mfiauto.explain_client(3, 'reminder') WHERE what = 'absence';
+SELECT mfiauto.resume_workflow('reminder');
 SELECT what, detail FROM mfiauto.explain_client(99, 'reminder');
 SELECT what, detail FROM mfiauto.explain_client(99);
 SELECT what, detail FROM mfiauto.explain_client(1, 'nothing');
 SELECT what, detail FROM mfiauto.explain_client(NULL);
 
+-- What delivery and people add to a story.
+CREATE TEMP TABLE told AS SELECT m.client_id, m.message_id, m.enrollment_id, h.workflow_id, m.version, m.step_no
+  FROM mfiauto.message_ledger m JOIN mfiauto.workflow_head h USING (workflow_id) WHERE h.name = 'hello' AND m.client_id = 2;
+INSERT INTO mfiauto.attempt (client_id, message_id, gateway, attempt_no, started_at, outcome, status, error)
+  SELECT client_id, message_id, 'books', 1, '2026-01-03 09:31+00', 'retry', 503, 'come back later' FROM told;
+DELETE FROM mfiauto.outbox o USING told t WHERE o.message_id = t.message_id;
+UPDATE mfiauto.message_ledger m SET state = 'sent', sent_at = '2026-01-03 09:32+00', gateway = 'books', parts = 2 FROM told t WHERE m.message_id = t.message_id;
+INSERT INTO mfiauto.receipt (client_id, gateway, message_id, status, applied, digest, received_at)
+  SELECT client_id, 'books', message_id, 'DELIVRD', false, '', '2026-01-03 09:33+00' FROM told;
+INSERT INTO mfiauto.task (client_id, workflow_id, version, enrollment_id, step_no, title, assignee, state, created_at, closed_at, outcome)
+  SELECT client_id, workflow_id, version, enrollment_id, step_no, 'Call Binta', 'officer 7', 'done', '2026-01-03 09:34+00', '2026-01-04 10:00+00', 'promised to pay' FROM told;
+SELECT what, step, detail FROM mfiauto.explain_client(2, 'hello') WHERE at > '2026-01-03 09:30+00';
+SELECT state, mfiauto._message_text(state, reason, 'sms', 'books', '2026-01-03 09:00+00', '2026-01-03 09:00+00', 1)
+  FROM (VALUES ('claimed', NULL), ('held', 'missing_variable'), ('submitted', NULL), ('delivered', NULL), ('undelivered', 'receipt_failed'), ('unknown', NULL), ('queued', 'capped'),
+               ('failed', 'retries_exhausted'), ('holdout', 'holdout'), ('suppressed', 'opted_out'), ('failed', NULL)) AS s(state, reason);
+SELECT decision, mfiauto._decision_text(decision, reason, detail)
+  FROM (VALUES ('reopened', NULL, '2026-01-10'), ('moved', 'anchor_moved', '2026-01-12'), ('branched', 'then', NULL), ('branched', 'else_unknown', NULL),
+               ('skipped', 'expired', NULL), ('error', '22012', 'division by zero'), ('unparked', 'admin', NULL), ('refused', 'enter_unknown', NULL),
+               ('exited', 'goal', NULL), ('something new', 'why', 'how')) AS d(decision, reason, detail);
+
 -- Archiving ends what runs and cancels what is queued.
 SELECT mfiauto.archive_workflow('reminder');
 SELECT client_id, subject_id, state, reason FROM mfiauto.enrollment WHERE workflow = 'reminder' ORDER BY subject_id;
-SELECT client_id, step, state, reason FROM mfiauto.message WHERE workflow = 'reminder' ORDER BY client_id, step;
+SELECT mfiauto.archive_workflow('hello');
+SELECT workflow, client_id, step, state, reason FROM mfiauto.message ORDER BY workflow, client_id, step;
 SELECT what, detail FROM mfiauto.explain_client(2, 'reminder') WHERE what IN ('exited', 'absence');
 
 -- A watched table's rows run side by side.
