@@ -13,7 +13,7 @@ BEGIN
     END IF;
     RETURN _find_subject.client_id;
   END IF;
-  IF kind NOT IN ('application', 'loan', 'installment', 'payment', 'holding') THEN
+  IF NOT mfiauto._is_row(kind) THEN
     IF _find_subject.subject_id IS NULL THEN
       RAISE EXCEPTION 'workflow "%" needs a subject_id', workflow USING ERRCODE = '22023', DETAIL = format('Each run follows one %s.', kind),
         HINT = 'Give its number as subject_id.';
@@ -24,10 +24,7 @@ BEGIN
     FROM mfiauto.subject_state s
    WHERE s.role = kind AND (_find_subject.subject_id IS NULL OR s.subject_id = _find_subject.subject_id)
      AND (s.client_id = _find_subject.client_id
-          OR (s.client_id IS NULL AND EXISTS (
-                SELECT FROM mfiauto.party_state p
-                 WHERE p.client_id = _find_subject.client_id AND p.loan_id = CASE WHEN kind = 'loan' THEN s.subject_id ELSE s.loan_id END
-                   AND (p.until IS NULL OR p.until > mfiauto._today()))));
+          OR (s.client_id IS NULL AND mfiauto._is_member(CASE WHEN kind = 'loan' THEN s.subject_id ELSE s.loan_id END, _find_subject.client_id)));
   IF cardinality(candidates) = 1 THEN
     RETURN candidates[1];
   END IF;

@@ -82,8 +82,7 @@ BEGIN
     SELECT s.subject_id FROM mfiauto.subject_state s
      WHERE s.role = v.subject
        AND (s.client_id = _explain_absence.client_id
-            OR (s.client_id IS NULL AND EXISTS (SELECT FROM mfiauto.party_state p
-                  WHERE p.client_id = _explain_absence.client_id AND p.loan_id = CASE WHEN s.role = 'loan' THEN s.subject_id ELSE s.loan_id END)))
+            OR (s.client_id IS NULL AND mfiauto._is_member(CASE WHEN s.role = 'loan' THEN s.subject_id ELSE s.loan_id END, _explain_absence.client_id)))
        AND NOT EXISTS (SELECT FROM mfiauto.enrollment_state e
                         WHERE e.client_id = _explain_absence.client_id AND e.workflow_id = head.workflow_id AND e.subject = v.subject AND e.subject_id = s.subject_id)
      ORDER BY s.on_date, s.subject_id LIMIT 1000);

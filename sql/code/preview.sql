@@ -22,7 +22,7 @@ BEGIN
             JOIN mfiauto.subject_state s ON s.role = v.subject
              AND s.on_date BETWEEN today - mfiauto._planning_lead() - t.latest AND today + mfiauto._planning_lead() - t.earliest
             LEFT JOIN mfiauto.party_state p ON s.client_id IS NULL AND p.loan_id = CASE WHEN v.subject = 'loan' THEN s.subject_id ELSE s.loan_id END
-             AND (p.until IS NULL OR p.until > today) AND p.role <> 'guarantor'
+             AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) AND p.role <> 'guarantor'
            WHERE coalesce(s.client_id, p.client_id) IS NOT NULL) c
    WHERE NOT EXISTS (SELECT FROM mfiauto.enrollment_state e
                       WHERE e.client_id = c.client_id AND e.workflow_id = v.workflow_id AND e.subject = v.subject AND e.subject_id = c.subject_id);

@@ -137,14 +137,12 @@ BEGIN
                     WHEN j.is_gone OR NOT j.is_own OR j.verdict IS NOT FALSE THEN NULL
                     WHEN j.state = 'exited' OR j.is_moved THEN 'reopened' END)::mfiauto._run
       FROM (SELECT e.*, s.on_date, z.zone, z.country, x.verdict,
-                   has.row AND (s.subject_id IS NULL OR (v.anchor_column IS NOT NULL AND s.on_date IS NULL)) AS is_gone,
-                   NOT has.row OR coalesce(s.client_id = e.client_id, mfiauto._is_member(coalesce(s.loan_id, s.subject_id), e.client_id)) AS is_own,
+                   mfiauto._is_row(v.subject) AND (s.subject_id IS NULL OR (v.anchor_column IS NOT NULL AND s.on_date IS NULL)) AS is_gone,
+                   NOT mfiauto._is_row(v.subject) OR coalesce(s.client_id = e.client_id, mfiauto._is_member(coalesce(s.loan_id, s.subject_id), e.client_id)) AS is_own,
                    v.anchor_column IS NOT NULL AND s.on_date <> e.anchor_on AS is_moved
               FROM unnest(_review.client_ids, _review.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
               JOIN mfiauto.enrollment_state e ON e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id
               JOIN mfiauto._client_zones(_review.client_ids) z ON z.client_id = k.client_id
-              -- A watched table's subject is a number, no row of the books that could go.
-              CROSS JOIN (SELECT v.subject IN ('application', 'loan', 'installment', 'payment', 'holding') AS row) has
               LEFT JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = e.subject_id
               LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _review.client_ids, _review.subject_ids, false) x ON x.ord = k.ord) j);
   exited := mfiauto._exit_runs(v.workflow_id, v.version,

@@ -88,8 +88,8 @@ BEGIN
 
   runs := ARRAY(
     SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, e.step_no, e.due_at, e.arm, e.context, z.zone, z.country, x.verdict,
-               NULL, CASE WHEN v.subject <> 'client' AND t.subject_id IS NULL THEN 'subject_gone'
-                          WHEN v.subject <> 'client' AND NOT coalesce(t.client_id = e.client_id, mfiauto._is_member(coalesce(t.loan_id, t.subject_id), e.client_id))
+               NULL, CASE WHEN mfiauto._is_row(v.subject) AND t.subject_id IS NULL THEN 'subject_gone'
+                          WHEN mfiauto._is_row(v.subject) AND NOT coalesce(t.client_id = e.client_id, mfiauto._is_member(coalesce(t.loan_id, t.subject_id), e.client_id))
                           THEN 'client_changed'
                           WHEN x.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
       FROM unnest(_judge_step.client_ids, _judge_step.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)

@@ -3,6 +3,10 @@
 CREATE FUNCTION mfiauto._compile_workflow(name text, definition text, role text) RETURNS text
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_compile_workflow';
 
+-- Whether subjects of a kind are rows of the books, which can go or change hands. The client and what watch() looks at are not.
+CREATE FUNCTION mfiauto._is_row(subject text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$ SELECT _is_row.subject IN ('application', 'loan', 'installment', 'payment', 'holding') $$;
+
 CREATE FUNCTION mfiauto._create_workflow(name text, definition json) RETURNS integer
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -69,8 +73,7 @@ BEGIN
    WHERE v.workflow_id = _check_activation.head_id AND v.version = _check_activation.checked;
   FOREACH wanted IN ARRAY ARRAY['client', needed.subject] LOOP
     -- A watched table is not bound.
-    IF wanted IN ('client', 'application', 'loan', 'installment', 'payment', 'holding')
-       AND NOT EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.role = wanted) THEN
+    IF (wanted = 'client' OR mfiauto._is_row(wanted)) AND NOT EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.role = wanted) THEN
       RAISE EXCEPTION 'cannot activate workflow "%": role "%" is not bound', _check_activation.workflow, wanted
         USING ERRCODE = '55000', HINT = format('Bind it first: SELECT mfiauto.bind(%L, …).', wanted);
     END IF;
