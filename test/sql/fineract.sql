@@ -1,18 +1,13 @@
 -- Apache Fineract as the host: each way in which the application writes its books must come out right.
 SET client_min_messages = warning;
 \set VERBOSITY terse
-\getenv root PG_ABS_SRCDIR
-SET TimeZone = 'UTC';
-CREATE EXTENSION IF NOT EXISTS mfiauto;
+CREATE EXTENSION mfiauto;
 SELECT mfiauto.install();
 SELECT mfiauto.set_clock('2026-01-05 08:00+00');
-\set schema :root '/../contrib/fineract/schema'
-\set lib :root '/lib/fineract.sql'
-\set bind :root '/../contrib/fineract/bind.sql'
-\cd :schema
+\cd contrib/fineract/schema
 \i load.sql
-\cd :root
-\i :lib
+\cd ../../..
+\i test/lib/fineract.sql
 -- The institution's own table: language, consent, preferred channel.
 CREATE TABLE public.dt_contact (client_id bigint PRIMARY KEY, language text, consent boolean, channel text);
 SELECT fin.office();
@@ -24,7 +19,7 @@ SELECT fin.client(5, 'Coumba Sy', NULL);
 INSERT INTO public.dt_contact VALUES (1, 'wo', true, 'sms'), (2, 'fr', false, 'voice');
 \set contact_table public.dt_contact
 \set time_zone Africa/Dakar
-\i :bind
+\i contrib/fineract/bind.sql
 SELECT role, relation, problem FROM mfiauto.binding ORDER BY role;
 SELECT client_id, name, locale, status, traits FROM mfiauto.client ORDER BY client_id;
 

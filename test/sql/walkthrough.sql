@@ -1,9 +1,6 @@
 -- The walkthrough as typed, on the demo bank: what a DBA, an analyst and an operations manager type in their first hour.
 SET client_min_messages = warning;
 \set VERBOSITY terse
-\getenv root PG_ABS_SRCDIR
-\set demo :root '/../contrib/demo'
-SET TimeZone = 'UTC';
 
 -- 0. Install
 CREATE EXTENSION mfiauto;
@@ -14,11 +11,9 @@ SELECT mfiauto.grant_access('regress_bi_team', 'analyst');
 SELECT mfiauto.set_clock('2026-01-05 07:00+00');
 
 -- 1. Bind
-\set file :demo '/bank.sql'
-\i :file
-\set file :demo '/bind.sql'
+\i contrib/demo/bank.sql
 \o /dev/null
-\i :file
+\i contrib/demo/bind.sql
 \o
 SELECT role, relation, problem FROM mfiauto.binding ORDER BY role;
 SELECT mfiauto.watch('Savings Goal Created', 'bank.savings_goal', 'INSERT',
@@ -55,9 +50,8 @@ SELECT gateway, channel, preset FROM mfiauto.gateway ORDER BY gateway;
 SELECT count(*) >= 4 AS presets FROM mfiauto.gateway_preset;
 
 -- 5. Automate it
-\set file :demo '/workflows.sql'
 \o /dev/null
-\i :file
+\i contrib/demo/workflows.sql
 \o
 SELECT * FROM mfiauto.preview_activation('repayment_reminder');
 SELECT mfiauto.activate_workflow('repayment_reminder');

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Speed as ratios, each measured side by side in one run on a throw-away server:
+#
+#   tools/bench.sh [capture] [engine] [delivery]      default: all three
+#
+# One line a figure: bench <name> <ratio> <what over what>. The machine may be busy: rounds are
+# interleaved and the median is printed. ROUNDS (5) and SCALE (1) make a run longer or larger.
+set -euo pipefail
+# shellcheck source=tools/throwaway.sh
+. "$(dirname "$0")/throwaway.sh"
+cd "$top"
+rounds=${ROUNDS:-5}
+scale=${SCALE:-1}
+wanted=" $* "
+is_wanted() { [ "$wanted" = '  ' ] || [[ $wanted == *" $1 "* ]]; }
+
+median() { sort -g | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
+line() { printf 'bench %-28s %8s  %s\n' "$1" "$2" "$3"; }
+
+# seconds SQL-FILE-OR-COMMAND: what the server itself says that a statement took.
+seconds() { psql_server -qAt -d bench -c '\timing on' -c "$1" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' | tail -n 1; }
+
+# transactions FILE: pgbench's rate, one row a transaction, prepared statements.
+transactions() {
+	as_postgres "$bin/pgbench" -n -h "$sockets" -p "$port" -U postgres -M prepared -c 2 -j 2 -T "$((3 * scale))" -f "$1" bench 2>/dev/null |
+		sed -n 's/^tps = \([0-9.]*\).*/\1/p'
+}
+
+# ---- capture: what a write costs with our trigger, with none, with a plpgsql jsonb outbox ----
+bench_capture() {
+	local table kind round
+	psql_server -qd bench -f test/bench/capture.sql >/dev/null
+	for table in bare captured outbox; do
+		printf 'INSERT INTO bench.%s SELECT (bench.row(nextval('"'bench.id'"'))).*;\n' "$table" >"$work/insert.$table.sql"
+		printf '\\set id random(1, 20000)\nUPDATE bench.%s SET paid = coalesce(paid, 0) + 1 WHERE id = :id;\n' "$table" >"$work/update.$table.sql"
+		printf '\\set id random(1, 20000)\nUPDATE bench.%s SET note = note || %s WHERE id = :id;\n' "$table" "''" >"$work/idle.$table.sql"
+	done
+	chmod a+r "$work"/*.sql
+	for ((round = 1; round <= rounds; round++)); do
+		for kind in insert update idle; do
+			for table in bare captured outbox; do
+				transactions "$work/$kind.$table.sql" >>"$work/capture.$kind.$table"
+			done
+		done
+		for table in bare captured outbox; do
+			psql_server -qd bench -c "TRUNCATE bench.$table" -c CHECKPOINT
+			seconds "INSERT INTO bench.$table SELECT (bench.row(n)).* FROM generate_series(1, 20000) n" >>"$work/capture.bulk.$table"
+			psql_server -qd bench -c "SELECT bench.forget_journal()" >/dev/null
+		done
+	done
+	for kind in insert update idle; do
+		line "capture_$kind" "$(ratio "$(median <"$work/capture.$kind.captured")" "$(median <"$work/capture.$kind.bare")")" \
+			"rate of single-row $kind with the capture trigger over without"
+		line "outbox_$kind" "$(ratio "$(median <"$work/capture.$kind.outbox")" "$(median <"$work/capture.$kind.bare")")" \
+			"the same with a plpgsql trigger that inserts a jsonb row"
+	done
+	local bare captured outbox
+	bare=$(median <"$work/capture.bulk.bare"); captured=$(median <"$work/capture.bulk.captured"); outbox=$(median <"$work/capture.bulk.outbox")
+	line capture_added_time "$(awk -v b="$bare" -v c="$captured" -v o="$outbox" 'BEGIN {printf "%.3f", (c - b) / (o - b)}')" \
+		"time the capture trigger adds to a row over what the plpgsql outbox adds (bulk INSERT)"
+	line capture_added_us "$(awk -v b="$bare" -v c="$captured" 'BEGIN {printf "%.2f", (c - b) / 20}')" \
+		"microseconds a row, bulk INSERT of 20,000 rows (not a ratio; this machine)"
+}
+
+# ---- engine: events consumed, enrollments advanced, against one bare statement on as many rows ----
+bench_engine() {
+	local round
+	psql_server -qd bench -f test/bench/engine.sql >/dev/null
+	for ((round = 1; round <= rounds; round++)); do
+		psql_server -qAtd bench -v rows="$((20000 * scale))" -f test/bench/engine_round.sql >>"$work/engine.rounds"
+	done
+	local name
+	for name in consume advance; do
+		line "engine_$name" "$(ratio "$(sed -n "s/^${name}_bare //p" "$work/engine.rounds" | median)" "$(sed -n "s/^${name} //p" "$work/engine.rounds" | median)")" \
+			"$(case $name in
+				consume) echo 'rate of committed writes turned into events over one bare INSERT … SELECT of as many rows' ;;
+				advance) echo 'rate of due enrollments advanced, with composed messages, over one bare UPDATE and INSERT … SELECT' ;;
+			esac)"
+	done
+	psql_server -qAtd bench -c '\timing on' -c 'SELECT * FROM mfiauto.run_engine()' | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' |
+		{ read -r idle; line engine_idle_ms "$idle" "milliseconds of a pass with nothing to do (not a ratio; this machine)"; }
+}
+
+# ---- delivery: durable messages a second against the bare libcurl loop on the same requests ----
+bench_delivery() {
+	local round http=18981 requests=$((20000 * scale))
+	cc -O2 -Wall -Wextra -o "$work/raw_multi" test/bench/raw_multi.c -lcurl
+	mkdir "$work/nginx"; if [ "$(id -u)" = 0 ]; then chown "$server_user" "$work/nginx"; fi
+	sed "s#@DIR@#$work/nginx#g; s#@PORT@#$http#" test/bench/nginx.conf >"$work/nginx.conf"
+	as_postgres nginx -e "$work/nginx/start.log" -c "$work/nginx.conf" & nginx_pid=$!
+	psql_server -qd bench -v http="$http" -f test/bench/delivery.sql >/dev/null
+	for ((round = 1; round <= rounds; round++)); do
+		"$work/raw_multi" "http://127.0.0.1:$http/" "$requests" 64 >"$work/raw.out"
+		awk '{print $2}' "$work/raw.out" >>"$work/delivery.raw"
+		awk '{print $4}' "$work/raw.out" >>"$work/delivery.raw.cpu"
+		psql_server -qAtd bench -v rows="$requests" -f test/bench/delivery_round.sql >"$work/delivery.out"
+		sed -n 's/^seconds //p' "$work/delivery.out" >>"$work/delivery.ours"
+	done
+	kill "$nginx_pid" 2>/dev/null || true
+	line delivery_rate "$(ratio "$(median <"$work/delivery.raw")" "$(median <"$work/delivery.ours")")" \
+		"durable messages delivered a second over the bare libcurl multi loop, same requests, 64 connections"
+}
+
+need_base_packages nginx-light
+build_and_install
+start_server "synchronous_commit = on" "fsync = on" "mfiauto.private_hosts = '127.0.0.1'" "shared_buffers = 512MB" "max_wal_size = 4GB" "autovacuum = on"
+psql_server -q -c 'CREATE DATABASE bench' -c "ALTER DATABASE bench SET mfiauto.workers = off"
+psql_server -qd bench -c 'SET client_min_messages = error' -c 'CREATE EXTENSION mfiauto' -c 'SELECT mfiauto.install()' >/dev/null
+if is_wanted capture; then bench_capture; fi
+if is_wanted engine; then bench_engine; fi
+if is_wanted delivery; then bench_delivery; fi
