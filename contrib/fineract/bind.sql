@@ -48,7 +48,8 @@ $body$ $sql$,
     CASE WHEN :'contact_table' = '' THEN 'NULL::text' ELSE format('k.%I::text', :'language_column') END,
     CASE WHEN :'contact_table' = '' THEN 'NULL::text' ELSE format('k.%I::text', :'channel_column') END,
     CASE WHEN :'contact_table' = '' THEN 'NULL::boolean' ELSE format('k.%I::boolean', :'consent_column') END,
-    CASE WHEN :'contact_table' = '' THEN '' ELSE format('LEFT JOIN %s k ON k.client_id = c.id', nullif(:'contact_table', '')::regclass) END) \gexec
+    CASE WHEN :'contact_table' = '' THEN '' ELSE (SELECT format('LEFT JOIN %I.%I k ON k.client_id = c.id', n.nspname, t.relname)
+            FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace WHERE t.oid = nullif(:'contact_table', '')::regclass) END) \gexec
 CREATE VIEW mfiauto_fineract.client WITH (security_invoker) AS SELECT * FROM mfiauto_fineract.client_rows();
 
 -- Loans, as of any status: rows exist from the application on. A charged-off loan keeps status 300 in Fineract; nobody is

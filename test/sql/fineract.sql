@@ -20,6 +20,7 @@ INSERT INTO public.dt_contact VALUES (1, 'wo', true, 'sms'), (2, 'fr', false, 'v
 \set contact_table public.dt_contact
 \set time_zone Africa/Dakar
 \i contrib/fineract/bind.sql
+\set ON_ERROR_STOP off
 SELECT role, relation, problem FROM mfiauto.binding ORDER BY role;
 SELECT client_id, name, locale, status, traits FROM mfiauto.client ORDER BY client_id;
 
