@@ -32,7 +32,7 @@ bench_capture() {
 	local table kind round
 	psql_server -qd bench -f test/bench/capture.sql >/dev/null
 	for table in bare captured outbox; do
-		printf 'INSERT INTO bench.%s SELECT (bench.row(nextval('"'bench.id'"'))).*;\n' "$table" >"$work/insert.$table.sql"
+		printf 'INSERT INTO bench.%s SELECT r.* FROM bench.row(nextval('"'bench.id'"')) r;\n' "$table" >"$work/insert.$table.sql"
 		printf '\\set id random(1, 20000)\nUPDATE bench.%s SET paid = coalesce(paid, 0) + 1 WHERE id = :id;\n' "$table" >"$work/update.$table.sql"
 		printf '\\set id random(1, 20000)\nUPDATE bench.%s SET note = note || %s WHERE id = :id;\n' "$table" "''" >"$work/idle.$table.sql"
 	done
@@ -45,7 +45,7 @@ bench_capture() {
 		done
 		for table in bare captured outbox; do
 			psql_server -qd bench -c "TRUNCATE bench.$table" -c CHECKPOINT
-			seconds "INSERT INTO bench.$table SELECT (bench.row(n)).* FROM generate_series(1, 20000) n" >>"$work/capture.bulk.$table"
+			seconds "INSERT INTO bench.$table SELECT r.* FROM generate_series(1, 20000) n, bench.row(n) r" >>"$work/capture.bulk.$table"
 			psql_server -qd bench -c "SELECT bench.forget_journal()" >/dev/null
 		done
 	done

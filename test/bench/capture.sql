@@ -10,7 +10,7 @@ CREATE TABLE bench.outbox (LIKE bench.bare INCLUDING ALL);
 CREATE FUNCTION bench.row(n bigint) RETURNS bench.bare LANGUAGE sql AS $$
   SELECT (n, n / 12, (n % 12)::int, date '2026-01-01', date '2026-01-01' + (n % 365)::int, 10000, 500, 50, 0, NULL, NULL, 300,
           'an installment like any other', timestamptz '2026-01-01 08:00+00', timestamptz '2026-01-01 08:00+00')::bench.bare $$;
-INSERT INTO bench.bare SELECT (bench.row(n)).* FROM generate_series(1, 20000) n;
+INSERT INTO bench.bare SELECT r.* FROM generate_series(1, 20000) n, bench.row(n) r;
 INSERT INTO bench.captured TABLE bench.bare;
 INSERT INTO bench.outbox TABLE bench.bare;
 
