@@ -100,13 +100,13 @@ SELECT mfiauto.bind('loan', 'mfiauto_fineract.loan', '{
 SELECT mfiauto.bind('loan_party', 'mfiauto_fineract.loan_party', '{
     "loan_id": "loan_id", "client_id": "client_id", "role": "role", "since": "since", "until": "until"}',
   sources => '{"public.m_group_client": {"client_id": "client_id"}, "public.m_loan": {"id": "id", "watch": ["client_id", "group_id"]}}') \g /dev/null
--- Amounts are NULL when zero; what was written off or waived is not owed any more; completed_derived is also true after a
--- write-off, so "paid" is what was completed.
+-- Amounts are NULL when zero; what was waived is not owed any more. completed_derived is also true, and obligations_met_on_date
+-- set, after a write-off, so "paid" is what was completed; the loan's status says that it was written off.
 SELECT mfiauto.bind('installment', 'public.m_loan_repayment_schedule', '{
     "installment_id": "loan_id * 1000 + installment", "loan_id": "loan_id", "number": "installment", "due_date": "duedate",
-    "amount_due": "coalesce(principal_amount, 0) + coalesce(interest_amount, 0) + coalesce(fee_charges_amount, 0) + coalesce(penalty_charges_amount, 0) - coalesce(principal_writtenoff_derived, 0) - coalesce(interest_writtenoff_derived, 0) - coalesce(fee_charges_writtenoff_derived, 0) - coalesce(penalty_charges_writtenoff_derived, 0) - coalesce(interest_waived_derived, 0) - coalesce(fee_charges_waived_derived, 0) - coalesce(penalty_charges_waived_derived, 0)",
+    "amount_due": "coalesce(principal_amount, 0) + coalesce(interest_amount, 0) + coalesce(fee_charges_amount, 0) + coalesce(penalty_charges_amount, 0) - coalesce(interest_waived_derived, 0) - coalesce(fee_charges_waived_derived, 0) - coalesce(penalty_charges_waived_derived, 0)",
     "amount_paid": "coalesce(principal_completed_derived, 0) + coalesce(interest_completed_derived, 0) + coalesce(fee_charges_completed_derived, 0) + coalesce(penalty_charges_completed_derived, 0)",
-    "paid_on": "obligations_met_on_date"}') \g /dev/null
+    "paid_on": "CASE WHEN coalesce(principal_writtenoff_derived, 0) + coalesce(interest_writtenoff_derived, 0) + coalesce(fee_charges_writtenoff_derived, 0) + coalesce(penalty_charges_writtenoff_derived, 0) = 0 THEN obligations_met_on_date END"}') \g /dev/null
 -- Money from the client: 2 repayment, 8 recovery after write-off, 28 down payment. Accruals and the rest are no news.
 SELECT mfiauto.bind('payment', 'public.m_loan_transaction', format('{
     "payment_id": "id", "loan_id": "loan_id", "paid_at": "transaction_date::timestamp AT TIME ZONE %s", "amount": "amount",

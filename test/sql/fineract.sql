@@ -121,6 +121,7 @@ SELECT * FROM news();
 SELECT * FROM runs WHERE client_id = 2;
 
 -- A group's loan has no client: its members are reminded, a member who leaves is not any more.
+SELECT fin.put('m_group_level', '{"id": 2, "level_name": "Group"}') \g /dev/null
 SELECT fin.put('m_group', '{"id": 1, "status_enum": 300, "office_id": 1, "level_id": 2, "display_name": "Takku Liggey", "account_no": "G1"}') \g /dev/null
 SELECT fin.put('m_group_client', '{"group_id": 1, "client_id": 1}') \g /dev/null
 SELECT fin.put('m_group_client', '{"group_id": 1, "client_id": 2}') \g /dev/null
@@ -159,8 +160,8 @@ SELECT count(*) AS events FROM news();
 SELECT client_id, step, state, reason FROM sent WHERE client_id IN (3, 4, 5) AND reason IS DISTINCT FROM 'past';
 
 -- A bulk UPDATE of 50,000 loans: no news. Changing only what is not watched writes no journal row.
-INSERT INTO m_loan (SELECT (jsonb_populate_record(l, jsonb_build_object('id', 100000 + n, 'account_no', 'B' || n, 'external_id', NULL, 'client_id', 1 + n % 5, 'loan_status_id', 100))).*
-                      FROM m_loan l, generate_series(1, 50000) n WHERE l.id = 10);
+INSERT INTO m_loan SELECT r.* FROM m_loan l, generate_series(1, 50000) n,
+  jsonb_populate_record(l, jsonb_build_object('id', 100000 + n, 'account_no', 'B' || n, 'external_id', NULL, 'client_id', 1 + n % 5, 'loan_status_id', 100)) r WHERE l.id = 10;
 SELECT count(*) AS events FROM news();
 UPDATE m_loan SET version = version + 1, last_modified_on_utc = now();
 SELECT count(*) AS journaled FROM (TABLE mfiauto.journal_1 UNION ALL TABLE mfiauto.journal_2 UNION ALL TABLE mfiauto.journal_3 UNION ALL TABLE mfiauto.journal_4) j
@@ -179,7 +180,7 @@ SELECT count(*) AS events FROM news();
 SELECT anchor_on FROM runs WHERE subject_id = 10002;
 
 -- TRUNCATE: the subjects are gone, their runs end.
-TRUNCATE m_loan_repayment_schedule;
+TRUNCATE m_loan_repayment_schedule CASCADE;
 SELECT count(*) AS events FROM news();
 SELECT state, reason, count(*) FROM runs GROUP BY 1, 2 ORDER BY 1, 2;
 
