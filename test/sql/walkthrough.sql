@@ -44,7 +44,7 @@ SELECT * FROM mfiauto.sms_parts('Votre prêt est prêt');
 
 -- 4. Send it
 SELECT mfiauto.create_gateway('sn_sms', channel => 'sms', preset => 'sandbox',
-         settings => '{"sender_address":"tel:+221770000000","rate_per_second":50,"cost_per_part":12,"currency":"XOF"}');
+         settings => '{"rate_per_second":50,"cost_per_part":12,"currency":"XOF"}');
 SELECT mfiauto.create_gateway('sn_voice', channel => 'voice', preset => 'sandbox', settings => '{"cost_per_part":40,"currency":"XOF"}');
 SELECT gateway, channel, preset FROM mfiauto.gateway ORDER BY gateway;
 SELECT count(*) >= 4 AS presets FROM mfiauto.gateway_preset;
