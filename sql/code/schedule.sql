@@ -73,37 +73,8 @@ END $$;
 COMMENT ON FUNCTION mfiauto.unschedule_jobs(text) IS
   'Removes what schedule_jobs() registered for a database (default: this one); returns how many jobs.';
 
--- Month partitions ahead of time, for every table that is partitioned by time. A month that already has rows in the
--- default partition stays there: moving them would lock the ledger. The engine worker does this daily, the job too.
-CREATE FUNCTION mfiauto._ensure_partitions(months_ahead integer DEFAULT 2) RETURNS integer
-LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
-DECLARE
-  parent record;
-  month date;
-  partition_name text;
-  made integer := 0;
-BEGIN
-  IF months_ahead IS NULL OR months_ahead NOT BETWEEN 0 AND 24 THEN
-    RAISE EXCEPTION 'months_ahead must be between 0 and 24' USING ERRCODE = '22023';
-  END IF;
-  FOR parent IN SELECT c.oid, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
-                 WHERE c.relnamespace = 'mfiauto'::regnamespace AND p.partstrat = 'r' ORDER BY c.relname LOOP
-    FOR month IN SELECT (pg_catalog.date_trunc('month', mfiauto.now() AT TIME ZONE 'UTC') + pg_catalog.make_interval(months => m))::date
-                   FROM pg_catalog.generate_series(0, months_ahead) m LOOP
-      partition_name := pg_catalog.format('%s_%s', parent.relname, pg_catalog.to_char(month, 'YYYY_MM'));
-      CONTINUE WHEN pg_catalog.to_regclass(pg_catalog.format('mfiauto.%I', partition_name)) IS NOT NULL;
-      BEGIN
-        EXECUTE pg_catalog.format('CREATE TABLE mfiauto.%I PARTITION OF mfiauto.%I FOR VALUES FROM (%L) TO (%L)%s', partition_name, parent.relname,
-                                  month::text || ' 00:00:00+00', (month + interval '1 month')::date::text || ' 00:00:00+00',
-                                  (SELECT ' WITH (' || pg_catalog.array_to_string(d.reloptions, ', ') || ')' FROM pg_catalog.pg_class d
-                                    WHERE d.oid = pg_catalog.to_regclass(pg_catalog.format('mfiauto.%I', parent.relname || '_default')) AND d.reloptions IS NOT NULL));
-        made := made + 1;
-      EXCEPTION WHEN check_violation OR lock_not_available THEN
-        NULL; -- rows of that month are in the default partition, or the table is busy: the next run may try again
-      END;
-    END LOOP;
-  END LOOP;
-  RETURN made;
-END $$;
-SELECT mfiauto._open_door('mfiauto._ensure_partitions(integer)', '{admin}',
-  'Makes the month partitions of the ledgers, this month''s and those of the months ahead, where they are missing; returns how many it made.');
+-- Month partitions ahead of time. The engine worker sees to it hourly, the job where only pg_cron runs.
+CREATE FUNCTION mfiauto._ensure_partitions() RETURNS integer
+LANGUAGE sql SET lock_timeout = '2s' AS $$ SELECT mfiauto._ensure_partitions(mfiauto.now()) $$;
+SELECT mfiauto._open_door('mfiauto._ensure_partitions()', '{admin}',
+  'Makes the month partitions of the ledgers, this month''s and the next two, where they are missing; returns how many it made.');

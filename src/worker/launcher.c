@@ -405,8 +405,6 @@ clear_leftovers(void)
 		{
 			MfiRosterEntry entry = mfi_roster_read(i);
 
-			if (entry.kind == MFI_WORKER_ONE_PASS)
-				continue;
 			if (entry.state == MFI_ROSTER_RUNNING)
 				is_clear = false;
 			else if (entry.state != MFI_ROSTER_FREE)

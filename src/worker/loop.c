@@ -16,6 +16,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -77,43 +78,16 @@ mfi_loop_rest(long duration_ms)
 		SetLatch(MyLatch);
 }
 
-/*
- * The set is made anew for each wait: a socket that was closed and another one
- * opened under the same number would look unchanged, and never be heard of.
- */
-int
-mfi_loop_wait_sockets(long timeout_ms, const MfiLoopSocket *sockets, int socket_count,
-					  MfiLoopSocket *ready)
+bool
+mfi_loop_wait_readable(long timeout_ms, int descriptor)
 {
-	WaitEventSet *set;
-	WaitEvent  *events;
-	int			event_count;
-	int			ready_count = 0;
+	int			events = WaitLatchOrSocket(MyLatch,
+										   WL_LATCH_SET | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH
+										   | (timeout_ms >= 0 ? WL_TIMEOUT : 0),
+										   descriptor, timeout_ms, PG_WAIT_EXTENSION);
 
-	if (socket_count == 0)
-	{
-		mfi_loop_wait(timeout_ms);
-		return 0;
-	}
-	events = palloc(sizeof(WaitEvent) * (socket_count + 2));
-	set = CreateWaitEventSet(CurrentMemoryContext, socket_count + 2);
-	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	for (int i = 0; i < socket_count; i++)
-		AddWaitEventToSet(set, sockets[i].events, sockets[i].socket, NULL, NULL);
-	event_count = WaitEventSetWait(set, timeout_ms, events, socket_count + 2, PG_WAIT_EXTENSION);
-	FreeWaitEventSet(set);
-	for (int i = 0; i < event_count; i++)
-	{
-		if ((events[i].events & WL_SOCKET_MASK) == 0)
-			continue;
-		ready[ready_count].socket = events[i].fd;
-		ready[ready_count].events = events[i].events & WL_SOCKET_MASK;
-		ready_count++;
-	}
-	pfree(events);
 	CHECK_FOR_INTERRUPTS();
-	return ready_count;
+	return (events & WL_LATCH_SET) != 0;
 }
 
 long

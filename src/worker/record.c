@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "worker/worker.h"
 
 #define PLAIN_DIGITS_MAX 5
@@ -124,4 +125,86 @@ mfi_record_error(const char *worker, ErrorData *error)
 								   unpack_sql_state(error->sqlerrcode));
 
 	try_record(error_query, worker, message);
+}
+
+/*
+ * read_text runs a query that gives one text; the result lives in the given
+ * context. Null also after an error, which is only logged.
+ */
+static char *
+read_text(const char *query, MemoryContext context)
+{
+	MemoryContext saved = CurrentMemoryContext;
+	char	   *volatile result = NULL;
+
+	PG_TRY();
+	{
+		mfi_query_begin(NULL);
+		if (SPI_execute(query, false, 1) == SPI_OK_SELECT && SPI_processed == 1)
+		{
+			char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+			result = value == NULL ? NULL : MemoryContextStrdup(context, value);
+		}
+		mfi_query_commit();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(saved);
+		error = CopyErrorData();
+		FlushErrorState();
+		mfi_query_abort();
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 errmsg("mfiauto could not look whether it may send: %s", mfi_record_plain_message(error))));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(saved);
+	return result;
+}
+
+void
+mfi_record_stale_hold(void)
+{
+	char	   *reason = read_text("SELECT mfiauto._hold_stale_delivery()", CurrentMemoryContext);
+
+	if (reason != NULL)
+		ereport(LOG,
+				(errmsg("mfiauto holds delivery: %s", reason),
+				 errhint("Look at the queue, then run mfiauto.release_delivery().")));
+}
+
+/*
+ * is_changed compares with what was kept, and keeps the new text.
+ */
+static bool
+is_changed(char **kept, const char *text)
+{
+	if (*kept == NULL ? text == NULL : text != NULL && strcmp(*kept, text) == 0)
+		return false;
+	if (*kept != NULL)
+		pfree(*kept);
+	*kept = text == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, text);
+	return true;
+}
+
+void
+mfi_record_delivery(const char *trouble)
+{
+	static char *kept_refusal = NULL;
+	static char *kept_trouble = NULL;
+	char	   *refusal = read_text("SELECT mfiauto._delivery_refusal()", CurrentMemoryContext);
+
+	if (is_changed(&kept_refusal, refusal))
+	{
+		if (refusal != NULL)
+			ereport(LOG, (errmsg("mfiauto sends nothing: %s", refusal)));
+		else
+			ereport(LOG, (errmsg("mfiauto may send")));
+	}
+	if (is_changed(&kept_trouble, trouble) && trouble != NULL)
+		try_record(error_query, "delivery", trouble);
 }

@@ -160,7 +160,6 @@ mfi_roster_reserve(Oid database, MfiWorkerKind kind)
 		entry->state = MFI_ROSTER_STARTING;
 		entry->kind = kind;
 		entry->database = database;
-		entry->pid = MyProcPid;
 		entry->since = GetCurrentTimestamp();
 		index = i;
 	}
@@ -195,8 +194,7 @@ mfi_roster_size(void)
 }
 
 /*
- * leave gives the place up when the process ends. One-pass workers have no
- * launcher to collect them.
+ * leave gives the place up when the process ends, for the launcher to collect.
  */
 static void
 leave(int code, Datum arg)
@@ -208,7 +206,7 @@ leave(int code, Datum arg)
 	LWLockAcquire(roster->lock, LW_EXCLUSIVE);
 	entry = &roster->entries[own_index];
 	entry->pid = 0;
-	entry->state = entry->kind == MFI_WORKER_ONE_PASS ? MFI_ROSTER_FREE : MFI_ROSTER_ENDED;
+	entry->state = MFI_ROSTER_ENDED;
 	LWLockRelease(roster->lock);
 	own_index = -1;
 	mfi_wake_now(InvalidOid, MFI_WAKE_LAUNCHER);
@@ -230,11 +228,10 @@ mfi_roster_enter(int index, Oid database, MfiWorkerKind kind)
 	if (is_mine)
 	{
 		entry->state = MFI_ROSTER_RUNNING;
-		entry->pid = MyProcPid;
 		entry->since = GetCurrentTimestamp();
 	}
 	else if (is_reserved)
-		entry->state = entry->kind == MFI_WORKER_ONE_PASS ? MFI_ROSTER_FREE : MFI_ROSTER_ENDED;
+		entry->state = MFI_ROSTER_ENDED;
 	LWLockRelease(roster->lock);
 	if (is_mine)
 	{
@@ -321,8 +318,8 @@ mark_clear(Oid database)
 }
 
 /*
- * stop_workers signals the workers of a database (InvalidOid: all but those of
- * a session's own pass); returns how many are still there.
+ * stop_workers signals the workers of a database (InvalidOid: of all); returns
+ * how many are still there.
  */
 static int
 stop_workers(Oid database)
@@ -334,7 +331,7 @@ stop_workers(Oid database)
 	{
 		MfiRosterEntry *entry = &roster->entries[i];
 
-		if (database == InvalidOid ? entry->kind == MFI_WORKER_ONE_PASS : entry->database != database)
+		if (database != InvalidOid && entry->database != database)
 			continue;
 		if (entry->state == MFI_ROSTER_RUNNING)
 		{

@@ -14,7 +14,6 @@ typedef enum MfiWorkerKind
 	MFI_WORKER_SCOUT,
 	MFI_WORKER_ENGINE,
 	MFI_WORKER_DELIVERY,
-	MFI_WORKER_ONE_PASS,
 } MfiWorkerKind;
 
 /* What a scout or a worker found in its database, or how it ended. */
@@ -42,7 +41,7 @@ typedef struct MfiRosterEntry
 	MfiRosterState state;
 	MfiWorkerKind kind;
 	Oid			database;
-	pid_t		pid;			/* while it is starting: who reserved the place */
+	pid_t		pid;
 	MfiFinding	finding;
 	bool		is_asked_to_look;
 	TimestampTz since;
@@ -82,7 +81,7 @@ extern bool mfi_roster_next_look(Oid *database);
 extern void mfi_roster_set_exhausted(bool is_exhausted);
 extern bool mfi_roster_is_exhausted(void);
 
-/* Sends SIGTERM to every worker that a launcher started, of all databases. */
+/* Sends SIGTERM to every worker, of all databases. */
 extern void mfi_roster_stop_all(void);
 
 #endif							/* MFI_WORKER_ROSTER_H */

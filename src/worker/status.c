@@ -49,7 +49,7 @@ mfiauto_check_preload(PG_FUNCTION_ARGS)
 Datum
 mfiauto_list_workers(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"scout", "engine", "delivery", "one pass"};
+	static const char *const names[] = {"scout", "engine", "delivery"};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);

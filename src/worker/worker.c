@@ -15,6 +15,8 @@
 #include "base/query.h"
 #include "base/wake.h"
 #include "commands/extension.h"
+#include "delivery/delivery.h"
+#include "engine/engine.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -29,19 +31,11 @@
 #include "worker/loop.h"
 #include "worker/worker.h"
 
-#if __has_include("engine/engine.h")
-#include "engine/engine.h"
-#define HAS_ENGINE
-#endif
-#if __has_include("delivery/delivery.h")
-#include "delivery/delivery.h"
-#define HAS_DELIVERY
-#endif
-
 #define HEARTBEAT_MS 10000
 #define REST_MS_MIN 5
 #define REST_MS_MAX 100
-#define SOCKET_COUNT_MAX 1024
+#define ROTATE_MS 10000
+#define PARTITION_MS (60 * 60 * 1000)
 
 /* One worker's standing: when it must next do what. */
 typedef struct Duty
@@ -50,6 +44,13 @@ typedef struct Duty
 	int			failure_count;
 	TimestampTz heartbeat_at;
 } Duty;
+
+typedef struct EngineDuty
+{
+	Duty		duty;
+	TimestampTz rotated_at;
+	TimestampTz partitions_at;
+} EngineDuty;
 
 PGDLLEXPORT void mfi_worker_scout_main(Datum place);
 PGDLLEXPORT void mfi_worker_engine_main(Datum place);
@@ -69,6 +70,8 @@ mfi_worker_start(Datum place, MfiWorkerKind kind)
 	/* What left the house must be on disk, whatever the database is set to. */
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
 		SetConfigOption("synchronous_commit", "on", PGC_USERSET, PGC_S_OVERRIDE);
+	/* Small sets, many statements: compiling them costs far more than it saves. */
+	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
@@ -104,18 +107,21 @@ mfi_worker_scout_main(Datum place)
 	proc_exit(0);
 }
 
-static void
-leave(Duty *duty, MfiFinding finding)
+/*
+ * leave says why there is nothing more to do here; the caller then ends.
+ */
+static bool
+leave(MfiFinding finding)
 {
 	mfi_roster_report(finding);
 	ereport(LOG,
 			(errmsg("%s stops: %s", MyBgworkerEntry->bgw_name, mfi_roster_finding_text(finding))));
-	proc_exit(0);
+	return false;
 }
 
 /*
- * begin_turn is the start of every turn: false when asked to stop. Does not
- * return when there is nothing to do in this database any more.
+ * begin_turn is the start of every turn: false when asked to stop, or when
+ * there is nothing to do in this database any more.
  */
 static bool
 begin_turn(Duty *duty)
@@ -126,14 +132,14 @@ begin_turn(Duty *duty)
 	if (!mfi_loop_turn(&is_reloaded))
 		return false;
 	if (mfi_roster_is_asked_to_look())
-		leave(duty, MFI_FINDING_LOOK_AGAIN);
+		return leave(MFI_FINDING_LOOK_AGAIN);
 	if (is_reloaded || duty->failure_count > 0
 		|| TimestampDifferenceExceeds(duty->heartbeat_at, now, HEARTBEAT_MS))
 	{
 		MfiFinding	finding = mfi_worker_look();
 
 		if (finding != MFI_FINDING_READY)
-			leave(duty, finding);
+			return leave(finding);
 	}
 	if (TimestampDifferenceExceeds(duty->heartbeat_at, now, HEARTBEAT_MS))
 	{
@@ -167,22 +173,49 @@ note_failure(Duty *duty, MemoryContext context)
 }
 
 /*
- * engine_pass runs one pass; returns whether it did anything.
+ * run_query runs one statement of upkeep in a transaction of its own.
+ */
+static void
+run_query(const char *activity, const char *query)
+{
+	mfi_query_begin(activity);
+	if (SPI_execute(query, false, 0) < 0)
+		elog(ERROR, "could not run: %s", query);
+	mfi_query_commit();
+}
+
+/*
+ * keep_house does what is due now and then: journal segments, partitions.
+ */
+static void
+keep_house(EngineDuty *duty)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (TimestampDifferenceExceeds(duty->partitions_at, now, PARTITION_MS))
+	{
+		duty->partitions_at = now;
+		run_query("mfiauto partitions", "SELECT mfiauto._ensure_partitions()");
+	}
+	if (TimestampDifferenceExceeds(duty->rotated_at, now, ROTATE_MS))
+	{
+		duty->rotated_at = now;
+		run_query("mfiauto journal rotation", "SELECT mfiauto._rotate_journal()");
+	}
+}
+
+/*
+ * engine_pass runs one batch; returns whether more may be due at once.
  */
 static bool
 engine_pass(TimestampTz *next_due_at)
 {
+	MfiEngineCounts counts = {0};
 	bool		is_null = true;
-	bool		is_busy = false;
+	bool		is_busy;
 
 	mfi_query_begin("mfiauto engine pass");
-#ifdef HAS_ENGINE
-	MfiEngineCounts counts;
-
-	memset(&counts, 0, sizeof(counts));
-	mfi_engine_pass(&counts);
-	is_busy = counts.events || counts.entered || counts.advanced || counts.exited || counts.messages;
-#endif
+	is_busy = mfi_engine_pass(&counts);
 	*next_due_at = DT_NOEND;
 	if (SPI_execute("SELECT pg_catalog.min(due_at) FROM mfiauto.enrollment_state WHERE due_at IS NOT NULL",
 					false, 1) == SPI_OK_SELECT && SPI_processed == 1)
@@ -202,11 +235,12 @@ engine_pass(TimestampTz *next_due_at)
 static long
 engine_sleep_ms(TimestampTz next_due_at)
 {
-	long		until_due = mfi_guc_engine_interval_ms;
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (next_due_at != DT_NOEND)
-		until_due = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_due_at);
-	return Max(REST_MS_MIN, Min(until_due, mfi_guc_engine_interval_ms));
+	/* What is due already and was left (a paused workflow) waits for the interval. */
+	if (next_due_at == DT_NOEND || next_due_at <= now)
+		return mfi_guc_engine_interval_ms;
+	return Min(TimestampDifferenceMilliseconds(now, next_due_at) + 1, mfi_guc_engine_interval_ms);
 }
 
 /*
@@ -224,13 +258,14 @@ rest_after(TimestampTz started_at)
 void
 mfi_worker_engine_main(Datum place)
 {
-	Duty		duty = {"engine", 0, 0};
+	EngineDuty	engine = {{"engine", 0, 0}, 0, 0};
+	Duty	   *duty = &engine.duty;
 	MemoryContext context;
 
 	mfi_worker_start(place, MFI_WORKER_ENGINE);
 	context = AllocSetContextCreate(TopMemoryContext, "mfiauto engine", ALLOCSET_DEFAULT_SIZES);
 	mfi_wake_attach(MyDatabaseId, MFI_WAKE_ENGINE);
-	while (begin_turn(&duty))
+	while (begin_turn(duty))
 	{
 		TimestampTz next_due_at = DT_NOEND;
 		TimestampTz started_at = GetCurrentTimestamp();
@@ -240,17 +275,18 @@ mfi_worker_engine_main(Datum place)
 		PG_TRY();
 		{
 			is_busy = engine_pass(&next_due_at);
-			duty.failure_count = 0;
+			keep_house(&engine);
+			duty->failure_count = 0;
 		}
 		PG_CATCH();
 		{
-			note_failure(&duty, context);
+			note_failure(duty, context);
 		}
 		PG_END_TRY();
 		MemoryContextReset(context);
-		if (duty.failure_count > 0)
+		if (duty->failure_count > 0)
 		{
-			mfi_loop_rest(mfi_loop_backoff_ms(duty.failure_count));
+			mfi_loop_rest(mfi_loop_backoff_ms(duty->failure_count));
 			continue;
 		}
 		rest_after(started_at);
@@ -260,15 +296,57 @@ mfi_worker_engine_main(Datum place)
 	proc_exit(0);
 }
 
+/*
+ * deliver does one turn of delivery: waits for its descriptor, its deadline or
+ * a wake-up, and lets it do what can be done.
+ */
+static void
+deliver(void)
+{
+	long		timeout_ms = -1;
+	int			descriptor = mfi_delivery_poll(&timeout_ms);
+
+	if (timeout_ms < 0 || timeout_ms > HEARTBEAT_MS)
+		timeout_ms = HEARTBEAT_MS;
+	if (mfi_loop_wait_readable(timeout_ms, descriptor))
+		mfi_delivery_wake();
+	mfi_delivery_pump();
+}
+
+/*
+ * report_delivery keeps what an operator should know beside the heartbeat:
+ * once in the log and in mfiauto.status as long as it holds.
+ */
+static void
+report_delivery(TimestampTz *reported_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(*reported_at, now, HEARTBEAT_MS))
+		return;
+	*reported_at = now;
+	mfi_record_delivery(mfi_delivery_trouble());
+}
 
 void
 mfi_worker_delivery_main(Datum place)
 {
 	Duty		duty = {"delivery", 0, 0};
+	TimestampTz reported_at = 0;
+	MemoryContext context;
 
 	mfi_worker_start(place, MFI_WORKER_DELIVERY);
+	context = AllocSetContextCreate(TopMemoryContext, "mfiauto delivery", ALLOCSET_DEFAULT_SIZES);
 	mfi_wake_attach(MyDatabaseId, MFI_WAKE_DELIVERY);
+	mfi_record_stale_hold();
+	mfi_delivery_begin();
 	while (begin_turn(&duty))
-		mfi_loop_wait(HEARTBEAT_MS);
+	{
+		MemoryContextSwitchTo(context);
+		report_delivery(&reported_at);
+		deliver();
+		MemoryContextReset(context);
+	}
+	mfi_delivery_finish();
 	proc_exit(0);
 }

@@ -18,6 +18,12 @@ extern MfiFinding mfi_worker_look(void);
 extern void mfi_record_heartbeat(const char *worker, bool is_start);
 extern void mfi_record_error(const char *worker, ErrorData *error);
 
+/* Before the first heartbeat: holds delivery when the last one is too old. */
+extern void mfi_record_stale_hold(void);
+
+/* Whether this server may send, and what delivery's last trouble was: logged and kept when it changes. */
+extern void mfi_record_delivery(const char *trouble);
+
 /* The error's message without anything that might be somebody's data. */
 extern char *mfi_record_plain_message(const ErrorData *error);
 
