@@ -228,6 +228,7 @@ mfi_roster_enter(int index, Oid database, MfiWorkerKind kind)
 	if (is_mine)
 	{
 		entry->state = MFI_ROSTER_RUNNING;
+		entry->pid = MyProcPid;
 		entry->since = GetCurrentTimestamp();
 	}
 	else if (is_reserved)
