@@ -154,6 +154,7 @@ claim_for(MfiLane *lane, int budget, int64 now_ms)
 		lane->cursors = copy_column(mfi_machine.context, tuple, descriptor, 16);
 	}
 	mfi_machine.counts.claimed += SPI_processed > 0 ? SPI_processed - 1 : 0;
+	lane->has_due = seen >= budget;
 	if (seen < budget)
 	{
 		lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;

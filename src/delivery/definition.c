@@ -9,11 +9,9 @@
 #include "postgres.h"
 
 #include "delivery/jansson_pg.h"
-#include "catalog/pg_collation.h"
 #include "delivery/definition.h"
 #include "delivery/gateway.h"
 #include "delivery/reader.h"
-#include "regex/regex.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -24,28 +22,15 @@ static const char *const common_settings[] = {
 
 static void read_request(MfiGateway *gateway, json_t *request);
 static void read_body(MfiGateway *gateway, json_t *body, const char *path);
-static void read_auth(MfiGateway *gateway, json_t *auth);
-static void read_oauth2(MfiGateway *gateway, json_t *auth);
-static void read_sigv4(MfiGateway *gateway, json_t *auth);
-static void read_response(MfiGateway *gateway, json_t *response);
-static void read_success(MfiGateway *gateway, json_t *success);
-static void read_id(MfiGateway *gateway, json_t *id);
-static void read_errors(MfiGateway *gateway, json_t *errors);
-static void read_receipt(json_t *receipt);
 static void read_limits(MfiGateway *gateway, json_t *limits, json_t *settings);
 static List *read_fields(json_t *object, const char *path, bool is_header);
-static List *read_statuses(json_t *object, const char *path, const char *name);
-static void check_regex(const char *pattern, const char *path);
-static void check_header_name(const char *name, const char *path);
-static void check_url(const char *url, const char *path);
-static char *copy_or_null(const char *text);
 static json_t *check_settings(json_t *declared, json_t *given);
 static Jsonb *jsonb_of(json_t *json);
 static void settle(MfiGateway *gateway);
 static const char *text_of(Jsonb *jsonb);
 
-static char *
-copy_or_null(const char *text)
+char *
+mfi_definition_copy(const char *text)
 {
 	return text != NULL ? pstrdup(text) : NULL;
 }
@@ -69,20 +54,8 @@ jsonb_of(json_t *json)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy)));
 }
 
-static void
-check_regex(const char *pattern, const char *path)
-{
-	pg_wchar   *wide = palloc((strlen(pattern) + 1) * sizeof(pg_wchar));
-	int			length = pg_mb2wchar_with_len(pattern, wide, strlen(pattern));
-	regex_t		regex;
-
-	if (pg_regcomp(&regex, wide, length, REG_ADVANCED, C_COLLATION_OID) != REG_OKAY)
-		mfi_reader_fail(path, "this is not a regular expression", NULL);
-	pg_regfree(&regex);
-}
-
-static void
-check_header_name(const char *name, const char *path)
+void
+mfi_definition_check_header(const char *name, const char *path)
 {
 	if (name[0] == '\0' ||
 		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != strlen(name))
@@ -93,11 +66,11 @@ check_header_name(const char *name, const char *path)
 }
 
 /*
- * check_url refuses a message's values in the scheme and the host: where a
+ * mfi_definition_check_url refuses a message's values in the scheme and the host: where a
  * message goes is decided by an administrator alone.
  */
-static void
-check_url(const char *url, const char *path)
+void
+mfi_definition_check_url(const char *url, const char *path)
 {
 	const char *host = strstr(url, "://");
 	MfiSlot    *slot;
@@ -129,7 +102,7 @@ read_fields(json_t *object, const char *path, bool is_header)
 		MfiField   *field = palloc0(sizeof(MfiField));
 
 		if (is_header)
-			check_header_name(name, place);
+			mfi_definition_check_header(name, place);
 		if (!json_is_string(member))
 			mfi_reader_fail(place, "expected a string", NULL);
 		field->name = pstrdup(name);
@@ -147,7 +120,7 @@ read_body(MfiGateway *gateway, json_t *body, const char *path)
 	json_t	   *json;
 
 	mfi_reader_check_members(body, path, names);
-	gateway->content_type = copy_or_null(mfi_reader_string(body, path, "content_type", false));
+	gateway->content_type = mfi_definition_copy(mfi_reader_string(body, path, "content_type", false));
 	if (gateway->content_type != NULL && strpbrk(gateway->content_type, "\r\n") != NULL)
 		mfi_reader_fail(mfi_reader_path(path, "content_type"), "a line break cannot stand in a header", NULL);
 	if (strcmp(kind, "none") == 0 || strcmp(kind, "query") == 0)
@@ -210,7 +183,7 @@ read_request(MfiGateway *gateway, json_t *request)
 	if (!is_known)
 		mfi_reader_fail("request.method", psprintf("there is no method \"%s\"", gateway->method),
 						"Known methods: GET, POST, PUT, PATCH.");
-	check_url(url, "request.url");
+	mfi_definition_check_url(url, "request.url");
 	gateway->url = mfi_slot_parse(url, "request.url", MFI_ESCAPE_URL, MFI_TAGS_MESSAGE);
 	if ((fields = mfi_reader_object(request, "request", "headers")) != NULL)
 		gateway->headers = read_fields(fields, "request.headers", true);
@@ -220,296 +193,6 @@ read_request(MfiGateway *gateway, json_t *request)
 		read_body(gateway, body, "request.body");
 	if (gateway->body_kind != MFI_BODY_NONE && strcmp(gateway->method, "GET") == 0)
 		mfi_reader_fail("request.method", "a GET request has no body", NULL);
-}
-
-static void
-read_oauth2(MfiGateway *gateway, json_t *auth)
-{
-	static const char *const names[] = {"kind", "token_url", "client_id", "client_secret", "scope", "client_auth", NULL};
-	const char *place = mfi_reader_string(auth, "auth", "client_auth", false);
-	const char *scope = mfi_reader_string(auth, "auth", "scope", false);
-	const char *url = mfi_reader_string(auth, "auth", "token_url", true);
-
-	mfi_reader_check_members(auth, "auth", names);
-	check_url(url, "auth.token_url");
-	gateway->auth_kind = MFI_AUTH_OAUTH2;
-	gateway->token_url = mfi_slot_parse(url, "auth.token_url", MFI_ESCAPE_URL, MFI_TAGS_SETTINGS);
-	gateway->auth_user = mfi_slot_parse(mfi_reader_string(auth, "auth", "client_id", true), "auth.client_id",
-										MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "client_secret", true), "auth.client_secret",
-										  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	if (scope != NULL)
-		gateway->token_scope = mfi_slot_parse(scope, "auth.scope", MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	if (place != NULL && strcmp(place, "basic") != 0 && strcmp(place, "form") != 0)
-		mfi_reader_fail("auth.client_auth", "expected \"basic\" or \"form\"", NULL);
-	gateway->is_token_auth_in_form = place != NULL && strcmp(place, "form") == 0;
-}
-
-static void
-read_sigv4(MfiGateway *gateway, json_t *auth)
-{
-	static const char *const names[] = {"kind", "scope", "access_key", "secret_key", NULL};
-
-	mfi_reader_check_members(auth, "auth", names);
-	gateway->auth_kind = MFI_AUTH_SIGV4;
-	gateway->auth_name = mfi_slot_parse(mfi_reader_string(auth, "auth", "scope", true), "auth.scope",
-										MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	gateway->auth_user = mfi_slot_parse(mfi_reader_string(auth, "auth", "access_key", true), "auth.access_key",
-										MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "secret_key", true), "auth.secret_key",
-										  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-}
-
-static void
-read_auth(MfiGateway *gateway, json_t *auth)
-{
-	static const char *const basic_names[] = {"kind", "user", "password", NULL};
-	static const char *const bearer_names[] = {"kind", "token", NULL};
-	static const char *const named_names[] = {"kind", "name", "value", NULL};
-	const char *kind = mfi_reader_string(auth, "auth", "kind", true);
-
-	if (strcmp(kind, "none") == 0)
-		gateway->auth_kind = MFI_AUTH_NONE;
-	else if (strcmp(kind, "basic") == 0)
-	{
-		mfi_reader_check_members(auth, "auth", basic_names);
-		gateway->auth_kind = MFI_AUTH_BASIC;
-		gateway->auth_user = mfi_slot_parse(mfi_reader_string(auth, "auth", "user", true), "auth.user",
-											MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-		gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "password", true), "auth.password",
-											  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	}
-	else if (strcmp(kind, "bearer") == 0)
-	{
-		mfi_reader_check_members(auth, "auth", bearer_names);
-		gateway->auth_kind = MFI_AUTH_BEARER;
-		gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "token", true), "auth.token",
-											  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	}
-	else if (strcmp(kind, "header") == 0 || strcmp(kind, "query") == 0)
-	{
-		const char *name = mfi_reader_string(auth, "auth", "name", true);
-
-		mfi_reader_check_members(auth, "auth", named_names);
-		gateway->auth_kind = strcmp(kind, "header") == 0 ? MFI_AUTH_HEADER : MFI_AUTH_QUERY;
-		if (gateway->auth_kind == MFI_AUTH_HEADER)
-			check_header_name(name, "auth.name");
-		gateway->auth_name = mfi_slot_parse(name, "auth.name", MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-		gateway->auth_secret = mfi_slot_parse(mfi_reader_string(auth, "auth", "value", true), "auth.value",
-											  MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	}
-	else if (strcmp(kind, "oauth2") == 0)
-		read_oauth2(gateway, auth);
-	else if (strcmp(kind, "sigv4") == 0)
-		read_sigv4(gateway, auth);
-	else if (strcmp(kind, "jwt") == 0 || strcmp(kind, "signed") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("authentication kind \"%s\" is not supported yet", kind),
-				 errdetail("auth.kind: \"%s\".", kind)));
-	else
-		mfi_reader_fail("auth.kind", psprintf("there is no authentication kind \"%s\"", kind),
-						"Known kinds: none, basic, bearer, header, query, oauth2, sigv4.");
-}
-
-/*
- * read_statuses reads statuses: 201, "2xx", "500-599", or an array of them.
- */
-static List *
-read_statuses(json_t *object, const char *path, const char *name)
-{
-	List	   *ranges = NIL;
-	ListCell   *cell;
-
-	foreach(cell, mfi_reader_texts(object, path, name))
-	{
-		const char *text = lfirst(cell);
-		int			from;
-		int			to;
-		char		rest;
-
-		if (strlen(text) == 3 && text[0] >= '1' && text[0] <= '5' && strcmp(text + 1, "xx") == 0)
-		{
-			from = (text[0] - '0') * 100;
-			to = from + 99;
-		}
-		else if (sscanf(text, "%3d-%3d%c", &from, &to, &rest) != 2)
-		{
-			if (sscanf(text, "%3d%c", &from, &rest) != 1)
-				from = 0;
-			to = from;
-		}
-		if (from < 100 || to > 599 || from > to)
-			mfi_reader_fail(mfi_reader_path(path, name), psprintf("\"%s\" is not an HTTP status", text),
-							"Write 201, \"2xx\" or \"500-504\", or an array of them.");
-		ranges = lappend(ranges, list_make2_int(from, to));
-	}
-	return ranges;
-}
-
-static void
-read_success(MfiGateway *gateway, json_t *success)
-{
-	static const char *const names[] = {"status", "path", "equals", "regex", NULL};
-
-	mfi_reader_check_members(success, "response.success", names);
-	gateway->success_statuses = read_statuses(success, "response.success", "status");
-	gateway->success_path = copy_or_null(mfi_reader_string(success, "response.success", "path", false));
-	gateway->success_values = mfi_reader_texts(success, "response.success", "equals");
-	gateway->success_regex = copy_or_null(mfi_reader_string(success, "response.success", "regex", false));
-	if (gateway->success_regex != NULL)
-		check_regex(gateway->success_regex, "response.success.regex");
-	if ((gateway->success_path != NULL) != (gateway->success_values != NIL))
-		mfi_reader_fail("response.success", "path and equals go together", NULL);
-}
-
-static void
-read_id(MfiGateway *gateway, json_t *id)
-{
-	static const char *const names[] = {"path", "header", "url_segment", "regex", NULL};
-
-	mfi_reader_check_members(id, "response.id", names);
-	if (json_object_size(id) != 1)
-		mfi_reader_fail("response.id", "expected one of path, header, url_segment, regex", NULL);
-	gateway->id_path = copy_or_null(mfi_reader_string(id, "response.id", "path", false));
-	gateway->id_header = copy_or_null(mfi_reader_string(id, "response.id", "header", false));
-	gateway->id_segment_path = copy_or_null(mfi_reader_string(id, "response.id", "url_segment", false));
-	gateway->id_regex = copy_or_null(mfi_reader_string(id, "response.id", "regex", false));
-	if (gateway->id_regex != NULL)
-		check_regex(gateway->id_regex, "response.id.regex");
-}
-
-static void
-read_errors(MfiGateway *gateway, json_t *errors)
-{
-	static const char *const names[] = {"status", "code", "class", NULL};
-	static const struct
-	{
-		const char *name;
-		MfiVerdict	verdict;
-	}			classes[] = {
-		{"retry", MFI_VERDICT_RETRY}, {"throttle", MFI_VERDICT_THROTTLE},
-		{"permanent", MFI_VERDICT_PERMANENT}, {"recipient_dead", MFI_VERDICT_RECIPIENT_DEAD},
-		{"opted_out", MFI_VERDICT_OPTED_OUT}, {"config_broken", MFI_VERDICT_CONFIG_BROKEN},
-		{"unknown", MFI_VERDICT_UNKNOWN},
-	};
-	json_t	   *element;
-	size_t		index;
-
-	json_array_foreach(errors, index, element)
-	{
-		char	   *path = psprintf("response.errors[%zu]", index);
-		MfiErrorRule *rule = palloc0(sizeof(MfiErrorRule));
-		const char *class;
-		bool		is_known = false;
-
-		if (!json_is_object(element))
-			mfi_reader_fail(path, "expected an object", NULL);
-		mfi_reader_check_members(element, path, names);
-		class = mfi_reader_string(element, path, "class", true);
-		for (int i = 0; i < (int) lengthof(classes); i++)
-			if (strcmp(classes[i].name, class) == 0)
-			{
-				rule->verdict = classes[i].verdict;
-				is_known = true;
-			}
-		if (!is_known)
-			mfi_reader_fail(mfi_reader_path(path, "class"), psprintf("there is no class \"%s\"", class),
-							"Known classes: retry, throttle, permanent, recipient_dead, opted_out, config_broken, unknown.");
-		rule->statuses = read_statuses(element, path, "status");
-		rule->codes = mfi_reader_texts(element, path, "code");
-		if (rule->statuses == NIL && rule->codes == NIL)
-			mfi_reader_fail(path, "expected status, code or both", NULL);
-		if (rule->codes != NIL && gateway->code_path == NULL)
-			mfi_reader_fail(mfi_reader_path(path, "code"), "response.code does not say where codes stand", NULL);
-		gateway->error_rules = lappend(gateway->error_rules, rule);
-	}
-}
-
-static void
-read_response(MfiGateway *gateway, json_t *response)
-{
-	static const char *const names[] = {"success", "id", "code", "errors", "retry_after", NULL};
-	static const char *const code_names[] = {"path", NULL};
-	static const char *const after_names[] = {"header", "path", "default", NULL};
-	json_t	   *member;
-
-	mfi_reader_check_members(response, "response", names);
-	if ((member = mfi_reader_object(response, "response", "success")) != NULL)
-		read_success(gateway, member);
-	if ((member = mfi_reader_object(response, "response", "id")) != NULL)
-		read_id(gateway, member);
-	if ((member = mfi_reader_object(response, "response", "code")) != NULL)
-	{
-		mfi_reader_check_members(member, "response.code", code_names);
-		gateway->code_path = pstrdup(mfi_reader_string(member, "response.code", "path", true));
-	}
-	if ((member = mfi_reader_array(response, "response", "errors")) != NULL)
-		read_errors(gateway, member);
-	if ((member = mfi_reader_object(response, "response", "retry_after")) != NULL)
-	{
-		const char *header = mfi_reader_string(member, "response.retry_after", "header", false);
-
-		mfi_reader_check_members(member, "response.retry_after", after_names);
-		if (header != NULL)
-			gateway->retry_after_header = pstrdup(header);
-		gateway->retry_after_path = copy_or_null(mfi_reader_string(member, "response.retry_after", "path", false));
-		gateway->retry_after_default_s = mfi_reader_number(member, "response.retry_after", "default", 5, 0, 86400);
-	}
-}
-
-/*
- * read_receipt checks what receive() will read, see sql/code/receive.sql.
- */
-static void
-read_receipt(json_t *receipt)
-{
-	static const char *const names[] = {"method", "format", "list", "id", "id_prefix", "reference", "status",
-		"match", "states", "error", "token", "opted_out_errors", NULL};
-	static const char *const token_names[] = {"header", "parameter", "secret", NULL};
-	static const char *const states[] = {"submitted", "sent", "delivered", "undelivered", "failed", "ignore", NULL};
-	const char *format = mfi_reader_string(receipt, "receipt", "format", true);
-	const char *match = mfi_reader_string(receipt, "receipt", "match", false);
-	json_t	   *map = mfi_reader_object(receipt, "receipt", "states");
-	json_t	   *token = mfi_reader_object(receipt, "receipt", "token");
-	json_t	   *value;
-	const char *name;
-
-	mfi_reader_check_members(receipt, "receipt", names);
-	if (strcmp(format, "json") != 0 && strcmp(format, "form") != 0 && strcmp(format, "query") != 0)
-		mfi_reader_fail("receipt.format", psprintf("there is no format \"%s\"", format), "Known formats: json, form, query.");
-	if (match != NULL && strcmp(match, "equal") != 0 && strcmp(match, "bits") != 0 && strcmp(match, "prefix") != 0)
-		mfi_reader_fail("receipt.match", psprintf("there is no way to match \"%s\"", match), "Known ways: equal, bits, prefix.");
-	(void) mfi_reader_string(receipt, "receipt", "list", false);
-	(void) mfi_reader_string(receipt, "receipt", "status", true);
-	(void) mfi_reader_string(receipt, "receipt", "error", false);
-	(void) mfi_reader_boolean(receipt, "receipt", "id_prefix", false);
-	(void) mfi_reader_texts(receipt, "receipt", "opted_out_errors");
-	if (mfi_reader_string(receipt, "receipt", "id", false) == NULL &&
-		mfi_reader_string(receipt, "receipt", "reference", false) == NULL)
-		mfi_reader_fail("receipt", "expected id, reference or both", NULL);
-	if (map == NULL)
-		mfi_reader_fail("receipt.states", "expected an object, found nothing", NULL);
-	json_object_foreach(map, name, value)
-	{
-		bool		is_known = false;
-
-		for (int i = 0; states[i] != NULL && json_is_string(value); i++)
-			is_known |= strcmp(states[i], json_string_value(value)) == 0;
-		if (!is_known)
-			mfi_reader_fail(mfi_reader_path("receipt.states", name), "expected a state",
-							"States of receipts: submitted, sent, delivered, undelivered, failed, ignore.");
-		if (match != NULL && strcmp(match, "bits") == 0 && strspn(name, "0123456789") != strlen(name))
-			mfi_reader_fail(mfi_reader_path("receipt.states", name), "expected a number of bits", NULL);
-	}
-	if (token != NULL)
-	{
-		mfi_reader_check_members(token, "receipt.token", token_names);
-		(void) mfi_reader_string(token, "receipt.token", "secret", true);
-		if ((mfi_reader_string(token, "receipt.token", "header", false) == NULL) ==
-			(mfi_reader_string(token, "receipt.token", "parameter", false) == NULL))
-			mfi_reader_fail("receipt.token", "expected either header or parameter", NULL);
-	}
 }
 
 /*
@@ -671,26 +354,26 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 	gateway->retry_after_default_s = 5;
 	read_limits(gateway, mfi_reader_object(root, "", "limits"), filled);
 	gateway->is_idempotent = mfi_reader_boolean(root, "", "idempotent", false);
-	gateway->idempotency_header = copy_or_null(mfi_reader_string(root, "", "idempotency_header", false));
+	gateway->idempotency_header = mfi_definition_copy(mfi_reader_string(root, "", "idempotency_header", false));
 	if (gateway->idempotency_header != NULL)
-		check_header_name(gateway->idempotency_header, "idempotency_header");
+		mfi_definition_check_header(gateway->idempotency_header, "idempotency_header");
 	if ((member = mfi_reader_object(root, "", "request")) != NULL)
 		read_request(gateway, member);
 	else if (!gateway->is_sandbox)
 		mfi_reader_fail("request", "expected an object, found nothing", NULL);
 	if ((member = mfi_reader_object(root, "", "auth")) != NULL)
-		read_auth(gateway, member);
+		mfi_definition_read_auth(gateway, member);
 	if ((member = mfi_reader_object(root, "", "response")) != NULL)
-		read_response(gateway, member);
+		mfi_definition_read_response(gateway, member);
 	if ((member = mfi_reader_object(root, "", "receipt")) != NULL)
-		read_receipt(member);
+		mfi_definition_check_receipt(member);
 	if ((member = mfi_reader_array(root, "", "secrets")) != NULL)
 		gateway->secret_names = mfi_reader_texts(root, "", "secrets");
 	version = mfi_reader_string(root, "", "http_version", false);
 	if (version != NULL && strcmp(version, "1.1") != 0 && strcmp(version, "2") != 0)
 		mfi_reader_fail("http_version", "expected \"1.1\" or \"2\"", NULL);
 	gateway->is_http2 = version != NULL && strcmp(version, "2") == 0;
-	gateway->sender = copy_or_null(mfi_reader_string(filled, "settings", "sender", false));
+	gateway->sender = mfi_definition_copy(mfi_reader_string(filled, "settings", "sender", false));
 	gateway->needs_text_hex = strstr(definition, "text_hex") != NULL;
 	url = mfi_reader_string(filled, "settings", "receipt_url", false);
 	if (url != NULL)

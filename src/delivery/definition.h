@@ -6,8 +6,18 @@
 #define MFI_DELIVERY_DEFINITION_H
 
 #include "delivery/gateway.h"
+#include "delivery/jansson_pg.h"
 
 /* {"settings": …, "secret": …}: what templates know before there is a message. */
 extern Jsonb *mfi_gateway_fixed_context(const MfiGateway *gateway);
+
+/* The parts of a definition, each refused with the place of its fault. */
+extern void mfi_definition_read_auth(MfiGateway *gateway, json_t *auth);
+extern void mfi_definition_read_response(MfiGateway *gateway, json_t *response);
+extern void mfi_definition_check_receipt(json_t *receipt);
+
+extern void mfi_definition_check_header(const char *name, const char *path);
+extern void mfi_definition_check_url(const char *url, const char *path);
+extern char *mfi_definition_copy(const char *text);
 
 #endif							/* MFI_DELIVERY_DEFINITION_H */

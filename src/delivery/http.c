@@ -20,10 +20,10 @@
 
 #include "base/guc.h"
 #include "delivery/address.h"
+#include "delivery/header.h"
 #include "delivery/http.h"
-#include "portability/instr_time.h"
+#include "delivery/rate.h"
 
-#define HEADER_VALUE_BYTES_MAX 300
 #define IDLE_CONNECTION_S_MAX 4		/* servers close idle connections; be first */
 #define ROUNDS_MAX 8				/* of one step, so that results are not kept waiting */
 #define EVENTS_PER_ROUND 64
@@ -42,9 +42,9 @@ struct MfiExchange
 	int			body_bytes_max;
 	bool		is_truncated;
 	char		id_header[64];
-	char		id_value[HEADER_VALUE_BYTES_MAX];
+	char		id_value[MFI_HEADER_BYTES_MAX];
 	char		retry_after_header[64];
-	char		retry_after_value[HEADER_VALUE_BYTES_MAX];
+	char		retry_after_value[MFI_HEADER_BYTES_MAX];
 	int			start_count;	/* times that libcurl was about to write the request */
 	bool		may_be_private;
 	bool		is_loopback_only;
@@ -61,7 +61,6 @@ static MfiExchange *free_list = NULL;
 static MfiExchange *finished_first = NULL;
 static MfiExchange *finished_last = NULL;
 
-static int64 now_ms(void);
 static void block_signals(sigset_t *saved);
 static void restore_signals(const sigset_t *saved);
 static int	on_socket(CURL *easy, curl_socket_t socket_descriptor, int what, void *unused, void *known);
@@ -70,21 +69,11 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg);
 static size_t on_header(char *data, size_t size, size_t count, void *arg);
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
 static int	on_start(void *arg, char *primary_ip, char *local_ip, int primary_port, int local_port);
-static bool keep_header(char *target, const char *name, const char *data, size_t length);
 static bool prepare_easy(MfiExchange *exchange);
 static const char *check_url(MfiExchange *exchange, const char *url);
 static bool set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits);
 static void collect_finished(void);
 static MfiTransport judge_transport(const MfiExchange *exchange);
-
-static int64
-now_ms(void)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MICROSEC(now) / 1000;
-}
 
 static void
 block_signals(sigset_t *saved)
@@ -123,7 +112,7 @@ on_socket(CURL *easy, curl_socket_t socket_descriptor, int what, void *unused, v
 static int
 on_timer(CURLM *handle, long timeout_ms, void *unused)
 {
-	timer_at_ms = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	timer_at_ms = timeout_ms < 0 ? -1 : mfi_rate_now_ms() + timeout_ms;
 	return 0;
 }
 
@@ -153,36 +142,6 @@ on_body(char *data, size_t size, size_t count, void *arg)
 	return kept < length ? 0 : length;
 }
 
-/*
- * keep_header copies the value of the header called name; false if the line
- * is another one.
- */
-static bool
-keep_header(char *target, const char *name, const char *data, size_t length)
-{
-	size_t		name_length = strlen(name);
-	size_t		used;
-
-	if (name_length == 0 || length <= name_length || data[name_length] != ':' ||
-		pg_strncasecmp(data, name, name_length) != 0)
-		return false;
-	data += name_length + 1;
-	length -= name_length + 1;
-	while (length > 0 && (*data == ' ' || *data == '\t'))
-	{
-		data++;
-		length--;
-	}
-	while (length > 0 && (unsigned char) data[length - 1] <= ' ')
-		length--;
-	used = Min(length, HEADER_VALUE_BYTES_MAX - 1);
-	memcpy(target, data, used);
-	target[used] = '\0';
-	if (strlen(target) != used)
-		target[0] = '\0';
-	return true;
-}
-
 /* libcurl: one header line. */
 static size_t
 on_header(char *data, size_t size, size_t count, void *arg)
@@ -190,8 +149,8 @@ on_header(char *data, size_t size, size_t count, void *arg)
 	MfiExchange *exchange = arg;
 	size_t		length = size * count;
 
-	if (!keep_header(exchange->id_value, exchange->id_header, data, length))
-		(void) keep_header(exchange->retry_after_value, exchange->retry_after_header, data, length);
+	if (!mfi_header_keep(exchange->id_value, exchange->id_header, data, length))
+		(void) mfi_header_keep(exchange->retry_after_value, exchange->retry_after_header, data, length);
 	return length;
 }
 
@@ -316,7 +275,7 @@ prepare_easy(MfiExchange *exchange)
 		return false;
 	exchange->easy = easy;
 	is_good = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "") == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, "mfiauto/" MFI_VERSION) == CURLE_OK;
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -524,7 +483,7 @@ mfi_http_step(void)
 									 (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
 									 (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0),
 									 &running);
-		if (timer_at_ms >= 0 && timer_at_ms <= now_ms())
+		if (timer_at_ms >= 0 && timer_at_ms <= mfi_rate_now_ms())
 		{
 			timer_at_ms = -1;
 			curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -625,7 +584,7 @@ mfi_http_drop(MfiExchange *exchange)
 int
 mfi_http_poll(long *timeout_ms)
 {
-	*timeout_ms = timer_at_ms < 0 ? -1 : Max(0, timer_at_ms - now_ms());
+	*timeout_ms = timer_at_ms < 0 ? -1 : Max(0, timer_at_ms - mfi_rate_now_ms());
 	if (finished_first != NULL)
 		*timeout_ms = 0;
 	return epoll_descriptor;

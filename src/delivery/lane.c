@@ -204,7 +204,7 @@ compile(HeapTuple tuple, TupleDesc descriptor, Jsonb *settings, Jsonb *secrets, 
 	PG_TRY();
 	{
 		gateway = mfi_gateway_compile(SPI_getvalue(tuple, descriptor, 1), SPI_getvalue(tuple, descriptor, 2),
-									  atoi(SPI_getvalue(tuple, descriptor, 3)), SPI_getvalue(tuple, descriptor, 4),
+									  pg_strtoint32(SPI_getvalue(tuple, descriptor, 3)), SPI_getvalue(tuple, descriptor, 4),
 									  settings, secrets, mfi_machine.context);
 	}
 	PG_CATCH();

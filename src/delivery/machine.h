@@ -25,6 +25,7 @@ typedef struct MfiLane
 	char	   *cursors;		/* how far the scan came, jsonb text */
 	int64		cursors_at_ms;
 	int64		claim_at_ms;	/* not before */
+	bool		has_due;		/* the last claim did not empty the queue */
 	bool		has_strays;		/* a better gateway may have left it something */
 	double		throughput;		/* per second, smoothed */
 	int64		throughput_at_ms;
@@ -119,10 +120,20 @@ extern void mfi_record_decide(MfiItem *item, int64 now_ms);
 extern void mfi_record_finished(void);
 extern void mfi_record_release_ready(void);
 
-/* delivery.c */
+/* send.c */
 extern MfiItem *mfi_item_new(MfiLane *lane);
 extern void mfi_item_free(MfiItem *item);
 extern void mfi_item_finish(MfiItem *item, int64 now_ms);
+extern void mfi_send_ready(int64 now_ms);
+extern void mfi_send_collect(int64 now_ms);
+extern void mfi_send_drop(int64 now_ms);
+extern void mfi_send_item(MfiItem *item, int64 now_ms);
+extern void mfi_send_keep(MfiItem *item, int64 now_ms);
+extern void mfi_send_fail(MfiItem *item, MfiVerdict verdict, const char *error, int64 now_ms);
+extern bool mfi_send_needs_token(MfiItem *item, int64 now_ms);
+extern void mfi_send_token_request(MfiLane *lane, int64 now_ms);
+
+/* delivery.c */
 /* The machine's transactions; both leave its own memory context current. */
 extern void mfi_machine_begin(const char *activity);
 extern void mfi_machine_commit(void);

@@ -15,12 +15,14 @@
 #include "delivery/address.h"
 #include "delivery/delivery.h"
 #include "delivery/gateway.h"
+#include "delivery/machine.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -29,6 +31,7 @@
 #define SETTING_BYTES_MAX 2048
 #define ADDRESS_BYTES_MAX 512
 #define BODY_BYTES_MAX 16384
+#define SHORT_PAUSE_MS 10000
 
 static const char *const passed_settings[] = {
 	"mfiauto.delivery", "mfiauto.private_hosts", "mfiauto.only_recipients", "mfiauto.connections",
@@ -62,6 +65,8 @@ PG_FUNCTION_INFO_V1(mfiauto_wake_delivery);
 
 static dsm_segment *errand_new(void);
 static void errand_run(dsm_segment *segment);
+static bool is_drained(void);
+static void wait_a_little(void);
 static void copy_text(char *target, size_t size, text *source, const char *what);
 
 static dsm_segment *
@@ -131,6 +136,126 @@ errand_run(dsm_segment *segment)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("the background worker for delivery ended early"),
 				 errand->error[0] != '\0' ? errdetail("%s", errand->error) : errhint("The server's log says why.")));
+}
+
+/*
+ * is_drained: nothing on its way, and the last claims found nothing more. A
+ * short pause that a gateway asked for is waited out.
+ */
+static bool
+is_drained(void)
+{
+	int64		now_ms = mfi_rate_now_ms();
+	ListCell   *cell;
+
+	if (mfi_machine.in_flight > 0 || mfi_machine.finished_count > 0)
+		return mfi_machine.trouble[0] != '\0' && mfi_machine.in_flight == 0;
+	if (mfi_machine.trouble[0] != '\0')
+		return true;
+	if (!mfi_machine.may_send)
+		return true;
+	foreach(cell, mfi_machine.lanes)
+	{
+		MfiLane    *lane = lfirst(cell);
+
+		if (lane->gateway != NULL && !lane->is_held && lane->has_due && lane->rate.circuit == MFI_CIRCUIT_CLOSED &&
+			lane->rate.throttled_until_ms > now_ms && lane->rate.throttled_until_ms - now_ms < SHORT_PAUSE_MS)
+			return false;
+		if (!mfi_lane_is_available(lane, now_ms))
+			continue;
+		if (lane->ready_count > 0 || lane->claim_at_ms <= now_ms)
+			return false;
+	}
+	return true;
+}
+
+static void
+wait_a_little(void)
+{
+	long		timeout_ms;
+	int			descriptor = mfi_delivery_poll(&timeout_ms);
+
+	(void) WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 descriptor, timeout_ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+mfi_delivery_drain(MfiDeliveryCounts *counts)
+{
+	mfi_delivery_begin();
+	for (;;)
+	{
+		mfi_delivery_pump();
+		if (is_drained())
+			break;
+		wait_a_little();
+	}
+	*counts = mfi_machine.counts;
+	if (mfi_machine.trouble[0] != '\0')
+	{
+		char	   *trouble = pstrdup(mfi_machine.trouble);
+
+		mfi_delivery_finish();
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("delivery failed: %s", trouble)));
+	}
+	mfi_delivery_finish();
+}
+
+void
+mfi_delivery_test(const char *gateway, const char *to, const char *body, MfiDeliveryTest *result)
+{
+	MfiLane    *lane;
+	MfiItem    *item;
+	int64		now_ms;
+
+	memset(result, 0, sizeof(MfiDeliveryTest));
+	mfi_delivery_begin();
+	now_ms = mfi_rate_now_ms();
+	mfi_machine.sweep_at_ms = now_ms + 3600000;
+	mfi_lane_look(now_ms);
+	lane = mfi_lane_find(gateway);
+	strlcpy(result->verdict, "refused", sizeof(result->verdict));
+	if (mfi_machine.trouble[0] != '\0')
+		strlcpy(result->error, mfi_machine.trouble, sizeof(result->error));
+	else if (!mfi_machine.may_send)
+		strlcpy(result->error, "delivery is off, held or not armed here; see mfiauto.status", sizeof(result->error));
+	else if (lane == NULL || lane->gateway == NULL)
+		strlcpy(result->error, lane != NULL && lane->problem != NULL ? lane->problem : "the gateway is not enabled", sizeof(result->error));
+	else if (lane->is_held)
+		strlcpy(result->error, "under a clock only loopback and sandbox gateways are used", sizeof(result->error));
+	else
+	{
+		result->verdict[0] = '\0';
+		item = mfi_item_new(lane);
+		item->test = result;
+		item->envelope.to = MemoryContextStrdup(item->context, to);
+		item->envelope.text = MemoryContextStrdup(item->context, body);
+		MemoryContextSwitchTo(item->context);
+		item->envelope.key = DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
+		MemoryContextSwitchTo(mfi_machine.pump_context);
+		item->since_ms = now_ms;
+		if (mfi_lane_keeps_here(lane))
+			mfi_send_keep(item, now_ms);
+		else if (mfi_send_needs_token(item, now_ms))
+			mfi_send_token_request(lane, now_ms);
+		while (result->verdict[0] == '\0')
+		{
+			if (item->exchange == NULL && !lane->is_fetching_token)
+			{
+				if (mfi_send_needs_token(item, mfi_rate_now_ms()))
+					mfi_send_fail(item, MFI_VERDICT_CONFIG_BROKEN, lane->last_error, mfi_rate_now_ms());
+				else
+					mfi_send_item(item, mfi_rate_now_ms());
+				continue;
+			}
+			wait_a_little();
+			mfi_http_step();
+			mfi_send_collect(mfi_rate_now_ms());
+		}
+	}
+	mfi_delivery_finish();
 }
 
 /*

@@ -1,0 +1,357 @@
+/*
+ * send.c
+ *		Messages on their way: started as rate and connections allow, and taken
+ *		in when they were answered.
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "base/guc.h"
+#include "delivery/machine.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define STALE_MS 2000			/* claimed and not started within: claim anew */
+#define TOKEN_MARGIN_S 60
+
+static void set_limits(const MfiGateway *gateway, MfiHttpLimits *limits);
+static void note_throughput(MfiLane *lane, int64 now_ms);
+static void finish_token(MfiItem *item, const MfiAnswer *answer, int64 now_ms);
+static void build(MfiItem *item, const char *token, MfiRequest *request);
+static bool has_stale(MfiLane *lane, int64 now_ms);
+
+MfiItem *
+mfi_item_new(MfiLane *lane)
+{
+	MemoryContext context = AllocSetContextCreate(mfi_machine.context, "mfiauto message", ALLOCSET_SMALL_SIZES);
+	MfiItem    *item = MemoryContextAllocZero(context, sizeof(MfiItem));
+
+	item->context = context;
+	item->lane = lane;
+	item->gateway = lane->gateway;
+	mfi_gateway_retain(item->gateway);
+	return item;
+}
+
+void
+mfi_item_free(MfiItem *item)
+{
+	mfi_gateway_release(item->gateway);
+	MemoryContextDelete(item->context);
+}
+
+/*
+ * mfi_item_finish decides what becomes of an item and puts it among those to
+ * be recorded.
+ */
+void
+mfi_item_finish(MfiItem *item, int64 now_ms)
+{
+	if (item->test != NULL)
+	{
+		strlcpy(item->test->verdict, mfi_verdict_name(item->outcome.verdict), sizeof(item->test->verdict));
+		strlcpy(item->test->provider_id, item->outcome.provider_id, sizeof(item->test->provider_id));
+		strlcpy(item->test->error, item->outcome.error, sizeof(item->test->error));
+		item->test->status = item->outcome.status;
+		item->test->duration_ms = (int) (now_ms - item->since_ms);
+		mfi_item_free(item);
+		return;
+	}
+	mfi_record_decide(item, now_ms);
+	dlist_push_tail(&mfi_machine.finished, &item->node);
+	if (mfi_machine.finished_count++ == 0)
+		mfi_machine.finished_since_ms = now_ms;
+}
+
+void
+mfi_send_fail(MfiItem *item, MfiVerdict verdict, const char *error, int64 now_ms)
+{
+	memset(&item->outcome, 0, sizeof(MfiOutcome));
+	item->outcome.verdict = verdict;
+	item->outcome.retry_after_s = -1;
+	strlcpy(item->outcome.error, error, sizeof(item->outcome.error));
+	mfi_item_finish(item, now_ms);
+}
+
+void
+mfi_send_keep(MfiItem *item, int64 now_ms)
+{
+	memset(&item->outcome, 0, sizeof(MfiOutcome));
+	item->outcome.verdict = MFI_VERDICT_SENT;
+	item->is_kept = true;
+	mfi_item_finish(item, now_ms);
+}
+
+static void
+set_limits(const MfiGateway *gateway, MfiHttpLimits *limits)
+{
+	limits->timeout_ms = gateway->timeout_ms;
+	limits->connect_timeout_ms = gateway->connect_timeout_ms;
+	limits->answer_bytes_max = gateway->answer_bytes_max;
+	limits->is_http2 = gateway->is_http2;
+	limits->is_loopback_only = mfi_clock_is_set();
+	limits->id_header = gateway->id_header;
+	limits->retry_after_header = gateway->retry_after_header;
+}
+
+static void
+note_throughput(MfiLane *lane, int64 now_ms)
+{
+	int64		elapsed_ms = now_ms - lane->throughput_at_ms;
+
+	lane->finished_since++;
+	if (elapsed_ms < 500)
+		return;
+	if (elapsed_ms < 5000)
+		lane->throughput = (lane->throughput + lane->finished_since * 1000.0 / elapsed_ms) / 2;
+	lane->throughput_at_ms = now_ms;
+	lane->finished_since = 0;
+}
+
+bool
+mfi_send_needs_token(MfiItem *item, int64 now_ms)
+{
+	return item->gateway->auth_kind == MFI_AUTH_OAUTH2 && !item->is_token &&
+		(item->lane->token == NULL || now_ms >= item->lane->token_until_ms);
+}
+
+/*
+ * mfi_send_token_request asks for a token; one request at a time for a gateway.
+ */
+void
+mfi_send_token_request(MfiLane *lane, int64 now_ms)
+{
+	MfiItem    *item;
+
+	if (lane->is_fetching_token)
+		return;
+	item = mfi_item_new(lane);
+	item->is_token = true;
+	item->since_ms = now_ms;
+	lane->is_fetching_token = true;
+	mfi_send_item(item, now_ms);
+}
+
+static void
+finish_token(MfiItem *item, const MfiAnswer *answer, int64 now_ms)
+{
+	MfiLane    *lane = item->lane;
+	char	   *token;
+	double		lifetime_s;
+
+	lane->is_fetching_token = false;
+	if (mfi_gateway_read_token(answer, &token, &lifetime_s, &item->outcome))
+	{
+		if (lane->token != NULL)
+			pfree(lane->token);
+		lane->token = MemoryContextStrdup(mfi_machine.context, token);
+		lane->token_until_ms = now_ms + (int64) (Max(lifetime_s - TOKEN_MARGIN_S, lifetime_s / 2) * 1000);
+	}
+	else
+	{
+		strlcpy(lane->last_error, item->outcome.error, sizeof(lane->last_error));
+		lane->is_dirty = true;
+		if (item->outcome.verdict == MFI_VERDICT_CONFIG_BROKEN)
+			lane->rate.circuit = MFI_CIRCUIT_STOPPED;
+		else
+			mfi_rate_throttle(&lane->rate, now_ms, 5);
+	}
+	mfi_item_free(item);
+}
+
+static void
+build(MfiItem *item, const char *token, MfiRequest *request)
+{
+	if (item->is_token)
+		mfi_gateway_build_token_request(item->gateway, request);
+	else
+		mfi_gateway_build_request(item->gateway, &item->envelope, token, request);
+}
+
+/*
+ * mfi_send_item sends an item's request. What cannot be sent is finished with the
+ * reason.
+ */
+void
+mfi_send_item(MfiItem *item, int64 now_ms)
+{
+	MemoryContext outer = MemoryContextSwitchTo(item->context);
+	MfiRequest	request;
+	MfiHttpLimits limits;
+	const char *refusal = NULL;
+	char	   *problem = NULL;
+
+	set_limits(item->gateway, &limits);
+	PG_TRY();
+	{
+		build(item, item->lane->token, &request);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(item->context);
+		error = CopyErrorData();
+		FlushErrorState();
+		problem = error->message;
+	}
+	PG_END_TRY();
+	if (problem == NULL)
+		item->exchange = mfi_http_send(&request, &limits, item, &refusal);
+	MemoryContextSwitchTo(outer);
+	if (item->exchange != NULL)
+	{
+		item->started_at = GetCurrentTimestamp();
+		item->lane->in_flight++;
+		mfi_machine.in_flight++;
+		return;
+	}
+	if (item->is_token)
+	{
+		MfiAnswer	answer = {.transport = MFI_TRANSPORT_REFUSED, .error = problem != NULL ? problem : refusal};
+
+		finish_token(item, &answer, now_ms);
+		return;
+	}
+	item->started_at = GetCurrentTimestamp();
+	mfi_send_fail(item, problem != NULL ? MFI_VERDICT_PERMANENT : MFI_VERDICT_CONFIG_BROKEN,
+			  problem != NULL ? problem : refusal, now_ms);
+}
+
+/*
+ * has_stale tells whether what a lane has at hand was claimed too long ago to
+ * be sent without being looked at again.
+ */
+static bool
+has_stale(MfiLane *lane, int64 now_ms)
+{
+	MfiItem    *first;
+
+	if (dlist_is_empty(&lane->ready))
+		return false;
+	first = dlist_head_element(MfiItem, node, &lane->ready);
+	return now_ms - first->since_ms > STALE_MS;
+}
+
+void
+mfi_send_ready(int64 now_ms)
+{
+	ListCell   *cell;
+
+	foreach(cell, mfi_machine.lanes)
+	{
+		MfiLane    *lane = lfirst(cell);
+		bool		is_usable = lane->gateway != NULL && mfi_machine.may_send;
+
+		while (!dlist_is_empty(&lane->ready))
+		{
+			MfiItem    *item = dlist_head_element(MfiItem, node, &lane->ready);
+			bool		is_stale = has_stale(lane, now_ms) && !item->is_repeated;
+
+			if (!is_stale && is_usable && mfi_lane_keeps_here(lane))
+			{
+				dlist_delete(&item->node);
+				lane->ready_count--;
+				mfi_send_keep(item, now_ms);
+				continue;
+			}
+			if (is_stale || !is_usable || lane->gateway != item->gateway || !mfi_rate_is_available(&lane->rate, now_ms))
+			{
+				lane->has_due = true;
+				/* Back to the queue: what was true at its claim may not be so any more. */
+				dlist_delete(&item->node);
+				lane->ready_count--;
+				item->action = MFI_ACTION_REQUEUE;
+				item->counts = false;
+				item->is_pinned = item->gateway->is_idempotent && item->attempts > 1;
+				dlist_push_tail(&mfi_machine.finished, &item->node);
+				if (mfi_machine.finished_count++ == 0)
+					mfi_machine.finished_since_ms = now_ms;
+				continue;
+			}
+			if (lane->in_flight >= lane->gateway->concurrency || mfi_machine.in_flight >= mfi_guc_connections)
+				break;
+			if (mfi_send_needs_token(item, now_ms))
+			{
+				mfi_send_token_request(lane, now_ms);
+				break;
+			}
+			if (!mfi_rate_take(&lane->rate, now_ms))
+				break;
+			dlist_delete(&item->node);
+			lane->ready_count--;
+			mfi_send_item(item, now_ms);
+		}
+	}
+}
+
+/*
+ * mfi_send_collect takes in what was answered.
+ */
+void
+mfi_send_collect(int64 now_ms)
+{
+	MfiExchange *exchange;
+	MfiAnswer	answer;
+	void	   *owner;
+
+	while ((exchange = mfi_http_next_finished(&owner, &answer)) != NULL)
+	{
+		MfiItem    *item = owner;
+		MfiLane    *lane = item->lane;
+
+		lane->in_flight--;
+		mfi_machine.in_flight--;
+		item->exchange = NULL;
+		if (item->is_token)
+			finish_token(item, &answer, now_ms);
+		else
+		{
+			mfi_gateway_judge(item->gateway, &answer, &item->outcome);
+			note_throughput(lane, now_ms);
+			if (item->outcome.verdict == MFI_VERDICT_UNAUTHORIZED && !item->is_repeated && item->test == NULL)
+			{
+				lane->token_until_ms = 0;
+				item->is_repeated = true;
+				dlist_push_head(&lane->ready, &item->node);
+				lane->ready_count++;
+			}
+			else
+				mfi_item_finish(item, now_ms);
+		}
+		mfi_http_release(exchange);
+	}
+}
+
+/*
+ * mfi_send_drop gives up what is on its way: what cannot have been written
+ * goes back, of the rest nobody knows.
+ */
+void
+mfi_send_drop(int64 now_ms)
+{
+	void	   *owner;
+	MfiExchange *exchange;
+
+	for (exchange = mfi_http_next_in_flight(&owner); exchange != NULL; exchange = mfi_http_next_in_flight(&owner))
+	{
+		MfiItem    *item = owner;
+
+		item->lane->in_flight--;
+		mfi_machine.in_flight--;
+		if (item->is_token)
+			mfi_item_free(item);
+		else if (mfi_http_is_written(exchange))
+			mfi_send_fail(item, MFI_VERDICT_UNKNOWN, "the server was shut down before the answer came", now_ms);
+		else
+		{
+			item->started_at = 0;
+			item->action = MFI_ACTION_REQUEUE;
+			item->counts = false;
+			item->is_pinned = item->gateway->is_idempotent && item->attempts > 1;
+			dlist_push_tail(&mfi_machine.finished, &item->node);
+			mfi_machine.finished_count++;
+		}
+		mfi_http_drop(exchange);
+	}
+}
