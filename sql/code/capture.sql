@@ -40,8 +40,8 @@ EXCEPTION WHEN others THEN
     SELECT format('Columns of %s: %s.', relation::regclass, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)) INTO hint
       FROM pg_attribute a WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped;
   END IF;
-  RAISE EXCEPTION '%: %', what, SQLERRM
-    USING ERRCODE = code, HINT = CASE WHEN hint = '' THEN format('Give one SQL expression over the columns of %s.', relation::regclass) ELSE hint END;
+  RAISE EXCEPTION '%: %', what, regexp_replace(SQLERRM, 'check constraints?', 'an expression over a row')
+    USING ERRCODE = code, HINT = CASE WHEN hint = '' THEN format('Give one SQL expression over the columns of %s.', relation::regclass) ELSE replace(hint, '"b.', '"') END;
 END $$;
 
 -- Which columns a journal row carries, in which slot: the first two whole numbers as keys, the rest as text.
@@ -89,18 +89,22 @@ $$;
 CREATE FUNCTION mfiauto._require_host_rights(relation oid, needs_trigger boolean) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  missing text := concat_ws(', ', CASE WHEN NOT has_table_privilege(relation, 'SELECT') THEN 'SELECT' END,
-                                  CASE WHEN needs_trigger AND NOT has_table_privilege(relation, 'TRIGGER') THEN 'TRIGGER' END);
   home text := (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation);
-  name text := (SELECT format('%I.%I', home, c.relname) FROM pg_class c WHERE c.oid = relation);
+  missing text;
+  names text;
 BEGIN
   IF NOT has_schema_privilege(home, 'USAGE') THEN
     RAISE EXCEPTION 'permission denied for schema %: the installation''s owner may not use it', quote_ident(home)
       USING ERRCODE = '42501', HINT = format('GRANT USAGE ON SCHEMA %I TO %I;', home, current_user);
   END IF;
-  IF missing <> '' THEN
-    RAISE EXCEPTION 'permission denied for relation %: the installation''s owner needs %', name, missing
-      USING ERRCODE = '42501', HINT = format('GRANT %s ON %s TO %I;', missing, name, current_user);
+  -- A trigger on a partitioned table is one on each partition.
+  SELECT string_agg(DISTINCT w.privilege, ', '), string_agg(DISTINCT mfiauto._qualified_name(r.oid), ', ') INTO missing, names
+    FROM (SELECT relation AS oid UNION SELECT t.relid FROM pg_partition_tree(relation) t WHERE needs_trigger) r
+    CROSS JOIN (VALUES ('SELECT'), ('TRIGGER')) w(privilege)
+   WHERE (w.privilege = 'TRIGGER' AND needs_trigger OR w.privilege = 'SELECT' AND r.oid = relation) AND NOT has_table_privilege(r.oid, w.privilege);
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION 'permission denied for relation %: the installation''s owner needs %', names, missing
+      USING ERRCODE = '42501', HINT = format('GRANT %s ON %s TO %I;', missing, names, current_user);
   END IF;
 END $$;
 

@@ -371,6 +371,8 @@ BEGIN
       FROM addressed a
      WHERE a.own_client_id IS NULL AND NOT EXISTS (SELECT FROM target t WHERE t.role = a.role AND t.subject_id = a.subject_id)
        AND NOT EXISTS (SELECT FROM mfiauto.parked_fact p WHERE p.subject = a.role AND p.subject_id = a.subject_id AND p.reason = 'no_client')
+  ), unparked AS (
+    DELETE FROM mfiauto.parked_fact p USING target t WHERE p.reason = 'no_client' AND p.subject = t.role AND p.subject_id = t.subject_id
   ), event AS (
     INSERT INTO mfiauto.event_log (client_id, name, subject, subject_id, loan_id, properties, occurred_at, received_at)
     SELECT t.target_client_id, t.name, t.role, t.subject_id, t.told_loan_id, t.told_properties, t.occurred_at, mfiauto.now()
