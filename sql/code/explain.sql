@@ -91,29 +91,48 @@ BEGIN
       WHERE NOT EXISTS (SELECT FROM mfiauto.enrollment_state e WHERE e.client_id = _explain_absence.client_id AND e.workflow_id = head.workflow_id);
     RETURN;
   END IF;
+  -- Three of a kind are told one by one, the others counted.
   RETURN QUERY
     WITH pair AS (SELECT u.subject_id, u.ord FROM unnest(about) WITH ORDINALITY AS u(subject_id, ord)),
-    clients AS (SELECT array_agg(_explain_absence.client_id) AS ids FROM pair)
-    SELECT v.subject, p.subject_id,
-           CASE WHEN s.on_date IS NULL THEN format('not entered: it has no %s', v.anchor_column)
-                WHEN y.verdict IS NULL THEN format('not entered: the entry condition cannot be told (null): %s', v.enter_if)
-                WHEN NOT y.verdict THEN format('not entered: the entry condition is not true now: %s', v.enter_if)
-                WHEN x.verdict THEN format('not entered: the exit condition is true now: %s', v.exit_if)
-                WHEN s.on_date + t.latest < mfiauto.today() THEN format('not entered: every step lies in the past of %s', s.on_date)
-                ELSE format('not entered yet: %s is %s', v.anchor_column, s.on_date) END
-      FROM pair p
-      JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = p.subject_id
-      CROSS JOIN clients c
-      CROSS JOIN (SELECT max(w.at_offset) AS latest FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version) t
-      LEFT JOIN mfiauto._verdicts(v.owner, v.enter_sql, c.ids, about, true) y ON y.ord = p.ord
-      LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, c.ids, about, false) x ON x.ord = p.ord
-     ORDER BY p.ord;
+    clients AS (SELECT array_agg(_explain_absence.client_id) AS ids FROM pair),
+    judged AS (
+      SELECT p.subject_id, s.on_date,
+             CASE WHEN s.on_date IS NULL THEN 1 WHEN y.verdict IS NULL THEN 2 WHEN NOT y.verdict THEN 3 WHEN x.verdict THEN 4
+                  WHEN s.on_date + t.latest < mfiauto.today() THEN 5 ELSE 6 END AS kind
+        FROM pair p
+        JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = p.subject_id
+        CROSS JOIN clients c
+        CROSS JOIN (SELECT max(w.at_offset) AS latest FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version) t
+        LEFT JOIN mfiauto._verdicts(v.owner, v.enter_sql, c.ids, about, true) y ON y.ord = p.ord
+        LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, c.ids, about, false) x ON x.ord = p.ord
+    ),
+    placed AS (
+      SELECT j.*, row_number() OVER (PARTITION BY j.kind ORDER BY abs(j.on_date - mfiauto.today()), j.subject_id) AS place,
+             count(*) OVER (PARTITION BY j.kind) AS kind_count
+        FROM judged j
+    ),
+    told AS (
+      SELECT p.*, CASE p.kind
+               WHEN 1 THEN format('it has no %s', v.anchor_column)
+               WHEN 2 THEN format('the entry condition cannot be told (null): %s', v.enter_if)
+               WHEN 3 THEN format('the entry condition is not true now: %s', v.enter_if)
+               WHEN 4 THEN format('the exit condition is true now: %s', v.exit_if)
+               WHEN 5 THEN format('every step lies in the past of its %s', v.anchor_column)
+               ELSE format('its %s is still far', v.anchor_column) END AS reason
+        FROM placed p WHERE p.place <= 4
+    )
+    SELECT v.subject, CASE WHEN t.place <= 3 OR t.kind_count = 4 THEN t.subject_id END,
+           CASE WHEN t.place <= 3 OR t.kind_count = 4
+                THEN format('not entered: %s', t.reason) || CASE WHEN t.kind IN (5, 6) THEN format(' (%s)', t.on_date) ELSE '' END
+                ELSE format('%s more %ss not entered: %s', t.kind_count - 3, v.subject, t.reason) END
+      FROM told t
+     ORDER BY t.kind, t.place;
 END $$;
 
 -- All that is known of a client as lines; rank orders what came at the same time, number within it.
 CREATE FUNCTION mfiauto._client_lines(client_id bigint, workflow_id integer)
 RETURNS TABLE (at timestamptz, rank integer, number bigint, what text, step text, subject text, subject_id bigint, detail text)
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET jit = off AS $$
   SELECT l.occurred_at, 1, l.event_id, 'event', NULL, l.subject, l.subject_id,
          l.name || CASE WHEN l.received_at > l.occurred_at + interval '1 day' THEN ', learned ' || mfiauto._moment_text(l.received_at) ELSE '' END
     FROM mfiauto.event_log l WHERE l.client_id = _client_lines.client_id

@@ -4,7 +4,7 @@
 -- is in reach, whose conditions hold, and who are not in it yet.
 CREATE FUNCTION mfiauto._preview_entries(workflow_id integer, version integer)
 RETURNS TABLE (client_id bigint, subject_id bigint, anchor_on date, zone text, country text, arm text)
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   v record;
@@ -100,7 +100,7 @@ END $$;
 CREATE FUNCTION mfiauto._preview_messages(workflow text, workflow_id integer, version integer, client_ids bigint[], subject_ids bigint[],
                                           anchors date[], zones text[], countries text[], arms text[])
 RETURNS TABLE (step_no integer, path text, client_id bigint, channel text, on_date date, parts integer, state text)
-LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan SET jit = off AS $$
   WITH run AS MATERIALIZED (
     SELECT r.* FROM unnest(client_ids, subject_ids, anchors, zones, countries, arms) WITH ORDINALITY
              AS r(client_id, subject_id, anchor_on, zone, country, arm, ord)

@@ -42,6 +42,15 @@ END $$;
 SELECT mfiauto._open_door('mfiauto._create_workflow(text, json)', '{admin,author}',
   'Checks and compiles a workflow definition and stores it as a new draft version (its number is returned), live when activated. The creator''s rights are those its conditions run with.');
 
+CREATE FUNCTION mfiauto._alter_workflow(name text, definition json) RETURNS integer
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM mfiauto._lock_workflow(_alter_workflow.name);
+  RETURN mfiauto._create_workflow(_alter_workflow.name, _alter_workflow.definition);
+END $$;
+SELECT mfiauto._open_door('mfiauto._alter_workflow(text, json)', '{admin,author}',
+  'Gives a workflow that exists a new draft version, as creating it again does.');
+
 -- The head of a workflow that must exist.
 CREATE FUNCTION mfiauto._find_workflow(workflow text, OUT head_id integer, OUT head_state text, OUT live integer, OUT newest integer)
 LANGUAGE plpgsql STABLE AS $$

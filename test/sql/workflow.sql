@@ -125,8 +125,9 @@ SELECT regexp_replace(enter_sql, '.*(client\.name.*\)) AS verdict.*', '\1') FROM
 SELECT salt AS salt_before FROM mfiauto.workflow_head WHERE name = 'repayment_reminder' \gset
 SELECT mfiauto.activate_workflow('repayment_reminder');
 SELECT name, state, live_version, newest_version, max_per_day FROM mfiauto.workflow WHERE name = 'repayment_reminder';
-SELECT mfiauto.create_workflow('repayment_reminder', '{"for_each": "installment", "anchor": "due_date", "max_per_day": 50, "steps": [{"at": "0 day 10:30:15", "send": "reminder_today"}]}');
+SELECT mfiauto.alter_workflow('repayment_reminder', '{"for_each": "installment", "anchor": "due_date", "max_per_day": 50, "steps": [{"at": "0 day 10:30:15", "send": "reminder_today"}]}');
 SELECT name, state, live_version, newest_version FROM mfiauto.workflow WHERE name = 'repayment_reminder';
+SELECT mfiauto.alter_workflow('repayment_remainder', '{"for_each": "installment", "anchor": "due_date", "steps": [{"at": "0 day 10:30:15", "send": "reminder_today"}]}');
 UPDATE mfiauto.workflow_head SET planned_through = '2026-01-01' WHERE name = 'repayment_reminder';
 SELECT mfiauto.activate_workflow('repayment_reminder');
 SELECT h.live_version, h.max_per_day, h.planned_through, h.salt = :'salt_before' AS same_salt, s.at_time
