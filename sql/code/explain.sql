@@ -98,7 +98,7 @@ BEGIN
     judged AS (
       SELECT p.subject_id, s.on_date,
              CASE WHEN s.on_date IS NULL THEN 1 WHEN y.verdict IS NULL THEN 2 WHEN NOT y.verdict THEN 3 WHEN x.verdict THEN 4
-                  WHEN s.on_date + t.latest < mfiauto.today() THEN 5 ELSE 6 END AS kind
+                  WHEN s.on_date + t.latest < mfiauto._today() THEN 5 ELSE 6 END AS kind
         FROM pair p
         JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = p.subject_id
         CROSS JOIN clients c
@@ -107,7 +107,7 @@ BEGIN
         LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, c.ids, about, false) x ON x.ord = p.ord
     ),
     placed AS (
-      SELECT j.*, row_number() OVER (PARTITION BY j.kind ORDER BY abs(j.on_date - mfiauto.today()), j.subject_id) AS place,
+      SELECT j.*, row_number() OVER (PARTITION BY j.kind ORDER BY abs(j.on_date - mfiauto._today()), j.subject_id) AS place,
              count(*) OVER (PARTITION BY j.kind) AS kind_count
         FROM judged j
     ),

@@ -9,7 +9,7 @@ LANGUAGE plpgsql STABLE SET jit = off AS $$
 DECLARE
   v record;
   head record;
-  today date := mfiauto.today();
+  today date := mfiauto._today();
   client_ids bigint[];
   subject_ids bigint[];
 BEGIN
@@ -150,7 +150,7 @@ BEGIN
       USING ERRCODE = '42704', HINT = 'mfiauto.workflow lists the workflows.';
   END IF;
   IF v.anchor_column IS NULL THEN
-    RETURN QUERY SELECT format('nobody enters now, but with each event "%s"', v.trigger_event), NULL::text, mfiauto.today(), 0::bigint, 0::bigint, 0::bigint,
+    RETURN QUERY SELECT format('nobody enters now, but with each event "%s"', v.trigger_event), NULL::text, mfiauto._today(), 0::bigint, 0::bigint, 0::bigint,
                         NULL::numeric, NULL::text;
     RETURN;
   END IF;
@@ -160,9 +160,9 @@ BEGIN
     INTO STRICT e
     FROM mfiauto._preview_entries(v.workflow_id, v.version) p;
   RETURN QUERY SELECT format('enter now: %s', CASE cardinality(e.client_ids) WHEN 1 THEN '1 ' || v.subject ELSE cardinality(e.client_ids) || ' ' || v.subject || 's' END),
-                      NULL::text, mfiauto.today(), e.clients, NULL::bigint, NULL::bigint, NULL::numeric, NULL::text;
+                      NULL::text, mfiauto._today(), e.clients, NULL::bigint, NULL::bigint, NULL::numeric, NULL::text;
   IF e.held_out > 0 THEN
-    RETURN QUERY SELECT 'of these held out'::text, NULL::text, mfiauto.today(), e.held_out, 0::bigint, 0::bigint, NULL::numeric, NULL::text;
+    RETURN QUERY SELECT 'of these held out'::text, NULL::text, mfiauto._today(), e.held_out, 0::bigint, 0::bigint, NULL::numeric, NULL::text;
   END IF;
   IF e.clients = 0 THEN
     RETURN;
