@@ -30,11 +30,18 @@ cd "$work/demo"
 
 say "starting a server and a message provider, both only for this demo"
 start_server "mfiauto.workers = off" "mfiauto.private_hosts = '127.0.0.1'" "shared_buffers = 64MB" "jit = off"
-as_postgres perl gateway.pl "$work/demo/port" "$work/demo/provider.log" &
+as_postgres perl gateway.pl "$work/demo/port" "$work/demo/provider.log" >/dev/null &
 provider=$!
-stop_provider() { kill "$provider" 2>/dev/null || true; }
-# The server's own clean-up comes after.
-trap 'status=$?; stop_provider; (exit $status); clean_up' EXIT
+# The provider goes first, the server and its files after it, with the status that was.
+end_demo() {
+	local status=$?
+	set +e
+	kill "$provider"
+	wait "$provider"
+	(exit "$status")
+	clean_up
+} 2>/dev/null
+trap end_demo EXIT
 for _ in $(seq 100); do [ -s port ] && break; sleep 0.1; done
 [ -s port ] || die "The provider did not start."
 gateway_port=$(cat port)
