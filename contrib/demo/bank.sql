@@ -214,7 +214,7 @@ BEGIN
   UPDATE bank.installment i
      SET due_date = to_date, original_due_date = coalesce(i.original_due_date, i.due_date), updated_at = now()
     FROM bank.loan l
-   WHERE l.id = i.loan_id AND l.status = 300 AND i.due_date = from_date AND i.paid_on IS NULL;
+   WHERE l.id = i.loan_id AND l.status = 300 AND i.due_date = move_due_date.from_date AND i.paid_on IS NULL;
   GET DIAGNOSTICS moved = ROW_COUNT;
   RETURN moved;
 END $$;

@@ -24,7 +24,7 @@ SELECT mfiauto.set_clock((:'day'::date + time '14:00') AT TIME ZONE 'Africa/Daka
 SELECT play.pay(:'day') AS payments \gset
 SELECT * FROM mfiauto.run_engine();
 
--- After midnight: the nightly job.
+-- After midnight: what pg_cron would run.
 SELECT mfiauto.set_clock((:'day'::date + 1 + time '00:30') AT TIME ZONE 'Africa/Dakar');
 SET client_min_messages = warning;
 SELECT mfiauto.refresh_kpis();

@@ -3,7 +3,7 @@
 SET client_min_messages = warning;
 CREATE ROLE marketing NOLOGIN;
 GRANT USAGE ON SCHEMA bank TO marketing;
-GRANT SELECT ON ALL TABLES IN SCHEMA bank TO marketing;
+GRANT SELECT, TRIGGER ON ALL TABLES IN SCHEMA bank TO marketing;
 CREATE EXTENSION mfiauto;
 SELECT mfiauto.install(owner => 'marketing');
 SELECT mfiauto.arm_delivery();

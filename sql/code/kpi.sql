@@ -314,4 +314,4 @@ BEGIN
     SET phase = EXCLUDED.phase, done_count = EXCLUDED.done_count, total_count = EXCLUDED.total_count, started_at = EXCLUDED.started_at, updated_at = EXCLUDED.updated_at;
 END $$;
 SELECT mfiauto._open_door('mfiauto._refresh_kpis(date)', '{admin}',
-  'Brings the KPI roll-ups up to date: the last 40 days anew, or from the given day on. Run it once a day, soon after midnight; schedule_jobs() does.');
+  'Brings the KPI roll-ups up to date: the last 40 days anew, or from the given day on. Run it at least once a day; schedule_jobs() does.');
