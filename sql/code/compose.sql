@@ -105,6 +105,8 @@ LANGUAGE sql IMMUTABLE AS $$
             END)) AS v(key, expression)
    WHERE f.object = _context_object_sql.object AND v.expression IS NOT NULL
      AND (names IS NULL OR f.object || '.' || v.key = ANY (names)
+          -- what a text is written from, in case that it is needed in another language
+          OR f.object || '.' || v.key || '_text' = ANY (names) OR (f.object = 'loan' AND v.key = 'currency')
           OR (f.object = 'client' AND v.key IN ('client_id', 'traits')))
 $$;
 
@@ -182,7 +184,7 @@ BEGIN
 
   -- A subject that stands twice in the books (which is reported elsewhere) is taken once.
   RETURN QUERY EXECUTE 'SELECT p.ord, p.client_id, p.subject_id,
-           pg_catalog.jsonb_build_object(''links'', ''{}''::jsonb, ''workflow'', $3, ''institution'', $4' || objects || '),
+           pg_catalog.jsonb_build_object(''links'', ''{}''::jsonb, ''locale'', p.locale, ''workflow'', $3, ''institution'', $4' || objects || '),
            p.locale, p.time_zone, CASE WHEN p.traits_country ~ ''^[A-Z]{2}$'' THEN p.traits_country ELSE $6 END,
            p.phone, p.email, p.push_token, p.is_client_found AND p.is_subject_found
       FROM (SELECT DISTINCT ON (k.ord) k.ord::integer AS ord, k.client_id, k.subject_id,' || columns || '

@@ -16,6 +16,7 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "message/channel.h"
+#include "message/localize.h"
 #include "message/mustache.h"
 #include "message/place.h"
 #include "message/sms.h"
@@ -343,6 +344,7 @@ render_texts(Compose *compose, const MfiVariant *variant)
 	StringInfoData body;
 	StringInfoData html;
 
+	compose->context = mfi_localize_context(compose->context, variant->locale);
 	initStringInfo(&title);
 	initStringInfo(&body);
 	initStringInfo(&html);

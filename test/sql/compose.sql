@@ -78,6 +78,17 @@ SELECT l AS locale_of_client, m.* FROM unnest('{fr-SN,fr-CI,fr,en,*,garbage!}'::
 SELECT c AS client, m.* FROM generate_series(1, 4) c, book.compose('pick', NULL, c) m ORDER BY c;
 SELECT w AS wanted, m.channel, m.next_channels, m.to_address, m.state, m.reason
   FROM (VALUES ('{email,sms}'::text[]), ('{voice}'), ('{push,sms}'), ('{}'), ('{pigeon,NULL,email}')) AS v(w), book.compose('pick', w, 1) m;
+-- Money and dates are in the language of the text that steps in, not in the client's; an event's properties are left alone.
+SELECT mfiauto.create_template('language', locale => 'fr', body => '{{installment.balance_text}} le {{installment.due_date_text}}, {{loan.principal_text}}, {{event.amount_text}}');
+SELECT mfiauto.create_template('language', channel => 'voice', body => '{{installment.balance_text}}, {{installment.due_date_text}}, {{loan.principal_text}}');
+SELECT n.names IS NULL AS all_names, m.channel, c.context #>> '{installment,due_date_text}' AS for_client, m.body
+  FROM (VALUES (NULL), (mfiauto._template_needs('{language}'))) AS n(names), mfiauto._context('{4}', 'installment', '{12}', 'w', n.names) c,
+       mfiauto._compose('language', '{sms,voice}', NULL, c.locale, c.context || '{"event": {"amount": 5, "amount_text": "five"}}', '+254712345678', NULL, NULL, 'KE') m
+UNION ALL
+SELECT NULL, m.channel, c.context #>> '{installment,due_date_text}', m.body
+  FROM mfiauto._context('{4}', 'installment', '{12}', 'w') c,
+       mfiauto._compose('language', '{voice}', NULL, c.locale, c.context, '+254712345678', NULL, NULL, 'KE') m;
+
 -- A line end in a name stays out of the title; the HTML part alone is escaped.
 SELECT m.title, m.body, m.html FROM mfiauto._context('{4}', 'client', '{4}', 'w') c,
   mfiauto._compose('pick', '{email}', NULL, c.locale, c.context, c.phone, c.email, c.push_token, c.country) m;

@@ -87,14 +87,15 @@ SELECT mfiauto.drop_template('reminder_before');
 SELECT mfiauto.drop_template('reminder_before');
 SELECT mfiauto.create_template('reminder_before', locale => 'fr', body => 'encore') AS next_version;
 
--- Preview, over stand-ins for the canonical views.
-CREATE TABLE client AS SELECT 42::bigint AS client_id, 'Awa Ndiaye'::text AS name, '77 100 00 42'::text AS phone, NULL::text AS email, NULL::text AS push_token,
-  'fr_SN'::text AS locale, 'Africa/Dakkar'::text AS time_zone, date '1990-03-08' AS birth_date, NULL::text AS gender, NULL::text AS region, NULL::text AS literacy,
-  'active'::text AS status, NULL::date AS joined_on, NULL::text AS source, NULL::bigint AS officer_id, NULL::bigint AS branch_id, '{}'::jsonb AS traits;
-CREATE TABLE installment AS SELECT 1007::bigint AS installment_id, 7::bigint AS loan_id, 42::bigint AS client_id, 1 AS number, date '2026-02-05' AS due_date,
-  12500::numeric AS amount_due, 0::numeric AS amount_paid, NULL::date AS paid_on, 12500::numeric AS balance;
-CREATE VIEW mfiauto.client AS SELECT * FROM client;
-CREATE VIEW mfiauto.installment AS SELECT * FROM installment;
+-- Preview, over a bank's own tables.
+CREATE TABLE person (id bigint PRIMARY KEY, display_name text, mobile text, lang text, zone text, born date);
+CREATE TABLE due (id bigint PRIMARY KEY, loan bigint, person bigint, day date, amount numeric, paid numeric);
+INSERT INTO person VALUES (42, 'Awa Ndiaye', '77 100 00 42', 'fr_SN', 'Africa/Dakkar', '1990-03-08'), (44, 'Other', NULL, NULL, NULL, NULL);
+INSERT INTO due VALUES (1007, 7, 42, '2026-02-05', 13000, 500);
+SET client_min_messages = warning;
+SELECT mfiauto.bind('client', 'person', '{"client_id": "id", "name": "display_name", "phone": "mobile", "locale": "lang", "time_zone": "zone", "birth_date": "born"}');
+SELECT mfiauto.bind('installment', 'due', '{"installment_id": "id", "loan_id": "loan", "client_id": "person", "due_date": "day", "amount_due": "amount", "amount_paid": "paid"}');
+SET client_min_messages = notice;
 INSERT INTO mfiauto.gateway_config (gateway, channel, definition, settings, priority, created_at, created_by) VALUES
   ('dear', 'sms', '{}', '{"cost_per_part": 25}', 20, now(), 'test'), ('cheap', 'sms', '{}', '{"cost_per_part": 12}', 10, now(), 'test');
 SELECT mfiauto.create_template('due', locale => 'fr', class => 'collection', body => 'Bonjour {{client.name}}, prêt: {{installment.balance_text}} le {{installment.due_date_text}}.');
@@ -105,6 +106,7 @@ SELECT * FROM mfiauto.preview_template('due', client_id => 42, subject_id => 100
 SELECT mfiauto.opt_out(42, 'sms');
 SELECT channel, locale, problems FROM mfiauto.preview_template('due', 42, 1007, 'installment') WHERE locale = 'fr';
 \x off
+SELECT channel, locale, to_address, problems FROM mfiauto.preview_template('due', 44, 1007);
 SELECT mfiauto.preview_template('due', 43);
 SELECT mfiauto.preview_template('due', 42, 1);
 SELECT mfiauto.preview_template('due', 42, 1, 'installment');
