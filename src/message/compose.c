@@ -335,49 +335,95 @@ fit_sms(Compose *compose, MfiAlphabet alphabet, StringInfo body)
 		set_ending(compose, "held", "too_long");
 }
 
+typedef struct Texts
+{
+	StringInfoData title;
+	StringInfoData body;
+	StringInfoData html;
+	MfiMissing	missing;
+} Texts;
+
+static void
+render_all(const Compose *compose, const MfiVariant *variant, Texts *texts)
+{
+	if (variant->title != NULL)
+		mfi_mustache_render(variant->title, compose->context, variant->partials, MFI_ESCAPE_NONE,
+							&texts->title, &texts->missing);
+	mfi_mustache_render(variant->body, compose->context, variant->partials, MFI_ESCAPE_NONE,
+						&texts->body, &texts->missing);
+	if (variant->html != NULL)
+		mfi_mustache_render(variant->html, compose->context, variant->html_partials, MFI_ESCAPE_HTML,
+							&texts->html, &texts->missing);
+}
+
+/*
+ * Renders, or returns false where one client's values make a text beyond the
+ * renderer's limits: that message is too long, and the rest of the set goes
+ * on. No subtransaction is needed to go on: rendering reads memory and fills
+ * memory, it holds nothing else. Every other error stays one.
+ */
+static bool
+render_within_limits(const Compose *compose, const MfiVariant *variant, Texts *texts)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool is_within = true;
+
+	PG_TRY();
+	{
+		render_all(compose, variant, texts);
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		is_within = false;
+	}
+	PG_END_TRY();
+	return is_within;
+}
+
 /* Renders title, body and HTML part, and says what is wrong with them. */
 static void
 render_texts(Compose *compose, const MfiVariant *variant)
 {
-	MfiMissing	missing = {NIL};
-	StringInfoData title;
-	StringInfoData body;
-	StringInfoData html;
+	Texts		texts = {.missing = {NIL}};
 
 	compose->context = mfi_localize_context(compose->context, variant->locale);
-	initStringInfo(&title);
-	initStringInfo(&body);
-	initStringInfo(&html);
+	initStringInfo(&texts.title);
+	initStringInfo(&texts.body);
+	initStringInfo(&texts.html);
 	if (variant->missing_partials[0] != '\0')
-		missing.names = list_make1(variant->missing_partials);
-	if (variant->title != NULL)
-		mfi_mustache_render(variant->title, compose->context, variant->partials, MFI_ESCAPE_NONE, &title, &missing);
-	mfi_mustache_render(variant->body, compose->context, variant->partials, MFI_ESCAPE_NONE, &body, &missing);
-	if (variant->html != NULL)
-		mfi_mustache_render(variant->html, compose->context, variant->html_partials, MFI_ESCAPE_HTML, &html, &missing);
-	flatten_title(&title);
+		texts.missing.names = list_make1(variant->missing_partials);
+	if (!render_within_limits(compose, variant, &texts))
+	{
+		set_ending(compose, "held", "too_long");
+		return;
+	}
+	flatten_title(&texts.title);
 
 	set_ending(compose, "queued", NULL);
 	compose->result.values[OUT_PARTS] = Int16GetDatum(1);
 	compose->result.nulls[OUT_PARTS] = false;
 	if (strcmp(variant->channel->name, "sms") == 0)
-		fit_sms(compose, variant->alphabet, &body);
-	else if (pg_mbstrlen_with_len(body.data, body.len) > variant->channel->text_characters_max ||
-			 pg_mbstrlen_with_len(html.data, html.len) > variant->channel->text_characters_max)
+		fit_sms(compose, variant->alphabet, &texts.body);
+	else if (pg_mbstrlen_with_len(texts.body.data, texts.body.len) > variant->channel->text_characters_max ||
+			 pg_mbstrlen_with_len(texts.html.data, texts.html.len) > variant->channel->text_characters_max)
 		set_ending(compose, "held", "too_long");
-	if (pg_mbstrlen_with_len(title.data, title.len) > MFI_TITLE_CHARACTERS_MAX)
+	if (pg_mbstrlen_with_len(texts.title.data, texts.title.len) > MFI_TITLE_CHARACTERS_MAX)
 		set_ending(compose, "held", "too_long");
-	if (missing.names != NIL)
-		set_missing(compose, missing.names);
-	else if (is_blank(&body))
+	if (texts.missing.names != NIL)
+		set_missing(compose, texts.missing.names);
+	else if (is_blank(&texts.body))
 		set_ending(compose, "held", "empty_text");
 	if (!compose->result.nulls[OUT_REASON] && !compose->is_preview)
 		return;
 	if (variant->title != NULL)
-		set_string(compose, OUT_TITLE, &title);
-	set_string(compose, OUT_BODY, &body);
+		set_string(compose, OUT_TITLE, &texts.title);
+	set_string(compose, OUT_BODY, &texts.body);
 	if (variant->html != NULL)
-		set_string(compose, OUT_HTML, &html);
+		set_string(compose, OUT_HTML, &texts.html);
 }
 
 static void

@@ -112,6 +112,14 @@ SELECT t AS template, left(tail, 1) AS tail, m.encoding, m.parts, m.state, m.rea
        mfiauto._compose(t, NULL, NULL, 'fr', jsonb_build_object('client', jsonb_build_object('traits', jsonb_build_object('tail', tail))), '770000001', NULL, NULL, 'SN') m
  ORDER BY t, length(tail), tail COLLATE "C";
 
+-- One client's endless list is that client's trouble alone.
+SELECT mfiauto.create_template('endless', body => '{{#client.traits.list}}' || repeat('x', 200) || '{{/client.traits.list}}ok');
+SELECT n AS items, m.state, m.reason, left(m.body, 3) AS begins
+  FROM unnest('{0,20000,1}'::int[]) WITH ORDINALITY u(n, o),
+       mfiauto._compose('endless', NULL, NULL, 'fr', jsonb_build_object('client', jsonb_build_object('traits', jsonb_build_object('list',
+         (SELECT coalesce(jsonb_agg(1), '[]') FROM generate_series(1, n))))), '770000001', NULL, NULL, 'SN') m
+ ORDER BY o;
+
 -- A new version is seen at once, also by a loop in one transaction.
 DO $$
 DECLARE
