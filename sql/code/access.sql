@@ -1,16 +1,19 @@
 -- Who may do what: access profiles are given to roles that exist.
 
--- The views and tables of a profile. Only admin sees contact details; canonical views also need the host's own grants.
+-- The views and tables of a profile. Only admin sees contact details in mfiauto's own tables; the canonical views (and the
+-- two tables that mfiauto.client reads beside the host's) show what the host's own grants show.
 CREATE FUNCTION mfiauto._profile_relation(profile text) RETURNS SETOF regclass
 LANGUAGE sql STABLE AS $$
   SELECT c.oid::regclass
     FROM pg_catalog.pg_class c
    WHERE c.relnamespace IN ('mfiauto'::regnamespace, 'mfiauto_segment'::regnamespace)
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
      AND CASE profile
-         WHEN 'admin' THEN c.relkind IN ('v', 'r', 'p') AND pg_catalog.pg_has_role(c.relowner, 'USAGE')
+         WHEN 'admin' THEN c.relkind IN ('v', 'r', 'p')
          WHEN 'author' THEN c.relkind = 'v' AND (c.relname ~ '^kpi(_|$)' OR c.relnamespace = 'mfiauto_segment'::regnamespace
            OR c.relname IN ('workflow', 'template', 'segment', 'enrollment', 'event', 'binding', 'gateway', 'gateway_preset',
                             'client', 'application', 'loan', 'installment', 'payment', 'loan_party', 'holding'))
+           OR c.relkind = 'r' AND c.relname IN ('identity', 'client_trait')
          WHEN 'analyst' THEN c.relkind = 'v' AND (c.relname ~ '^kpi(_|$)' OR c.relname = 'workflow')
          ELSE false END
 $$;
@@ -20,7 +23,7 @@ CREATE FUNCTION mfiauto._apply_access(role_name text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
   thing record;
-  profiles text[] := (SELECT pg_catalog.array_agg(g.profile) FROM mfiauto.access_grant g WHERE g.role_name = _apply_access.role_name);
+  given text[] := (SELECT pg_catalog.array_agg(g.profile) FROM mfiauto.access_grant g WHERE g.role_name = _apply_access.role_name);
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = role_name) THEN
     RETURN;
@@ -30,7 +33,7 @@ BEGIN
                   AND a.grantee = (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = role_name) AND a.grantee <> c.relowner LOOP
     EXECUTE pg_catalog.format('REVOKE SELECT ON %s FROM %I', thing.name, role_name);
   END LOOP;
-  FOR thing IN SELECT d.function_oid::regprocedure AS name, d.profiles && coalesce(_apply_access.profiles, '{}') AS is_given FROM mfiauto._door d
+  FOR thing IN SELECT d.function_oid::regprocedure AS name, d.profiles && coalesce(given, '{}') AS is_given FROM mfiauto._door d
                 JOIN pg_catalog.pg_proc p ON p.oid = d.function_oid LOOP
     IF thing.is_given THEN
       EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', thing.name, role_name);
@@ -38,14 +41,14 @@ BEGIN
       EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %I', thing.name, role_name);
     END IF;
   END LOOP;
-  FOR thing IN SELECT DISTINCT r AS name FROM pg_catalog.unnest(profiles) AS p(profile), mfiauto._profile_relation(p.profile) AS r LOOP
+  FOR thing IN SELECT DISTINCT r AS name FROM pg_catalog.unnest(given) AS p(profile), mfiauto._profile_relation(p.profile) AS r LOOP
     EXECUTE pg_catalog.format('GRANT SELECT ON %s TO %I', thing.name, role_name);
   END LOOP;
-  IF profiles IS NULL THEN
+  IF given IS NULL THEN
     EXECUTE pg_catalog.format('REVOKE USAGE ON SCHEMA mfiauto, mfiauto_segment FROM %I', role_name);
   ELSE
     EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA mfiauto, mfiauto_segment TO %I', role_name);
-    IF profiles && '{admin,author}' THEN
+    IF given && '{admin,author}' THEN
       EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.status TO %I', role_name);
     END IF;
   END IF;

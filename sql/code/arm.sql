@@ -126,7 +126,7 @@ BEGIN
      OR EXISTS (SELECT FROM mfiauto.delivery_hold h WHERE h.held_by = 'mfiauto') THEN
     RETURN NULL;
   END IF;
-  why := pg_catalog.format('the last sign of life of delivery is %s old, more than mfiauto.max_downtime', pg_catalog.date_trunc('second', silent));
+  why := pg_catalog.format('the last sign of life of delivery is %s old, more than mfiauto.max_downtime', mfiauto._span_text(silent));
   INSERT INTO mfiauto.delivery_hold (scope, target, reason, held_at, held_by)
   VALUES ('all', NULL, why, pg_catalog.clock_timestamp(), 'mfiauto');
   RETURN why;

@@ -101,20 +101,24 @@ $$;
 
 CREATE FUNCTION mfiauto._binding_status(OUT item text, OUT state text, OUT detail text)
 LANGUAGE sql STABLE AS $$
-  SELECT 'bindings', CASE WHEN broken IS NOT NULL THEN 'error' WHEN bound = 0 THEN 'off' ELSE 'ok' END,
-         coalesce(broken, CASE WHEN bound = 0 THEN 'nothing is bound yet' ELSE pg_catalog.format('%s roles bound', bound) END)
-    FROM (SELECT count(*) AS bound FROM mfiauto.binding_config) b,
+  SELECT 'bindings', CASE WHEN broken IS NOT NULL THEN 'error' WHEN bound IS NULL THEN 'off' ELSE 'ok' END,
+         coalesce(broken, coalesce('bound: ' || bound, 'nothing is bound yet'))
+    FROM (SELECT pg_catalog.string_agg(c.role, ', ' ORDER BY c.role) AS bound FROM mfiauto.binding_config c) b,
          (SELECT pg_catalog.string_agg(p.what, '; ' ORDER BY p.what) AS broken
             FROM (SELECT pg_catalog.format('%s: %s', c.role, c.problem) AS what FROM mfiauto.binding_config c WHERE c.problem IS NOT NULL
                   UNION SELECT pg_catalog.format('%s (%s): %s', s.name, s.relation, s.problem) FROM mfiauto.source s WHERE s.problem IS NOT NULL
                   UNION SELECT pg_catalog.format('%s: relation %s is not there', c.role, c.relation) FROM mfiauto.binding_config c
-                         WHERE pg_catalog.to_regclass(c.relation) IS NULL) p) x
+                         WHERE pg_catalog.to_regclass(c.relation) IS NULL
+                  UNION SELECT pg_catalog.format('%s: the capture triggers of %s are gone, bind it again', s.name, s.relation) FROM mfiauto.source s
+                          JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.to_regclass(s.relation) AND r.relkind IN ('r', 'p')
+                         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid
+                                            WHERE t.tgrelid = r.oid AND f.pronamespace = 'mfiauto'::regnamespace)) p) x
 $$;
 
 CREATE FUNCTION mfiauto._parked_status(OUT item text, OUT state text, OUT detail text)
 LANGUAGE sql STABLE AS $$
   SELECT 'parked', CASE WHEN facts + runs > 0 THEN 'warning' ELSE 'ok' END,
-         CASE WHEN facts + runs = 0 THEN 'nothing' ELSE pg_catalog.format('%s facts (mfiauto.parked_fact), %s enrollments in error (mfiauto.enrollment)', facts, runs) END
+         CASE WHEN facts + runs = 0 THEN 'nothing' ELSE pg_catalog.format('facts: %s (mfiauto.parked_fact), enrollments in error: %s (mfiauto.enrollment)', facts, runs) END
     FROM (SELECT count(*) AS facts FROM mfiauto.parked_fact) f, (SELECT count(*) AS runs FROM mfiauto.enrollment_state e WHERE e.state = 'error') r
 $$;
 

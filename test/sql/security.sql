@@ -1,0 +1,71 @@
+-- What the catalog says about the extension's members: each answer must be empty, or as listed.
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+CREATE EXTENSION mfiauto;
+CREATE ROLE security_owner;
+SELECT mfiauto.install('security_owner');
+CREATE TEMP VIEW member AS
+  SELECT d.classid, d.objid FROM pg_depend d
+   WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'mfiauto') AND d.deptype = 'e';
+-- SECURITY DEFINER functions: none; doors take on rights in C instead.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prosecdef;
+-- What PUBLIC may execute: it computes, or is a trigger function that checks for itself.
+SELECT p.oid::regprocedure::text AS public_may_execute FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+ WHERE p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE')
+ ORDER BY p.oid::regprocedure::text COLLATE "C";
+-- What PUBLIC may read, in the extension or the installation: the list of presets, which is the same everywhere.
+SELECT c.oid::regclass FROM pg_class c, aclexplode(c.relacl) a
+ WHERE c.relnamespace IN ('mfiauto'::regnamespace, 'mfiauto_segment'::regnamespace) AND a.grantee = 0;
+SELECT nspname FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname ~ '^mfiauto' AND a.grantee = 0 AND a.privilege_type = 'CREATE';
+-- Doors are in C and have their private twin; their profiles exist.
+SELECT d.function_oid::regprocedure FROM mfiauto._door d JOIN pg_proc p ON p.oid = d.function_oid
+ WHERE p.prosrc <> 'mfiauto_door' OR NOT EXISTS (SELECT FROM pg_proc q WHERE q.pronamespace = p.pronamespace AND q.proname = '_' || p.proname AND q.proargtypes = p.proargtypes);
+SELECT d.function_oid::regprocedure FROM mfiauto._door d WHERE NOT d.profiles <@ '{admin,author,analyst,app,receiver}';
+-- Who has which door; those with no profile are for the owner alone.
+SELECT d.function_oid::regprocedure::text AS for_the_owner_alone FROM mfiauto._door d WHERE d.profiles = '{}' ORDER BY d.function_oid::regprocedure::text COLLATE "C";
+SELECT d.function_oid::regprocedure::text AS app_or_receiver, d.profiles FROM mfiauto._door d WHERE d.profiles && '{app,receiver}' ORDER BY d.function_oid::regprocedure::text COLLATE "C";
+-- Every public function and view has a comment.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+ WHERE p.proname !~ '^_' AND obj_description(p.oid, 'pg_proc') IS NULL ORDER BY 1;
+SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'mfiauto'::regnamespace AND c.relkind = 'v' AND c.relname !~ '^_' AND obj_description(c.oid, 'pg_class') IS NULL;
+-- Functions that run SQL text or DDL pin their search path by their door, or by themselves when they are not behind one.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid JOIN pg_language l ON l.oid = p.prolang
+ WHERE p.proname !~ '^_' AND l.lanname IN ('plpgsql', 'sql') AND NOT EXISTS (SELECT FROM unnest(p.proconfig) s WHERE s ~ '^search_path=') ORDER BY 1;
+-- The books outlive the code: nothing of theirs depends on a member, save triggers and views for people.
+SELECT pg_describe_object(d.classid, d.objid, d.objsubid) AS depends, pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid) AS upon
+  FROM pg_depend d JOIN member m ON m.classid = d.refclassid AND m.objid = d.refobjid
+ WHERE d.deptype IN ('n', 'a')
+   AND NOT EXISTS (SELECT FROM member x WHERE x.classid = d.classid AND x.objid = d.objid)
+   AND NOT EXISTS (SELECT FROM pg_rewrite r JOIN member x ON x.objid = r.ev_class WHERE d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid)
+   AND NOT EXISTS (SELECT FROM pg_constraint c JOIN member x ON x.objid = c.conrelid WHERE d.classid = 'pg_constraint'::regclass AND c.oid = d.objid)
+ ORDER BY 1, 2;
+-- No identity columns, no sequence that is not bigint, no column of a type that is the extension's own.
+SELECT attrelid::regclass, attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+ WHERE c.relnamespace = 'mfiauto'::regnamespace AND (a.attidentity <> '' OR EXISTS (SELECT FROM member m WHERE m.classid = 'pg_type'::regclass AND m.objid = a.atttypid));
+SELECT seqrelid::regclass FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid WHERE c.relnamespace = 'mfiauto'::regnamespace AND s.seqtypid <> 'bigint'::regtype;
+-- Tables of the extension itself: what pg_dump leaves out on purpose.
+SELECT c.oid::regclass AS member_table FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid WHERE c.relkind IN ('r', 'p') ORDER BY 1;
+-- A role without any grant gets nowhere.
+CREATE ROLE security_nobody;
+SET ROLE security_nobody;
+SELECT * FROM mfiauto.message;
+SELECT mfiauto.arm_delivery();
+RESET ROLE;
+GRANT USAGE ON SCHEMA mfiauto TO security_nobody;
+SET ROLE security_nobody;
+SELECT * FROM mfiauto.message_ledger;
+SELECT * FROM mfiauto.status;
+SELECT mfiauto.arm_delivery();
+SELECT mfiauto._set_clock(NULL);
+SELECT * FROM mfiauto._evaluate('postgres', 'SELECT 1, true', '{1}', '{1}', now());
+RESET ROLE;
+-- The owner of the installation is no superuser: the clock is not his, and a superuser's workflow gives him none of
+-- its rights.
+SET ROLE security_owner;
+SELECT mfiauto.set_clock('2026-01-05 09:00+00');
+SELECT * FROM mfiauto._evaluate('postgres', 'SELECT 1, count(*) > 0 FROM pg_authid', '{1}', '{1}', now());
+SELECT mfiauto.install();
+SELECT mfiauto.uninstall('yes, delete everything');
+SELECT mfiauto.migrate();
+RESET ROLE;
+REVOKE ALL ON SCHEMA mfiauto FROM security_nobody;
