@@ -33,8 +33,7 @@ mfi_json_parse(const char *text, const char *noun)
 
 	if (document == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("%s is not valid JSON", noun),
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("%s is not valid JSON", noun),
 				 errdetail("Line %d, column %d: %s.", error.line, error.column,
 						   pg_any_to_server(error.text, strlen(error.text), PG_UTF8))));
 	callback->func = release_document;

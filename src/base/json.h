@@ -36,4 +36,4 @@ extern char *mfi_json_key(const char *key);
 /* What a node is, for a DETAIL: the string "abc", the number 5, an empty list, nothing. */
 extern char *mfi_json_describe(const json_t *node);
 
-#endif							/* MFI_BASE_JSON_H */
+#endif /* MFI_BASE_JSON_H */

@@ -42,12 +42,12 @@ typedef struct Condition
 {
 	const MfiConditionScope *scope;
 	const char *text;
-	int			offset;			/* characters before the text in what is being parsed; -1: another text */
-	int			at;				/* byte where an error without a position stands; -1: none */
-	bool		uses_client;
-	bool		uses_subject;
-	bool		uses_loan;
-	bool		uses_event;
+	int offset; /* characters before the text in what is being parsed; -1: another text */
+	int at;		/* byte where an error without a position stands; -1: none */
+	bool uses_client;
+	bool uses_subject;
+	bool uses_loan;
+	bool uses_event;
 } Condition;
 
 static void pin_settings(void);
@@ -58,7 +58,7 @@ static char *write_query(Condition *condition, const char *prefix);
 static Query *analyze_query(Condition *condition);
 static bool check_analyzed_node(Node *node, Condition *condition);
 static void run_over_nothing(const char *query);
-static int	place_error(Condition *condition, int location);
+static int place_error(Condition *condition, int location);
 static void add_context(void *arg);
 
 #define QUERY_PREFIX "SELECT k.ord::pg_catalog.int4 AS ord, (\n"
@@ -66,13 +66,14 @@ static void add_context(void *arg);
 char *
 mfi_expression_compile(const MfiConditionScope *scope, const char *text)
 {
-	Condition	condition = {.scope = scope,.text = text,.at = -1};
-	ErrorContextCallback context = {.previous = error_context_stack,
-	.callback = add_context,.arg = &condition};
-	int			settings = NewGUCNestLevel();
+	Condition condition = { .scope = scope, .text = text, .at = -1 };
+	ErrorContextCallback context = { .previous = error_context_stack,
+									 .callback = add_context,
+									 .arg = &condition };
+	int settings = NewGUCNestLevel();
 	MfiOwnerScope owner;
-	Query	   *query;
-	char	   *stored;
+	Query *query;
+	char *stored;
 
 	error_context_stack = &context;
 	pin_settings();
@@ -94,9 +95,10 @@ mfi_expression_compile(const MfiConditionScope *scope, const char *text)
 static void
 pin_settings(void)
 {
-	static const char *const pinned[][2] = {
-		{"standard_conforming_strings", "on"}, {"transform_null_equals", "off"},
-	{"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"}};
+	static const char *const pinned[][2] = { { "standard_conforming_strings", "on" },
+											 { "transform_null_equals", "off" },
+											 { "DateStyle", "ISO, YMD" },
+											 { "IntervalStyle", "postgres" } };
 
 	for (size_t i = 0; i < lengthof(pinned); i++)
 		(void) set_config_option(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_SESSION,
@@ -109,26 +111,24 @@ pin_settings(void)
 static Node *
 parse_alone(Condition *condition)
 {
-	List	   *statements = raw_parser(condition->text, RAW_PARSE_PLPGSQL_EXPR);
+	List *statements = raw_parser(condition->text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, statements)->stmt);
-	ResTarget  *target;
+	ResTarget *target;
 
 	if (list_length(select->targetList) != 1 || select->distinctClause != NIL ||
 		select->fromClause != NIL || select->whereClause != NULL || select->groupClause != NIL ||
 		select->havingClause != NULL || select->windowClause != NIL || select->sortClause != NIL ||
-		select->limitCount != NULL || select->limitOffset != NULL ||
-		select->lockingClause != NIL || select->op != SETOP_NONE)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("condition is not exactly one SQL expression"),
-				 errhint("Write what could stand after WHERE, without further clauses.")));
+		select->limitCount != NULL || select->limitOffset != NULL || select->lockingClause != NIL ||
+		select->op != SETOP_NONE)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("condition is not exactly one SQL expression"),
+						errhint("Write what could stand after WHERE, without further clauses.")));
 	target = linitial_node(ResTarget, select->targetList);
 	if (target->name != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("condition is not exactly one SQL expression"),
-				 errdetail("\"%s\" was read as a column alias.", target->name),
-				 errhint("Look for an operator that is missing before it.")));
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("condition is not exactly one SQL expression"),
+						errdetail("\"%s\" was read as a column alias.", target->name),
+						errhint("Look for an operator that is missing before it.")));
 	return target->val;
 }
 
@@ -160,9 +160,9 @@ check_raw_node(Node *node, Condition *condition)
 		return false;
 	if (IsA(node, SubLink))
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("condition holds a sub-select"),
-				 errhint("Map what it looks for as a column of a canonical role, for example in client.traits."),
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("condition holds a sub-select"),
+				 errhint("Map what it looks for as a column of a canonical role, for example in "
+						 "client.traits."),
 				 place_error(condition, ((SubLink *) node)->location)));
 	if (IsA(node, ParamRef))
 		ereport(ERROR,
@@ -170,10 +170,10 @@ check_raw_node(Node *node, Condition *condition)
 				 errmsg("condition holds a parameter, $%d", ((ParamRef *) node)->number),
 				 errhint("Conditions take no parameters; mfiauto.now() is the present time."),
 				 place_error(condition, ((ParamRef *) node)->location)));
-	if (IsA(node, FuncCall) && ((FuncCall *) node)->over == NULL && is_aggregate(((FuncCall *) node)->funcname))
+	if (IsA(node, FuncCall) && ((FuncCall *) node)->over == NULL &&
+		is_aggregate(((FuncCall *) node)->funcname))
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("condition holds an aggregate"),
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("condition holds an aggregate"),
 				 errhint("A condition looks at one subject at a time."),
 				 place_error(condition, ((FuncCall *) node)->location)));
 	if (IsA(node, ColumnRef))
@@ -191,7 +191,8 @@ check_raw_node(Node *node, Condition *condition)
 static bool
 has_subject_row(const MfiConditionScope *scope)
 {
-	static const char *const roles[] = {"application", "loan", "installment", "payment", "holding"};
+	static const char *const roles[] = { "application", "loan", "installment", "payment",
+										 "holding" };
 
 	for (size_t i = 0; i < lengthof(roles); i++)
 		if (strcmp(scope->subject, roles[i]) == 0)
@@ -205,9 +206,9 @@ has_subject_row(const MfiConditionScope *scope)
 static const char *
 reachable_roles(const MfiConditionScope *scope)
 {
-	bool		has_loan = strcmp(scope->subject, "installment") == 0 ||
-		strcmp(scope->subject, "payment") == 0;
-	char	   *list = "client";
+	bool has_loan =
+		strcmp(scope->subject, "installment") == 0 || strcmp(scope->subject, "payment") == 0;
+	char *list = "client";
 
 	if (has_loan)
 		list = psprintf("%s, loan, client", scope->subject);
@@ -242,33 +243,32 @@ note_role(Condition *condition, const char *role)
 static void
 check_column(Condition *condition, ColumnRef *reference)
 {
-	Node	   *first = linitial(reference->fields);
-	Node	   *second = list_length(reference->fields) > 1 ? lsecond(reference->fields) : NULL;
-	char	   *role = IsA(first, String) ? strVal(first) : "*";
+	Node *first = linitial(reference->fields);
+	Node *second = list_length(reference->fields) > 1 ? lsecond(reference->fields) : NULL;
+	char *role = IsA(first, String) ? strVal(first) : "*";
 
 	if (second == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" does not say what it belongs to", role),
-				 errhint("Write it with its role in front, as in %s.%s; reachable here: %s.",
-						 has_subject_row(condition->scope) ? condition->scope->subject : "client",
-						 strcmp(role, "*") == 0 ? "status" : role, reachable_roles(condition->scope)),
-				 place_error(condition, reference->location)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" does not say what it belongs to", role),
+			 errhint("Write it with its role in front, as in %s.%s; reachable here: %s.",
+					 has_subject_row(condition->scope) ? condition->scope->subject : "client",
+					 strcmp(role, "*") == 0 ? "status" : role, reachable_roles(condition->scope)),
+			 place_error(condition, reference->location)));
 	if (!note_role(condition, role))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("\"%s\" cannot be used in this condition", role),
 				 errdetail("Reachable here: %s.", reachable_roles(condition->scope)),
-				 strcmp(role, "event") == 0 ?
-				 errhint("The event is known to \"if\" of the trigger alone.") :
-				 errhint("A condition sees the workflow's subject, its loan and its client."),
+				 strcmp(role, "event") == 0
+					 ? errhint("The event is known to \"if\" of the trigger alone.")
+					 : errhint("A condition sees the workflow's subject, its loan and its client."),
 				 place_error(condition, reference->location)));
 	if (!IsA(second, String) || list_length(reference->fields) > 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("condition uses whole rows of \"%s\"", role),
-				 errhint("Name the columns."),
-				 place_error(condition, reference->location)));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("condition uses whole rows of \"%s\"", role),
+						errhint("Name the columns."), place_error(condition, reference->location)));
 	if (strcmp(role, "event") != 0)
 	{
 		condition->at = reference->location;
@@ -289,31 +289,31 @@ static const char mapped_query[] =
 void
 mfi_expression_require_column(const MfiConditionScope *scope, const char *role, const char *column)
 {
-	Oid			view = get_relname_relid(role, get_namespace_oid("mfiauto", false));
-	Oid			types[2] = {TEXTOID, TEXTOID};
-	Datum		values[2] = {CStringGetTextDatum(role), CStringGetTextDatum(column)};
-	bool		is_null;
+	Oid view = get_relname_relid(role, get_namespace_oid("mfiauto", false));
+	Oid types[2] = { TEXTOID, TEXTOID };
+	Datum values[2] = { CStringGetTextDatum(role), CStringGetTextDatum(column) };
+	bool is_null;
 
 	if (SPI_execute_with_args(mapped_query, 2, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the bindings");
 	if (SPI_processed == 0 || !OidIsValid(view))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("role \"%s\" is not bound", role),
-				 errdetail("\"%s\" of workflow \"%s\" uses %s.%s.", scope->path, scope->workflow,
-						   role, column),
-				 errhint("Bind it first: SELECT mfiauto.bind('%s', …).", role)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role \"%s\" is not bound", role),
+						errdetail("\"%s\" of workflow \"%s\" uses %s.%s.", scope->path,
+								  scope->workflow, role, column),
+						errhint("Bind it first: SELECT mfiauto.bind('%s', …).", role)));
 	if (get_attnum(view, column) == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column %s.%s does not exist", role, column),
-				 errhint("The columns of mfiauto.%s are the canonical ones; others belong in traits or in a canonical column's expression.",
-						 role)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("column %s.%s does not exist", role, column),
+						errhint("The columns of mfiauto.%s are the canonical ones; others belong "
+								"in traits or in a canonical column's expression.",
+								role)));
 	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column %s.%s is not mapped", role, column),
-				 errdetail("The binding of \"%s\" has no expression for it, so it would always be null.", role),
+				 errdetail(
+					 "The binding of \"%s\" has no expression for it, so it would always be null.",
+					 role),
 				 errhint("Map it with mfiauto.bind('%s', …) first.", role)));
 }
 
@@ -341,19 +341,25 @@ write_query(Condition *condition, const char *prefix)
 	StringInfoData query;
 
 	initStringInfo(&query);
-	appendStringInfo(&query, "%s%s\n) AS verdict FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
-					 " WITH ORDINALITY AS k(client_id, subject_id, ord)", prefix, condition->text);
+	appendStringInfo(
+		&query,
+		"%s%s\n) AS verdict FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
+		" WITH ORDINALITY AS k(client_id, subject_id, ord)",
+		prefix, condition->text);
 	if (scope->is_trigger)
-		appendStringInfoString(&query, " LEFT JOIN mfiauto.event AS event ON event.client_id = k.client_id"
+		appendStringInfoString(&query,
+							   " LEFT JOIN mfiauto.event AS event ON event.client_id = k.client_id"
 							   " AND event.event_id = k.subject_id");
 	if (condition->uses_subject || condition->uses_loan)
-		appendStringInfo(&query, " LEFT JOIN mfiauto.%s AS %s ON %s.%s_id = %s",
-						 subject, subject, subject, subject,
+		appendStringInfo(&query, " LEFT JOIN mfiauto.%s AS %s ON %s.%s_id = %s", subject, subject,
+						 subject, subject,
 						 scope->is_trigger ? event_subject(subject) : "k.subject_id");
 	if (condition->uses_loan)
-		appendStringInfo(&query, " LEFT JOIN mfiauto.loan AS loan ON loan.loan_id = %s.loan_id", subject);
+		appendStringInfo(&query, " LEFT JOIN mfiauto.loan AS loan ON loan.loan_id = %s.loan_id",
+						 subject);
 	if (condition->uses_client)
-		appendStringInfoString(&query, " LEFT JOIN mfiauto.client AS client ON client.client_id = k.client_id");
+		appendStringInfoString(
+			&query, " LEFT JOIN mfiauto.client AS client ON client.client_id = k.client_id");
 	return query.data;
 }
 
@@ -364,11 +370,11 @@ write_query(Condition *condition, const char *prefix)
 static Query *
 analyze_query(Condition *condition)
 {
-	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID};
-	char	   *text = write_query(condition, QUERY_PREFIX);
-	RawStmt    *statement = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
-	Query	   *query;
-	Node	   *verdict;
+	Oid types[3] = { INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID };
+	char *text = write_query(condition, QUERY_PREFIX);
+	RawStmt *statement = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
+	Query *query;
+	Node *verdict;
 
 	condition->offset = strlen(QUERY_PREFIX);
 	query = parse_analyze_fixedparams(statement, text, types, 3, NULL);
@@ -376,8 +382,8 @@ analyze_query(Condition *condition)
 	if (query->hasWindowFuncs || query->hasTargetSRFs)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 query->hasWindowFuncs ? errmsg("condition holds a window function") :
-				 errmsg("condition holds a function that returns a set"),
+				 query->hasWindowFuncs ? errmsg("condition holds a window function")
+									   : errmsg("condition holds a function that returns a set"),
 				 errhint("A condition looks at one subject at a time.")));
 	if (getBaseType(exprType(verdict)) != BOOLOID)
 		ereport(ERROR,
@@ -407,10 +413,10 @@ reads_wall_clock(Node *node)
 {
 	if (IsA(node, FuncExpr))
 	{
-		Oid			function = ((FuncExpr *) node)->funcid;
+		Oid function = ((FuncExpr *) node)->funcid;
 
 		return function == F_NOW || function == F_TRANSACTION_TIMESTAMP ||
-			function == F_STATEMENT_TIMESTAMP;
+			   function == F_STATEMENT_TIMESTAMP;
 	}
 	return IsA(node, SQLValueFunction) && ((SQLValueFunction *) node)->op <= SVFOP_LOCALTIMESTAMP_N;
 }
@@ -422,13 +428,14 @@ reads_wall_clock(Node *node)
 static bool
 is_frozen_moment(Node *node, const Condition *condition)
 {
-	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
-	Const	   *constant = (Const *) node;
+	static const char *const words[] = { "now", "today", "tomorrow", "yesterday" };
+	Const *constant = (Const *) node;
 	const char *word;
-	int			inside;
+	int inside;
 
-	if (!IsA(node, Const) || (constant->consttype != DATEOID && constant->consttype != TIMESTAMPOID &&
-							  constant->consttype != TIMESTAMPTZOID))
+	if (!IsA(node, Const) ||
+		(constant->consttype != DATEOID && constant->consttype != TIMESTAMPOID &&
+		 constant->consttype != TIMESTAMPTZOID))
 		return false;
 	inside = constant->location - condition->offset;
 	if (constant->location < 0 || inside < 0 || inside >= (int) strlen(condition->text))
@@ -446,7 +453,7 @@ is_frozen_moment(Node *node, const Condition *condition)
 static bool
 check_analyzed_node(Node *node, Condition *condition)
 {
-	Oid			function = InvalidOid;
+	Oid function = InvalidOid;
 
 	if (node == NULL)
 		return false;
@@ -458,15 +465,16 @@ check_analyzed_node(Node *node, Condition *condition)
 				 errhint("Use mfiauto.today() or mfiauto.now()."),
 				 place_error(condition, ((Const *) node)->location)));
 	if (check_functions_in_node(node, is_volatile, &function))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("condition calls a volatile function, %s", format_procedure(function)),
-				 errhint("Use functions that are immutable or stable; mfiauto.now() is the present time."),
-				 place_error(condition, exprLocation(node))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("condition calls a volatile function, %s", format_procedure(function)),
+			 errhint(
+				 "Use functions that are immutable or stable; mfiauto.now() is the present time."),
+			 place_error(condition, exprLocation(node))));
 	if (IsA(node, NextValueExpr))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("condition draws from a sequence")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+						errmsg("condition draws from a sequence")));
 	if (reads_wall_clock(node))
 		ereport(WARNING,
 				(errmsg("condition at %s of workflow \"%s\" reads the server's clock",
@@ -482,9 +490,9 @@ check_analyzed_node(Node *node, Condition *condition)
 static void
 run_over_nothing(const char *query)
 {
-	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID};
-	Datum		nobody = PointerGetDatum(construct_empty_array(INT8OID));
-	Datum		values[3] = {nobody, nobody, TimestampTzGetDatum(mfi_clock_now())};
+	Oid types[3] = { INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID };
+	Datum nobody = PointerGetDatum(construct_empty_array(INT8OID));
+	Datum values[3] = { nobody, nobody, TimestampTzGetDatum(mfi_clock_now()) };
 
 	if (SPI_execute_with_args(query, 3, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "condition query did not select");
@@ -497,7 +505,7 @@ run_over_nothing(const char *query)
 static int
 place_error(Condition *condition, int location)
 {
-	int			inside = location - condition->offset;
+	int inside = location - condition->offset;
 
 	if (location < 0 || inside < 0)
 		return 0;
@@ -511,8 +519,8 @@ place_error(Condition *condition, int location)
 static void
 add_context(void *arg)
 {
-	Condition  *condition = arg;
-	int			position;
+	Condition *condition = arg;
+	int position;
 
 	if (geterrposition() <= 0 && condition->at >= 0)
 		place_error(condition, condition->at);
@@ -527,7 +535,8 @@ add_context(void *arg)
 		}
 	}
 	if (geterrcode() == ERRCODE_UNDEFINED_FUNCTION)
-		errhint("Unqualified functions and operators are looked up in pg_catalog alone: write your own with their schema, or add a cast.");
+		errhint("Unqualified functions and operators are looked up in pg_catalog alone: write your "
+				"own with their schema, or add a cast.");
 	errcontext("condition at %s of workflow \"%s\": %s", condition->scope->path,
 			   condition->scope->workflow, condition->text);
 }

@@ -9,11 +9,11 @@
 /* Where a condition stands and what it may speak of. */
 typedef struct MfiConditionScope
 {
-	const char *workflow;		/* for messages */
-	const char *path;			/* place in the definition */
-	const char *subject;		/* canonical role of the workflow's subject */
-	Oid			owner;			/* role with whose rights it is evaluated */
-	bool		is_trigger;		/* over an event: $2 of the query is event ids */
+	const char *workflow; /* for messages */
+	const char *path;	  /* place in the definition */
+	const char *subject;  /* canonical role of the workflow's subject */
+	Oid owner;			  /* role with whose rights it is evaluated */
+	bool is_trigger;	  /* over an event: $2 of the query is event ids */
 } MfiConditionScope;
 
 /* Whether the binding of a canonical role has a value for the column; 42704, 42703 with a HINT else. */
@@ -27,4 +27,4 @@ extern void mfi_expression_require_column(const MfiConditionScope *scope, const 
  */
 extern char *mfi_expression_compile(const MfiConditionScope *scope, const char *condition);
 
-#endif							/* MFI_ENGINE_EXPRESSION_H */
+#endif /* MFI_ENGINE_EXPRESSION_H */

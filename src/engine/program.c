@@ -24,34 +24,53 @@
 #include "utils/json.h"
 
 /* What standard events are about. */
-static const char *const standard_events[][2] = {
-	{"Client Created", "client"}, {"Client Activated", "client"}, {"Client Closed", "client"},
-	{"Loan Applied", "loan"}, {"Loan Approved", "loan"}, {"Loan Rejected", "loan"},
-	{"Loan Disbursed", "loan"}, {"Loan Closed", "loan"}, {"Loan Written Off", "loan"},
-	{"Installment Scheduled", "installment"}, {"Installment Rescheduled", "installment"},
-	{"Payment Received", "payment"}, {"Payment Reversed", "payment"},
-	{"Holding Opened", "holding"}, {"Holding Closed", "holding"},
-	{"Lead Created", "client"}, {"Message Received", "client"}, {NULL, NULL}};
+static const char *const standard_events[][2] = { { "Client Created", "client" },
+												  { "Client Activated", "client" },
+												  { "Client Closed", "client" },
+												  { "Loan Applied", "loan" },
+												  { "Loan Approved", "loan" },
+												  { "Loan Rejected", "loan" },
+												  { "Loan Disbursed", "loan" },
+												  { "Loan Closed", "loan" },
+												  { "Loan Written Off", "loan" },
+												  { "Installment Scheduled", "installment" },
+												  { "Installment Rescheduled", "installment" },
+												  { "Payment Received", "payment" },
+												  { "Payment Reversed", "payment" },
+												  { "Holding Opened", "holding" },
+												  { "Holding Closed", "holding" },
+												  { "Lead Created", "client" },
+												  { "Message Received", "client" },
+												  { NULL, NULL } };
 
 /* Dates of the canonical roles; those with true can be an anchor in this version. */
 static const struct
 {
 	const char *role;
 	const char *column;
-	bool		is_supported;
-}			anchors[] = {
-	{"installment", "due_date", true}, {"loan", "maturity_on", true},
-	{"installment", "paid_on", false}, {"loan", "applied_on", false}, {"loan", "approved_on", false},
-	{"loan", "disbursed_on", false}, {"loan", "closed_on", false}, {"loan", "written_off_on", false},
-	{"client", "birth_date", false}, {"client", "joined_on", false},
-	{"application", "started_at", false}, {"application", "submitted_at", false},
-	{"application", "decided_at", false}, {"payment", "paid_at", false},
-	{"holding", "opened_on", false}, {"holding", "closed_on", false}, {NULL, NULL, false}};
+	bool is_supported;
+} anchors[] = { { "installment", "due_date", true },
+				{ "loan", "maturity_on", true },
+				{ "installment", "paid_on", false },
+				{ "loan", "applied_on", false },
+				{ "loan", "approved_on", false },
+				{ "loan", "disbursed_on", false },
+				{ "loan", "closed_on", false },
+				{ "loan", "written_off_on", false },
+				{ "client", "birth_date", false },
+				{ "client", "joined_on", false },
+				{ "application", "started_at", false },
+				{ "application", "submitted_at", false },
+				{ "application", "decided_at", false },
+				{ "payment", "paid_at", false },
+				{ "holding", "opened_on", false },
+				{ "holding", "closed_on", false },
+				{ NULL, NULL, false } };
 
-static const char *const subject_roles[] = {"client", "application", "loan", "installment", "payment",
-	"holding", NULL};
+static const char *const subject_roles[] = { "client",	"application", "loan", "installment",
+											 "payment", "holding",	   NULL };
 
-static const char *const kind_words[] = {"send", "wait", "if", "task", "end"};
+static const char *const kind_words[] = { "send", "wait", "if", "task", "end" };
 
 PG_FUNCTION_INFO_V1(mfiauto_compile_workflow);
 
@@ -70,12 +89,12 @@ static void write_steps(StringInfo out, const MfiDefinition *definition, Oid own
 Datum
 mfiauto_compile_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *source = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	Oid			owner = get_role_oid(text_to_cstring(PG_GETARG_TEXT_PP(2)), false);
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *source = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Oid owner = get_role_oid(text_to_cstring(PG_GETARG_TEXT_PP(2)), false);
 	MemoryContext caller = CurrentMemoryContext;
 	MfiDefinition *definition = mfi_definition_read(name, source);
-	char	   *program;
+	char *program;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -113,10 +132,11 @@ mfi_program_compile(MfiDefinition *definition, Oid owner)
 static bool
 exists(const char *query, Datum one, Oid type_of_two, Datum two)
 {
-	Oid			types[2] = {TEXTOID, type_of_two};
-	Datum		values[2] = {one, two};
+	Oid types[2] = { TEXTOID, type_of_two };
+	Datum values[2] = { one, two };
 
-	if (SPI_execute_with_args(query, OidIsValid(type_of_two) ? 2 : 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(query, OidIsValid(type_of_two) ? 2 : 1, types, values, NULL, true,
+							  1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up what a workflow names");
 	return SPI_processed > 0;
 }
@@ -130,8 +150,8 @@ quoted(const char *word)
 static void
 check_class(const MfiDefinition *definition, const char *path, const char *class)
 {
-	if (!exists("SELECT FROM mfiauto.message_class c WHERE c.class = $1", CStringGetTextDatum(class),
-				InvalidOid, (Datum) 0))
+	if (!exists("SELECT FROM mfiauto.message_class c WHERE c.class = $1",
+				CStringGetTextDatum(class), InvalidOid, (Datum) 0))
 		mfi_definition_refuse(definition->name, path, ERRCODE_UNDEFINED_OBJECT, "a message class",
 							  quoted(class), "mfiauto.message_class lists the classes.");
 	if (strcmp(path, "class") == 0 && strtod(definition->holdout, NULL) > 0 &&
@@ -165,8 +185,9 @@ require_subject_role(const MfiDefinition *definition)
 static void
 check_anchor(const MfiDefinition *definition)
 {
-	MfiConditionScope scope = {.workflow = definition->name,.path = "anchor",
-	.subject = definition->subject};
+	MfiConditionScope scope = { .workflow = definition->name,
+								.path = "anchor",
+								.subject = definition->subject };
 
 	require_subject_role(definition);
 	for (int i = 0; anchors[i].role != NULL; i++)
@@ -175,12 +196,11 @@ check_anchor(const MfiDefinition *definition)
 			strcmp(anchors[i].column, definition->anchor) != 0)
 			continue;
 		if (!anchors[i].is_supported)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("anchor \"%s.%s\" of workflow \"%s\" is not available yet",
-							definition->subject, definition->anchor, definition->name),
-					 errdetail("Available are: installment.due_date, loan.maturity_on."),
-					 errhint("Use one of these; nothing of the definition was stored.")));
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("anchor \"%s.%s\" of workflow \"%s\" is not available yet",
+								   definition->subject, definition->anchor, definition->name),
+							errdetail("Available are: installment.due_date, loan.maturity_on."),
+							errhint("Use one of these; nothing of the definition was stored.")));
 		mfi_expression_require_column(&scope, definition->subject, definition->anchor);
 		return;
 	}
@@ -210,7 +230,8 @@ natural_subject(const char *event)
 static const char *
 watched_subject(const char *event)
 {
-	if (!exists("SELECT s.subject FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = $1 ORDER BY s.source_id",
+	if (!exists("SELECT s.subject FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = $1 "
+				"ORDER BY s.source_id",
 				CStringGetTextDatum(event), InvalidOid, (Datum) 0))
 		return NULL;
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
@@ -266,39 +287,42 @@ check_trigger(MfiDefinition *definition)
 static void
 check_template(const MfiDefinition *definition, const MfiStep *step)
 {
-	Datum		name = CStringGetTextDatum(step->template);
+	Datum name = CStringGetTextDatum(step->template);
 	StringInfoData list;
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (!exists("SELECT FROM mfiauto.template_version t WHERE t.name = $1 AND t.is_live", name,
 				InvalidOid, (Datum) 0))
-		mfi_definition_refuse(definition->name, psprintf("%s.send", step->path), ERRCODE_UNDEFINED_OBJECT,
-							  "the name of a template", quoted(step->template),
-							  psprintf("Make it first: SELECT mfiauto.create_template('%s', channel => 'sms', body => '…').",
+		mfi_definition_refuse(definition->name, psprintf("%s.send", step->path),
+							  ERRCODE_UNDEFINED_OBJECT, "the name of a template",
+							  quoted(step->template),
+							  psprintf("Make it first: SELECT mfiauto.create_template('%s', "
+									   "channel => 'sms', body => '…').",
 									   step->template));
 	if (step->channels == NIL)
 		return;
 	initStringInfo(&list);
-	foreach(cell, step->channels)
+	foreach (cell, step->channels)
 		appendStringInfo(&list, "%s%s", list.len == 0 ? "" : ",", (char *) lfirst(cell));
-	if (!exists("SELECT FROM mfiauto.template_version t WHERE t.name = $1 AND t.is_live AND t.channel = ANY (pg_catalog.string_to_array($2, ','))",
+	if (!exists("SELECT FROM mfiauto.template_version t WHERE t.name = $1 AND t.is_live AND "
+				"t.channel = ANY (pg_catalog.string_to_array($2, ','))",
 				name, TEXTOID, CStringGetTextDatum(list.data)))
-		mfi_definition_refuse(definition->name, psprintf("%s.channels", step->path),
-							  ERRCODE_UNDEFINED_OBJECT,
-							  psprintf("a channel on which template \"%s\" has a text", step->template),
-							  list.data,
-							  psprintf("Make one: SELECT mfiauto.create_template('%s', channel => '%s', body => '…').",
-									   step->template, (char *) linitial(step->channels)));
+		mfi_definition_refuse(
+			definition->name, psprintf("%s.channels", step->path), ERRCODE_UNDEFINED_OBJECT,
+			psprintf("a channel on which template \"%s\" has a text", step->template), list.data,
+			psprintf(
+				"Make one: SELECT mfiauto.create_template('%s', channel => '%s', body => '…').",
+				step->template, (char *) linitial(step->channels)));
 }
 
 static void
 check_steps(const MfiDefinition *definition, List *steps)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, steps)
+	foreach (cell, steps)
 	{
-		MfiStep    *step = lfirst(cell);
+		MfiStep *step = lfirst(cell);
 
 		if (step->template != NULL)
 			check_template(definition, step);
@@ -336,8 +360,11 @@ static char *
 compile_condition(const MfiDefinition *definition, Oid owner, const char *path,
 				  const char *condition, bool is_trigger)
 {
-	MfiConditionScope scope = {.workflow = definition->name,.path = path,
-	.subject = definition->subject,.owner = owner,.is_trigger = is_trigger};
+	MfiConditionScope scope = { .workflow = definition->name,
+								.path = path,
+								.subject = definition->subject,
+								.owner = owner,
+								.is_trigger = is_trigger };
 
 	return condition == NULL ? NULL : mfi_expression_compile(&scope, condition);
 }
@@ -352,15 +379,16 @@ write_version(StringInfo out, const MfiDefinition *definition, Oid owner)
 	write_member(out, "anchor_column", definition->anchor);
 	write_member(out, "trigger_event", definition->trigger_event);
 	write_member(out, "trigger_condition", definition->trigger_condition);
-	write_member(out, "trigger_sql", compile_condition(definition, owner, "trigger.if",
-													   definition->trigger_condition, true));
+	write_member(
+		out, "trigger_sql",
+		compile_condition(definition, owner, "trigger.if", definition->trigger_condition, true));
 	write_member(out, "class", definition->class);
 	write_member(out, "enter_if", definition->enter_if);
-	write_member(out, "enter_sql", compile_condition(definition, owner, "enter_if",
-													 definition->enter_if, false));
+	write_member(out, "enter_sql",
+				 compile_condition(definition, owner, "enter_if", definition->enter_if, false));
 	write_member(out, "exit_if", definition->exit_if);
-	write_member(out, "exit_sql", compile_condition(definition, owner, "exit_if",
-													definition->exit_if, false));
+	write_member(out, "exit_sql",
+				 compile_condition(definition, owner, "exit_if", definition->exit_if, false));
 	write_member(out, "reentry", definition->reentry);
 	write_member(out, "reentry_after", definition->reentry_after);
 	write_member(out, "goal_event", definition->goal_event);
@@ -381,12 +409,12 @@ first_number(List *steps, int otherwise)
 static void
 write_channels(StringInfo out, List *channels)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (channels == NIL)
 		return;
 	appendStringInfoString(out, ", \"channels\": [");
-	foreach(cell, channels)
+	foreach (cell, channels)
 	{
 		if (cell != list_head(channels))
 			appendStringInfoChar(out, ',');
@@ -404,8 +432,9 @@ write_steps(StringInfo out, const MfiDefinition *definition, Oid owner, List *st
 {
 	for (int i = 0; i < list_length(steps); i++)
 	{
-		MfiStep    *step = list_nth(steps, i);
-		int			next = i + 1 < list_length(steps) ? ((MfiStep *) list_nth(steps, i + 1))->number : after;
+		MfiStep *step = list_nth(steps, i);
+		int next =
+			i + 1 < list_length(steps) ? ((MfiStep *) list_nth(steps, i + 1))->number : after;
 
 		if (step->number > 1)
 			appendStringInfoString(out, ", ");

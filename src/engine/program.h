@@ -15,4 +15,4 @@
  */
 extern char *mfi_program_compile(MfiDefinition *definition, Oid owner);
 
-#endif							/* MFI_ENGINE_PROGRAM_H */
+#endif /* MFI_ENGINE_PROGRAM_H */
