@@ -18,7 +18,7 @@ END $$;
 
 CREATE FUNCTION mfiauto._clear_batch() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM mfiauto._empty_table(t.name) FROM unnest('{batch_hint,batch_subject,batch_diff,batch_event,batch_touched}'::text[]) AS t(name);
+  PERFORM mfiauto._empty_table(t.name) FROM unnest('{batch_hint,batch_subject,batch_found,batch_missing,batch_diff,batch_event,batch_touched}'::text[]) AS t(name);
 END $$;
 
 -- Fills batch_hint with what the present snapshot sees and the cursor's did not, repeats of one subject collapsed, and returns
@@ -142,53 +142,60 @@ CREATE FUNCTION mfiauto._key_join(role text) RETURNS text LANGUAGE sql STABLE AS
    GROUP BY s.source_id
 $$;
 
--- Compares the subjects of batch_subject (or all, is_full) with subject_state; who differs goes into batch_diff. Returns how many were read.
-CREATE FUNCTION mfiauto._diff_role(role text, is_full boolean) RETURNS bigint LANGUAGE plpgsql AS $$
+-- Reads the canonical rows of batch_subject's subjects (or all, is_full) into batch_found. They are looked up by the raw columns of
+-- their hints first; those not found so, and those whose id may stand for several rows, by their id. Returns how many were read.
+CREATE FUNCTION mfiauto._find_rows(role text, is_full boolean) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-  id_column text := mfiauto._id_column(role);
   state text := mfiauto._state_columns(role);
   key_join text := CASE WHEN NOT is_full THEN mfiauto._key_join(role) END;
+  read_count bigint := 0;
+  more_count bigint;
+BEGIN
+  PERFORM mfiauto._empty_table('batch_found'), mfiauto._empty_table('batch_missing');
+  IF is_full OR key_join IS NOT NULL THEN
+    EXECUTE format('INSERT INTO mfiauto.batch_found (subject_id, client_id, loan_id, status, amount, paid, on_date, at, digest, properties) SELECT %s FROM (%s) v',
+                   state, mfiauto._view_sql(role, coalesce(key_join, '')));
+    GET DIAGNOSTICS read_count = ROW_COUNT;
+  END IF;
+  IF NOT is_full THEN
+    INSERT INTO mfiauto.batch_missing (subject_id)
+    SELECT s.subject_id FROM mfiauto.batch_subject s WHERE s.role = _find_rows.role EXCEPT SELECT f.subject_id FROM mfiauto.batch_found f;
+    IF FOUND THEN
+      EXECUTE format('INSERT INTO mfiauto.batch_found (subject_id, client_id, loan_id, status, amount, paid, on_date, at, digest, properties) SELECT %s FROM (%s) v WHERE v.%I IN (SELECT m.subject_id FROM mfiauto.batch_missing m)',
+                     state, mfiauto._view_sql(role), mfiauto._id_column(role));
+      GET DIAGNOSTICS more_count = ROW_COUNT;
+      read_count := read_count + more_count;
+    END IF;
+  END IF;
+  RETURN read_count;
+END $$;
+
+-- Compares what the books say with subject_state; who differs goes into batch_diff. Returns how many rows were read.
+CREATE FUNCTION mfiauto._diff_role(role text, is_full boolean) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
   read_count bigint;
 BEGIN
   IF is_full THEN
     PERFORM mfiauto._know_clients(role);
+    INSERT INTO mfiauto.batch_subject (role, subject_id, written_at)
+    SELECT o.role, o.subject_id, mfiauto.now() FROM mfiauto.subject_state o WHERE o.role = _diff_role.role;
   END IF;
-  EXECUTE format($sql$
-    WITH known AS MATERIALIZED (SELECT s.subject_id, max(s.written_at) AS written_at FROM mfiauto.batch_subject s WHERE s.role = %4$L GROUP BY s.subject_id),
-    found AS MATERIALIZED (%2$s),
-    also AS MATERIALIZED (%3$s),
-    want AS MATERIALIZED (%1$s),
-    ranked AS MATERIALIZED (
-      SELECT n.*, count(*) OVER (PARTITION BY n.subject_id) AS copies, row_number() OVER (PARTITION BY n.subject_id ORDER BY n.digest) AS place
-        FROM (SELECT * FROM found UNION ALL SELECT * FROM also) n WHERE n.subject_id IS NOT NULL
-    ),
-    pair AS (
-      SELECT w.subject_id, w.written_at, n.client_id, n.loan_id, n.status, n.amount, n.paid, n.on_date, n.at, n.digest, n.properties, n.subject_id IS NULL AS is_gone, coalesce(n.copies, 0) AS copies,
-             o.client_id AS old_client_id, o.loan_id AS old_loan_id, o.status AS old_status, o.amount AS old_amount, o.paid AS old_paid, o.on_date AS old_on_date, o.at AS old_at,
-             o.subject_id IS NULL OR o.unclaimed AS is_first, o.subject_id IS NULL AS was_absent, o.digest AS old_digest
-        FROM want w
-        LEFT JOIN ranked n ON n.subject_id = w.subject_id AND n.place = 1
-        LEFT JOIN mfiauto.subject_state o ON o.role = %4$L AND o.subject_id = w.subject_id
-    ),
-    kept AS (
-      INSERT INTO mfiauto.batch_diff (role, subject_id, is_first, is_gone, copies, written_at, old_client_id, old_loan_id, old_status, old_amount, old_paid, old_on_date, old_at,
-                                      client_id, loan_id, status, amount, paid, on_date, at, digest, properties)
-      SELECT %4$L, p.subject_id, p.is_first, p.is_gone, p.copies, p.written_at, p.old_client_id, p.old_loan_id, p.old_status, p.old_amount, p.old_paid, p.old_on_date, p.old_at,
-             p.client_id, p.loan_id, p.status, p.amount, p.paid, p.on_date, p.at, p.digest, p.properties
-        FROM pair p
-       WHERE NOT (p.is_gone AND p.was_absent) AND (p.is_gone OR p.is_first OR p.digest IS DISTINCT FROM p.old_digest OR p.copies > 1)
-    )
-    SELECT count(*) FROM ranked
-    $sql$,
-    CASE WHEN is_full
-         THEN format('SELECT s.subject_id, mfiauto.now() AS written_at FROM (SELECT v.subject_id FROM found v WHERE v.subject_id IS NOT NULL UNION SELECT o.subject_id FROM mfiauto.subject_state o WHERE o.role = %L) s', role)
-         ELSE 'SELECT * FROM known' END,
-    CASE WHEN is_full THEN format('SELECT %s FROM (%s) v', state, mfiauto._view_sql(role))
-         WHEN key_join IS NOT NULL THEN format('SELECT %s FROM (%s) v', state, mfiauto._view_sql(role, key_join))
-         ELSE format('SELECT %s FROM (%s) v WHERE false', state, mfiauto._view_sql(role)) END,
-    CASE WHEN is_full THEN 'SELECT * FROM found WHERE false'
-         ELSE format('SELECT %s FROM (%s) v WHERE v.%I IN (SELECT w.subject_id FROM known w EXCEPT SELECT f.subject_id FROM found f)', state, mfiauto._view_sql(role), id_column) END,
-    role) INTO read_count;
+  read_count := mfiauto._find_rows(role, is_full);
+  INSERT INTO mfiauto.batch_diff (role, subject_id, is_first, is_gone, copies, written_at, old_client_id, old_loan_id, old_status, old_amount, old_paid, old_on_date, old_at,
+                                  client_id, loan_id, status, amount, paid, on_date, at, digest, properties)
+  SELECT _diff_role.role, w.subject_id, o.subject_id IS NULL OR o.unclaimed, w.copies IS NULL, coalesce(w.copies, 0), coalesce(w.written_at, mfiauto.now()),
+         o.client_id, o.loan_id, o.status, o.amount, o.paid, o.on_date, o.at,
+         w.client_id, w.loan_id, w.status, w.amount, w.paid, w.on_date, w.at, w.digest, w.properties
+    FROM (-- A FULL JOIN, behind a fence: it is never planned as a nested loop, however few rows are expected.
+          SELECT coalesce(k.subject_id, f.subject_id) AS subject_id, k.written_at, f.copies,
+                 f.client_id, f.loan_id, f.status, f.amount, f.paid, f.on_date, f.at, f.digest, f.properties, k.subject_id IS NOT NULL AS is_wanted
+            FROM (SELECT s.subject_id, max(s.written_at) AS written_at FROM mfiauto.batch_subject s WHERE s.role = _diff_role.role GROUP BY s.subject_id) k
+            FULL JOIN (SELECT * FROM (SELECT r.*, count(*) OVER (PARTITION BY r.subject_id) AS copies, row_number() OVER (PARTITION BY r.subject_id ORDER BY r.digest) AS place
+                                        FROM mfiauto.batch_found r WHERE r.subject_id IS NOT NULL) c WHERE c.place = 1) f ON f.subject_id = k.subject_id
+          OFFSET 0) w
+    LEFT JOIN mfiauto.subject_state o ON o.role = _diff_role.role AND o.subject_id = w.subject_id
+   WHERE (w.is_wanted OR is_full) AND NOT (w.copies IS NULL AND o.subject_id IS NULL)
+     AND (w.copies IS NULL OR o.subject_id IS NULL OR o.unclaimed OR w.digest IS DISTINCT FROM o.digest OR w.copies > 1);
   RETURN read_count;
 END $$;
 
@@ -365,14 +372,6 @@ BEGIN
     SELECT DISTINCT ON (a.role, a.subject_id, a.place, p.client_id) a.*, p.client_id
       FROM addressed a JOIN mfiauto.party_state p ON p.loan_id = a.told_loan_id
      WHERE a.own_client_id IS NULL AND p.role <> 'guarantor' AND coalesce(p.since <= a.told_on, true) AND coalesce(p.until >= a.told_on, true)
-  ), parked AS (
-    INSERT INTO mfiauto.parked_fact (stage, subject, subject_id, reason, detail, parked_at)
-    SELECT DISTINCT ON (a.role, a.subject_id) 'consume', a.role, a.subject_id, 'no_client', a.name, mfiauto.now()
-      FROM addressed a
-     WHERE a.own_client_id IS NULL AND NOT EXISTS (SELECT FROM target t WHERE t.role = a.role AND t.subject_id = a.subject_id)
-       AND NOT EXISTS (SELECT FROM mfiauto.parked_fact p WHERE p.subject = a.role AND p.subject_id = a.subject_id AND p.reason = 'no_client')
-  ), unparked AS (
-    DELETE FROM mfiauto.parked_fact p USING target t WHERE p.reason = 'no_client' AND p.subject = t.role AND p.subject_id = t.subject_id
   ), event AS (
     INSERT INTO mfiauto.event_log (client_id, name, subject, subject_id, loan_id, properties, occurred_at, received_at)
     SELECT t.target_client_id, t.name, t.role, t.subject_id, t.told_loan_id, t.told_properties, t.occurred_at, mfiauto.now()
@@ -388,6 +387,12 @@ BEGIN
   INSERT INTO mfiauto.batch_event (event_id, client_id, name, subject, subject_id, loan_id, occurred_at)
   SELECT e.event_id, e.client_id, e.name, e.subject, e.subject_id, e.loan_id, e.occurred_at FROM event e;
   GET DIAGNOSTICS event_count = ROW_COUNT;
+  DELETE FROM mfiauto.parked_fact p USING mfiauto.batch_event e WHERE p.reason = 'no_client' AND p.subject = e.subject AND p.subject_id = e.subject_id;
+  INSERT INTO mfiauto.parked_fact (stage, subject, subject_id, reason, parked_at)
+  SELECT 'consume', d.role, d.subject_id, 'no_client', mfiauto.now()
+    FROM mfiauto.batch_diff d JOIN mfiauto.subject_state s ON s.role = d.role AND s.subject_id = d.subject_id
+   WHERE s.unclaimed AND d.is_first AND NOT d.is_gone
+     AND NOT EXISTS (SELECT FROM mfiauto.parked_fact p WHERE p.subject = d.role AND p.subject_id = d.subject_id AND p.reason = 'no_client');
   RETURN event_count;
 END $$;
 
@@ -495,6 +500,7 @@ BEGIN
      WHERE s.unclaimed AND EXISTS (SELECT FROM mfiauto.party_state p WHERE p.loan_id = s.loan_id);
   ELSE
     read_count := mfiauto._diff_role(role, true);
+    DELETE FROM mfiauto.batch_subject;
     PERFORM mfiauto._collect_hints();
     PERFORM mfiauto._resolve_hints(role);
     DELETE FROM mfiauto.batch_diff d USING mfiauto.batch_subject s WHERE d.role = _refill.role AND s.role = d.role AND s.subject_id = d.subject_id;

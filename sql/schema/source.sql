@@ -120,7 +120,8 @@ CREATE TABLE mfiauto.party_state (
 CREATE INDEX party_state_loan_idx ON mfiauto.party_state (loan_id);
 
 -- The batch that is being consumed. One engine at a time writes them, inside its own transaction; the next batch empties them.
--- batch_hint: what the journal said, collapsed. batch_subject: whom to look at. batch_diff: who differs from subject_state, and how.
+-- batch_hint: what the journal said, collapsed. batch_subject: whom to look at.
+-- batch_found, batch_missing: their canonical rows, one role at a time. batch_diff: who differs from subject_state, and how.
 CREATE TABLE mfiauto.batch_hint (
   source_id integer NOT NULL,
   operation "char" NOT NULL,
@@ -133,6 +134,21 @@ CREATE TABLE mfiauto.batch_subject (
   role text NOT NULL,
   subject_id bigint NOT NULL,
   written_at timestamptz NOT NULL
+);
+CREATE TABLE mfiauto.batch_found (
+  subject_id bigint,
+  client_id bigint,
+  loan_id bigint,
+  status text,
+  amount numeric,
+  paid numeric,
+  on_date date,
+  at timestamptz,
+  digest bigint,
+  properties jsonb
+);
+CREATE TABLE mfiauto.batch_missing (
+  subject_id bigint NOT NULL
 );
 CREATE TABLE mfiauto.batch_diff (
   role text NOT NULL,

@@ -163,6 +163,7 @@ SELECT * FROM batch();
 INSERT INTO bank.schedule (loan_id, number, due_date, amount) VALUES (41, 2, '2026-04-01', 5), (41, 2, '2026-05-01', 6);
 SELECT what, client, subject FROM batch();
 SELECT stage, subject, subject_id, reason, detail FROM mfiauto.parked_fact WHERE reason = 'duplicate_id';
+SELECT mfiauto.resync('installment');
 
 -- Holdings, and clients who close.
 INSERT INTO bank.savings VALUES (1, 1, 'pending', NULL), (2, 1, 'active', NULL), (3, 1, 'active', '2026-01-01');
