@@ -26,6 +26,7 @@
 #include "engine/expression.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
@@ -78,7 +79,9 @@ mfi_expression_compile(const MfiConditionScope *scope, const char *text)
 	error_context_stack = &context;
 	pin_settings();
 	(void) check_raw_node(parse_alone(&condition), &condition);
-	mfi_owner_enter(&owner, scope->owner, true);
+	/* As _evaluate() will run it: never with more rights than the installation's owner has. */
+	mfi_owner_enter(&owner,
+					superuser_arg(scope->owner) && !superuser() ? GetUserId() : scope->owner, true);
 	query = analyze_query(&condition);
 	stored = pg_get_querydef(query, false);
 	run_over_nothing(stored);
