@@ -56,6 +56,7 @@ say "four weeks, day by day"
 {
 	echo '\set QUIET on'
 	echo '\pset tuples_only on'
+	echo '\pset format unaligned'
 	for day in $(seq 0 27); do
 		printf "\\\\set day '%s'\n\\\\i day.sql\n" "$(date -u -d "$start + $day days" +%F)"
 	done

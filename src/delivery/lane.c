@@ -155,6 +155,7 @@ set_gateway(MfiLane *lane, MfiGateway *gateway, const char *problem)
 	lane->claim_at_ms = 0;
 	mfi_lane_forget_cursors(lane);
 	lane->has_strays = true;
+	lane->has_due = true;		/* not known yet */
 	if (gateway != NULL)
 	{
 		char	   *url = mfi_gateway_base_url(gateway);
