@@ -546,7 +546,7 @@ BEGIN
              AND (_release_delivery.gateway IS NULL OR o.channel = (SELECT g.channel FROM mfiauto.gateway_config g WHERE g.gateway = _release_delivery.gateway))
              AND (_release_delivery.workflow IS NULL OR h.name = _release_delivery.workflow)
              FOR UPDATE OF o) o;
-  RAISE NOTICE '% have been due for more than an hour: %', CASE old.count WHEN 1 THEN '1 message' ELSE old.count || ' messages' END,
+  RAISE NOTICE '% due for more than an hour: %', CASE old.count WHEN 1 THEN '1 message has been' ELSE old.count || ' messages have been' END,
     CASE stale WHEN 'expire' THEN 'expiring them' WHEN 'unknown' THEN 'marking them unknown' ELSE 'sending those that have not expired' END;
   IF stale <> 'send' AND old.count > 0 THEN
     -- Only a claimed or held message can become unknown: these may have left from the server this one is a copy of.

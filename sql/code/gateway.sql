@@ -30,7 +30,7 @@ CREATE FUNCTION mfiauto._check_gateway_exists(name text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   IF NOT EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = _check_gateway_exists.name) THEN
-    RAISE EXCEPTION 'gateway "%" does not exist', name USING ERRCODE = '42704', HINT = 'See SELECT name, channel FROM mfiauto.gateway;';
+    RAISE EXCEPTION 'gateway "%" does not exist', name USING ERRCODE = '42704', HINT = 'See SELECT gateway, channel FROM mfiauto.gateway;';
   END IF;
 END $$;
 

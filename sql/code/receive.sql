@@ -42,7 +42,7 @@ LANGUAGE sql IMMUTABLE AS $$
            WHEN 'prefix' THEN starts_with(status, s.key)
            ELSE lower(s.key) = lower(status) END
    ORDER BY CASE WHEN rule ->> 'match' = 'prefix' THEN -length(s.key) END,
-            array_position(ARRAY['delivered', 'undelivered', 'failed', 'sent', 'submitted', 'ignore'], s.value)
+            array_position(ARRAY['delivered', 'expired', 'undelivered', 'failed', 'sent', 'submitted', 'ignore'], s.value)
    LIMIT 1
 $$;
 
@@ -59,8 +59,9 @@ BEGIN
     INSERT INTO mfiauto.consent (client_id, channel, granted, reason, source, given_at, recorded_by)
     VALUES (_apply_receipt.client_id, message.channel, false, 'the gateway says so', 'gateway', mfiauto.now(), mfiauto._caller());
   END IF;
-  RETURN EXISTS (SELECT FROM mfiauto._settle_messages(ARRAY[_apply_receipt.client_id], ARRAY[_apply_receipt.message_id], ARRAY[_apply_receipt.state],
-    ARRAY[CASE WHEN opted_out THEN 'recipient_opted_out' WHEN _apply_receipt.state IN ('undelivered', 'failed') THEN 'receipt_failed' END]));
+  RETURN EXISTS (SELECT FROM mfiauto._settle_messages(ARRAY[_apply_receipt.client_id], ARRAY[_apply_receipt.message_id],
+    ARRAY[CASE _apply_receipt.state WHEN 'expired' THEN 'undelivered' ELSE _apply_receipt.state END],
+    ARRAY[CASE WHEN opted_out THEN 'recipient_opted_out' WHEN _apply_receipt.state = 'expired' THEN 'receipt_expired' WHEN _apply_receipt.state IN ('undelivered', 'failed') THEN 'receipt_failed' END]));
 END $$;
 
 -- The message that a receipt is about: by our own reference (message_id-key), else by the provider's id at this gateway.
@@ -151,6 +152,7 @@ BEGIN
     provider_id := left(receipt #>> mfiauto._json_keys(rule ->> 'id'), 250);
     reference := left(receipt #>> mfiauto._json_keys(rule ->> 'reference'), 250);
     state := mfiauto._receipt_state(rule, coalesce(status, ''));
+    CONTINUE WHEN coalesce(provider_id, reference, status, '') = '';
     -- What providers repeat is the same receipt; the token is no part of it.
     fingerprint := encode(sha256(convert_to(concat_ws('|', provider_id, reference, status, error, number), 'UTF8')), 'hex');
     CONTINUE WHEN EXISTS (SELECT FROM mfiauto.receipt r WHERE r.gateway = _receive.gateway AND r.digest = fingerprint);
@@ -180,7 +182,7 @@ BEGIN
   FOR waiting IN
     SELECT r.receipt_id, r.received_at, r.gateway, r.reference, r.provider_id, r.state, r.error, g.definition -> 'receipt' AS rule
       FROM mfiauto.receipt r JOIN mfiauto.gateway_config g ON g.gateway = r.gateway
-     WHERE r.client_id = 0 AND r.received_at > mfiauto.now() - interval '3 days'
+     WHERE r.client_id = 0 AND r.received_at > mfiauto.now() - interval '10 minutes'
      ORDER BY r.received_at, r.receipt_id
   LOOP
     SELECT * INTO target

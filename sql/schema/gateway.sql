@@ -35,6 +35,6 @@ CREATE TABLE mfiauto.gateway_state (
 ) WITH (fillfactor = 20);
 
 CREATE VIEW mfiauto.gateway AS
-  SELECT g.gateway AS name, g.channel, g.preset, g.priority, g.is_enabled, g.settings, g.secret_keys AS secrets, g.definition, g.created_at, g.created_by
+  SELECT g.gateway, g.channel, g.preset, g.priority, g.is_enabled, g.settings, g.secret_keys AS secrets, g.definition, g.created_at, g.created_by
     FROM mfiauto.gateway_config g;
 COMMENT ON VIEW mfiauto.gateway IS 'The ways out, per channel: the lowest priority goes first. Secrets are told by name only.';

@@ -60,7 +60,7 @@ INSERT INTO mfiauto.message_transition VALUES
   ('held', 'queued'), ('held', 'canceled'), ('held', 'expired'), ('held', 'failed'), ('held', 'suppressed'), ('held', 'unknown'),
   ('claimed', 'queued'), ('claimed', 'canceled'), ('claimed', 'submitted'), ('claimed', 'sent'), ('claimed', 'delivered'), ('claimed', 'failed'), ('claimed', 'undelivered'), ('claimed', 'unknown'), ('claimed', 'expired'), ('claimed', 'held'),
   ('submitted', 'sent'), ('submitted', 'delivered'), ('submitted', 'undelivered'), ('submitted', 'failed'), ('submitted', 'unknown'),
-  ('sent', 'delivered'), ('sent', 'undelivered'), ('sent', 'unknown'),
+  ('sent', 'delivered'), ('sent', 'undelivered'), ('sent', 'failed'), ('sent', 'unknown'),
   ('unknown', 'queued'), ('unknown', 'submitted'), ('unknown', 'sent'), ('unknown', 'delivered'), ('unknown', 'undelivered'), ('unknown', 'failed'), ('unknown', 'canceled'), ('unknown', 'expired'),
   ('failed', 'queued'), ('failed', 'delivered'), ('expired', 'queued'), ('undelivered', 'delivered'), ('undelivered', 'queued');
 COMMENT ON TABLE mfiauto.message_transition IS

@@ -27,6 +27,7 @@ static List *read_fields(json_t *object, const char *path, bool is_header);
 static json_t *check_settings(json_t *declared, json_t *given);
 static Jsonb *jsonb_of(json_t *json);
 static void settle(MfiGateway *gateway);
+static void check_base_url(const MfiGateway *gateway);
 static const char *text_of(Jsonb *jsonb);
 
 char *
@@ -302,6 +303,18 @@ settle(MfiGateway *gateway)
 		gateway->sigv4_scope = mfi_slot_render(gateway->auth_name, context);
 }
 
+/*
+ * check_base_url looks at the address once settings have their say in it.
+ */
+static void
+check_base_url(const MfiGateway *gateway)
+{
+	char	   *url = mfi_gateway_base_url(gateway);
+
+	if (url != NULL && strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
+		mfi_reader_fail("request.url", "only http and https are known", "The address may come from a setting: write it with https://.");
+}
+
 void
 mfi_gateway_retain(MfiGateway *gateway)
 {
@@ -379,6 +392,7 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 	if (url != NULL)
 		gateway->receipt_url = mfi_slot_parse(url, "settings.receipt_url", MFI_ESCAPE_URL, MFI_TAGS_MESSAGE);
 	settle(gateway);
+	check_base_url(gateway);
 	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(reading);
 	MemoryContextSetParent(context, parent);

@@ -184,7 +184,7 @@ mfi_definition_check_receipt(json_t *receipt)
 	static const char *const names[] = {"method", "format", "list", "id", "id_prefix", "reference", "status",
 		"match", "states", "error", "token", "opted_out_errors", NULL};
 	static const char *const token_names[] = {"header", "parameter", "secret", NULL};
-	static const char *const states[] = {"submitted", "sent", "delivered", "undelivered", "failed", "ignore", NULL};
+	static const char *const states[] = {"submitted", "sent", "delivered", "undelivered", "expired", "failed", "ignore", NULL};
 	const char *format = mfi_reader_string(receipt, "receipt", "format", true);
 	const char *match = mfi_reader_string(receipt, "receipt", "match", false);
 	json_t	   *map = mfi_reader_object(receipt, "receipt", "states");
@@ -215,7 +215,7 @@ mfi_definition_check_receipt(json_t *receipt)
 			is_known |= strcmp(states[i], json_string_value(value)) == 0;
 		if (!is_known)
 			mfi_reader_fail(mfi_reader_path("receipt.states", name), "expected a state",
-							"States of receipts: submitted, sent, delivered, undelivered, failed, ignore.");
+							"States of receipts: submitted, sent, delivered, undelivered, expired, failed, ignore.");
 		if (match != NULL && strcmp(match, "bits") == 0 && strspn(name, "0123456789") != strlen(name))
 			mfi_reader_fail(mfi_reader_path("receipt.states", name), "expected a number of bits", NULL);
 	}

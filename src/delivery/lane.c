@@ -27,6 +27,7 @@ static void load_lane(HeapTuple tuple, TupleDesc descriptor, int64 now_ms);
 static void set_gateway(MfiLane *lane, MfiGateway *gateway, const char *problem);
 static const char *find_missing_secret(const MfiGateway *gateway);
 static void load_circuit(MfiLane *lane, HeapTuple tuple, TupleDesc descriptor, int64 now_ms);
+static void load_holds(void);
 static void sweep(void);
 
 MfiLane *
@@ -49,7 +50,7 @@ mfi_lane_keeps_here(const MfiLane *lane)
 bool
 mfi_lane_is_available(MfiLane *lane, int64 now_ms)
 {
-	return lane->gateway != NULL && !lane->is_held && mfi_rate_is_available(&lane->rate, now_ms);
+	return lane->gateway != NULL && !lane->is_held && !lane->is_held_by_operator && mfi_rate_is_available(&lane->rate, now_ms);
 }
 
 /*
@@ -291,6 +292,28 @@ load_lanes(int64 now_ms)
 }
 
 /*
+ * load_holds notes which gateways an operator holds, so that others of their
+ * channel take over.
+ */
+static void
+load_holds(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, mfi_machine.lanes)
+		((MfiLane *) lfirst(cell))->is_held_by_operator = false;
+	if (SPI_execute("SELECT d.target FROM mfiauto.delivery_hold d WHERE d.scope = 'gateway'", true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the holds");
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		MfiLane    *lane = mfi_lane_find(SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1));
+
+		if (lane != NULL)
+			lane->is_held_by_operator = true;
+	}
+}
+
+/*
  * sweep gives back what a dead worker held and ends what cannot leave.
  */
 static void
@@ -298,6 +321,8 @@ sweep(void)
 {
 	if (SPI_execute("SELECT mfiauto._recover_leases()", false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for abandoned leases");
+	if (SPI_execute("SELECT mfiauto._match_receipts()", false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not match receipts");
 	if (SPI_execute("SELECT s.expired, s.failed FROM mfiauto._sweep_outbox() s", false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not sweep the queue");
 	mfi_machine.counts.suppressed += atoll(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
@@ -314,6 +339,7 @@ mfi_lane_look(int64 now_ms)
 		mfi_machine_begin("looking at the gateways");
 		look_at_permission();
 		load_lanes(now_ms);
+		load_holds();
 		if (mfi_machine.may_send && now_ms >= mfi_machine.sweep_at_ms)
 		{
 			sweep();

@@ -17,7 +17,8 @@ typedef struct MfiLane
 	char		name[NAMEDATALEN];
 	MfiGateway *gateway;		/* NULL: gone, disabled or not usable; problem says why */
 	char	   *problem;
-	bool		is_held;		/* by hold_delivery() or because the clock forbids it */
+	bool		is_held;		/* the clock forbids it */
+	bool		is_held_by_operator;
 	MfiRate		rate;
 	dlist_head	ready;			/* claimed, not yet started */
 	int			ready_count;

@@ -121,7 +121,7 @@ mfiauto_set_secret(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errhidestmt(true),
 				 errmsg("gateway \"%s\" does not exist", text_to_cstring(PG_GETARG_TEXT_PP(0))),
-				 errhint("See SELECT name, channel FROM mfiauto.gateway;")));
+				 errhint("See SELECT gateway, channel FROM mfiauto.gateway;")));
 	run("INSERT INTO mfiauto._secret (gateway, key, value, file, env) VALUES ($1, $2, $3, $4, $5) "
 		"ON CONFLICT ON CONSTRAINT _secret_pkey DO UPDATE SET value = excluded.value, file = excluded.file, env = excluded.env",
 		5, types, values, nulls, false);
