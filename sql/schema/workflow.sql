@@ -18,6 +18,9 @@ CREATE TABLE mfiauto.workflow_head (
   CONSTRAINT workflow_head_max_per_day_check CHECK (max_per_day > 0)
 );
 
+COMMENT ON TABLE mfiauto.workflow_head IS
+  'A workflow by its name. salt decides for ever who is held out; planned_through: up to which date of the calendar the engine has looked, null: anew.';
+
 -- owner: the role whose rights the version's conditions run with. enter_sql, exit_sql: complete read-only queries, see
 -- doc/architecture.md: parameters ($1 bigint[] client_id, $2 bigint[] subject_id, $3 timestamptz now), one row an element: (ord, verdict).
 -- trigger_sql is the same with $2 = event ids.
@@ -52,6 +55,9 @@ CREATE TABLE mfiauto.workflow_version (
   CONSTRAINT workflow_version_holdout_check CHECK (holdout >= 0 AND holdout < 100),
   CONSTRAINT workflow_version_entry_check CHECK (anchor_column IS NULL OR trigger_event IS NULL)
 );
+
+COMMENT ON TABLE mfiauto.workflow_version IS
+  'A version of a workflow, never changed. owner: the role whose rights its conditions run with; the *_sql columns are complete read-only queries.';
 
 -- The program: steps are numbered from 1 in order of the text; next_no, then_no and else_no are step numbers, null = the end.
 CREATE TABLE mfiauto.workflow_step (

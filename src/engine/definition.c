@@ -113,14 +113,21 @@ read_reentry(MfiDefinition *definition, json_t *root)
 {
 	static const char expected[] = "\"never\", \"always\" or an interval";
 	static const char hint[] =
-		"An interval says how long after the end of a run another may begin: \"90 days\".";
+		"An interval says how long after the beginning of a run the next may begin: \"90 days\".";
 	char *reentry = mfi_reading_text(definition, root, "", "reentry", false, expected, hint);
 
 	definition->reentry = reentry == NULL ? "never" : reentry;
-	if (strcmp(definition->reentry, "never") == 0 || strcmp(definition->reentry, "always") == 0)
+	if (strcmp(definition->reentry, "never") == 0)
 		return;
-	if (!mfi_reading_is_duration(reentry))
+	if (strcmp(reentry, "always") != 0 && !mfi_reading_is_duration(reentry))
 		mfi_reading_refuse(definition, "reentry", expected, json_object_get(root, "reentry"), hint);
+	if (definition->anchor != NULL)
+		mfi_reading_refuse(definition, "reentry", "\"never\" in an anchored workflow",
+						   json_object_get(root, "reentry"),
+						   "Leave it out: a run around a date is opened again by itself when the "
+						   "date moves or the books take back what had ended it.");
+	if (strcmp(reentry, "always") == 0)
+		return;
 	definition->reentry = "interval";
 	definition->reentry_after = reentry;
 }

@@ -58,6 +58,7 @@ SELECT with_key('"holdout": 5, "class": "legal"');
 SELECT with_key('"reentry": "sometimes"');
 SELECT with_key('"reentry": "-3 days"');
 SELECT with_key('"reentry": true');
+SELECT with_key('"reentry": "always"');
 SELECT with_key('"goal": "Payment Received"');
 SELECT with_key('"goal": {"event": "Payment Received"}');
 SELECT with_key('"goal": {"event": "Payment Received", "within": "soon"}');
