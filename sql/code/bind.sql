@@ -76,7 +76,9 @@ BEGIN
   IF role = 'client' THEN
     joins := joins || format(' LEFT JOIN mfiauto.client_trait x ON x.client_id = %s', client);
   ELSIF role = 'installment' THEN
-    balance := format(', greatest(coalesce((%s)::numeric, 0) - coalesce((%s)::numeric, 0), 0)', config.columns ->> 'amount_due', coalesce(config.columns ->> 'amount_paid', '0'));
+    -- What is due may not be known: then nor is the balance (greatest() would call it paid).
+    balance := format(', CASE WHEN (%1$s)::numeric <= coalesce((%2$s)::numeric, 0) THEN 0 ELSE (%1$s)::numeric - coalesce((%2$s)::numeric, 0) END',
+                      coalesce(config.columns ->> 'amount_due', 'NULL'), coalesce(config.columns ->> 'amount_paid', '0'));
   END IF;
   SELECT string_agg(format('%s AS %I',
            CASE WHEN c.name = 'client_id' THEN coalesce(client, 'NULL::bigint')
@@ -223,6 +225,17 @@ BEGIN
   END LOOP;
 END $$;
 
+-- The engine waits until this transaction ends. Writers go on: what they commit must be seen by the statements that follow, so
+-- an old snapshot will not do.
+CREATE FUNCTION mfiauto._keep_engine_out() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+    RAISE EXCEPTION 'bindings cannot change in a transaction of isolation level %', current_setting('transaction_isolation')
+      USING ERRCODE = '55000', HINT = 'Use BEGIN ISOLATION LEVEL READ COMMITTED: what writers commit meanwhile would not be seen.';
+  END IF;
+  PERFORM pg_advisory_xact_lock(hashtext('mfiauto engine'));
+END $$;
+
 CREATE FUNCTION mfiauto._bind(role text, relation regclass, columns jsonb, row_filter text DEFAULT NULL, sources jsonb DEFAULT NULL, replica boolean DEFAULT false)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -239,7 +252,7 @@ BEGIN
   IF kind NOT IN ('r', 'p', 'v', 'm', 'f') THEN
     RAISE EXCEPTION '% is neither a table nor a view', relation USING ERRCODE = '42809', HINT = 'Bind a table, a view, a materialized view or a foreign table.';
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtext('mfiauto engine'));
+  PERFORM mfiauto._keep_engine_out();
   PERFORM mfiauto._require_host_rights(relation, is_table AND sources IS NULL);
   SELECT * INTO mapping FROM mfiauto._read_columns(role, relation, columns);
   IF row_filter IS NOT NULL THEN
@@ -305,7 +318,7 @@ DECLARE
   dependent text;
 BEGIN
   PERFORM mfiauto._check_role(role);
-  PERFORM pg_advisory_xact_lock(hashtext('mfiauto engine'));
+  PERFORM mfiauto._keep_engine_out();
   IF NOT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = _unbind.role) THEN
     RAISE EXCEPTION 'role "%" is not bound', role USING ERRCODE = '42704', HINT = 'SELECT * FROM mfiauto.binding; shows what is.';
   END IF;
@@ -336,7 +349,7 @@ DECLARE
   dependent text;
 BEGIN
   PERFORM mfiauto._check_role(role);
-  PERFORM pg_advisory_xact_lock(hashtext('mfiauto engine'));
+  PERFORM mfiauto._keep_engine_out();
   IF NOT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = _resync.role) THEN
     RAISE EXCEPTION 'role "%" is not bound', role USING ERRCODE = '42704', HINT = 'SELECT * FROM mfiauto.binding; shows what is.';
   END IF;
