@@ -69,7 +69,7 @@ RETURNS void LANGUAGE sql AS $$
   SELECT $1, $2, $3, $4, $5, $6, $7, $8, mfiauto.now()
    WHERE NOT EXISTS (SELECT FROM mfiauto.parked_fact p
                       WHERE p.stage = $1 AND p.source IS NOT DISTINCT FROM $2 AND p.subject IS NOT DISTINCT FROM $3
-                        AND p.subject_id IS NOT DISTINCT FROM $4 AND p.client_id IS NOT DISTINCT FROM $5 AND p.reason = $7)
+                        AND p.subject_id IS NOT DISTINCT FROM $4 AND p.client_id IS NOT DISTINCT FROM $5 AND p.reason = $7 AND p.detail IS NOT DISTINCT FROM $8)
 $$;
 
 -- Whose hints are these: the subjects of a role that batch_hint speaks of, into batch_subject. A row whose id cannot be told is
@@ -104,7 +104,7 @@ BEGIN
           EXECUTE replace(add_sql, 'FROM mfiauto.batch_hint j WHERE',
                           format('FROM mfiauto.batch_hint j WHERE (j.key1, j.key2, j.extra) IS NOT DISTINCT FROM (%L::bigint, %L::bigint, %L::text[]) AND', hint.key1, hint.key2, hint.extra));
         EXCEPTION WHEN data_exception THEN
-          PERFORM mfiauto._park('consume', source.relation, role, hint.key1, NULL, SQLSTATE, 'id_expression', NULL);
+          PERFORM mfiauto._park('consume', source.relation, role, NULL, NULL, SQLSTATE, 'id_expression', format('whole numbers of the row: %s', concat_ws(', ', hint.key1, hint.key2)));
           DELETE FROM mfiauto.batch_hint h WHERE h.source_id = source.source_id AND (h.key1, h.key2, h.extra) IS NOT DISTINCT FROM (hint.key1, hint.key2, hint.extra);
         END;
       END LOOP;

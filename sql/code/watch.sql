@@ -86,7 +86,7 @@ BEGIN
    WHERE s.kind = 'watch' AND s.name = _unwatch.name AND (s.relation = _unwatch.relation OR to_regclass(s.relation) = to_regclass(_unwatch.relation));
   IF source.source_id IS NULL THEN
     RAISE EXCEPTION 'event "%" is not watched on "%"', name, relation
-      USING ERRCODE = '42704', HINT = coalesce((SELECT format('Watched: %s.', string_agg(format('%s on %s', s.name, s.relation), ', ' ORDER BY s.name, s.relation)) FROM mfiauto.source s WHERE s.kind = 'watch'),
+      USING ERRCODE = '42704', HINT = coalesce((SELECT 'Watched: ' || string_agg(format('%s on %s', s.name, s.relation), ', ' ORDER BY s.name, s.relation) || '.' FROM mfiauto.source s WHERE s.kind = 'watch'),
                                                'No table is watched.');
   END IF;
   IF to_regclass(source.relation) IS NOT NULL THEN
@@ -133,13 +133,13 @@ BEGIN
       GET DIAGNOSTICS row_count = ROW_COUNT;
       event_count := event_count + row_count;
     EXCEPTION WHEN data_exception THEN
-      FOR hint IN SELECT h.ctid, h.key1 FROM mfiauto.batch_hint h WHERE h.source_id = source.source_id LOOP
+      FOR hint IN SELECT h.ctid, h.key1, h.key2 FROM mfiauto.batch_hint h WHERE h.source_id = source.source_id LOOP
         BEGIN
           EXECUTE replace(event_sql, 'FROM mfiauto.batch_hint j WHERE', format('FROM mfiauto.batch_hint j WHERE j.ctid = %L::tid AND', hint.ctid));
           GET DIAGNOSTICS row_count = ROW_COUNT;
           event_count := event_count + row_count;
         EXCEPTION WHEN data_exception THEN
-          PERFORM mfiauto._park('consume', source.name, source.subject, hint.key1, NULL, SQLSTATE, 'expression', NULL);
+          PERFORM mfiauto._park('consume', source.name, source.subject, NULL, NULL, SQLSTATE, 'expression', format('whole numbers of the row: %s', concat_ws(', ', hint.key1, hint.key2)));
         END;
       END LOOP;
     WHEN others THEN
