@@ -135,6 +135,16 @@ LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan SET jit = off AS $$
     CROSS JOIN LATERAL mfiauto._compose(s.template, s.channels, s.class, b.locale, b.context, b.phone, b.email, b.push_token, b.country) c
 $$;
 
+-- Whether the bank has written something that the engine has not looked at yet.
+CREATE FUNCTION mfiauto._has_unseen_writes() RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (
+    SELECT FROM (SELECT j.xid FROM mfiauto.journal_1 j UNION ALL SELECT j.xid FROM mfiauto.journal_2 j
+                 UNION ALL SELECT j.xid FROM mfiauto.journal_3 j UNION ALL SELECT j.xid FROM mfiauto.journal_4 j) j,
+         mfiauto.journal_cursor c
+     WHERE c.snapshot IS NULL OR NOT pg_visible_in_snapshot(j.xid, c.snapshot))
+$$;
+
 CREATE FUNCTION mfiauto._preview_activation(name text)
 RETURNS TABLE (step text, channel text, on_date date, clients bigint, messages bigint, parts bigint, cost numeric, currency text)
 LANGUAGE plpgsql STABLE AS $$
@@ -153,6 +163,10 @@ BEGIN
     RETURN QUERY SELECT format('nobody enters now, but with each event "%s"', v.trigger_event), NULL::text, mfiauto._today(), 0::bigint, 0::bigint, 0::bigint,
                         NULL::numeric, NULL::text;
     RETURN;
+  END IF;
+  IF mfiauto._has_unseen_writes() THEN
+    RAISE NOTICE 'the engine has not looked at all that the bank has written: the preview is without it'
+      USING HINT = 'The engine''s worker looks every second; without workers, SELECT * FROM mfiauto.run_engine().';
   END IF;
   SELECT coalesce(array_agg(p.client_id), '{}') AS client_ids, coalesce(array_agg(p.subject_id), '{}') AS subject_ids, array_agg(p.anchor_on) AS anchors,
          array_agg(p.zone) AS zones, array_agg(p.country) AS countries, array_agg(p.arm) AS arms,

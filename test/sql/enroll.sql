@@ -25,7 +25,11 @@ SELECT * FROM mfiauto.preview_activation('reminder');
 SELECT * FROM mfiauto.preview_activation('reminder');
 SELECT count(*) FROM mfiauto.enrollment_state;
 UPDATE bank.loan SET status = 'active' WHERE id = 13;
+SET client_min_messages = notice;
 SELECT * FROM mfiauto.preview_activation('reminder') WHERE on_date < '2026-01-05';
+SELECT events FROM mfiauto.run_engine();
+SELECT clients FROM mfiauto.preview_activation('reminder') LIMIT 1;
+SET client_min_messages = error;
 UPDATE bank.loan SET status = 'closed' WHERE id = 13;
 SELECT mfiauto.create_workflow('half', '{
   "for_each": "installment", "anchor": "due_date", "holdout": 99.99, "max_per_day": 2, "class": "collection",
