@@ -9,34 +9,34 @@ CREATE FUNCTION mfiauto._settle_messages(client_ids bigint[], message_ids bigint
 RETURNS TABLE (client_id bigint, message_id bigint, state text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE
-  fallback record;
 BEGIN
-  FOR fallback IN
+  RETURN QUERY
     WITH wanted AS (
       SELECT DISTINCT ON (u.message_id) u.client_id, u.message_id, u.state, u.reason, gateways[u.ord] AS gateway, provider_ids[u.ord] AS provider_id
         FROM unnest(client_ids, message_ids, states, reasons) WITH ORDINALITY AS u(client_id, message_id, state, reason, ord)
        ORDER BY u.message_id, u.ord
     ), allowed AS (
-      SELECT w.client_id, w.message_id, w.gateway, w.provider_id, m.created_at, o.attempts,
+      SELECT w.client_id, w.message_id, w.provider_id, m.created_at, o.attempts, coalesce(w.gateway, o.gateway) AS gateway,
              -- Whatever ends a message whose earlier attempt may have been accepted: that is not known.
-             t.to_state AS state,
-             CASE WHEN t.to_state <> w.state THEN 'outcome_unknown' ELSE w.reason END AS reason, coalesce(w.gateway, o.gateway) AS used_gateway, o.message_id IS NOT NULL AS is_queued,
-             p.cost, p.currency
+             t.to_state AS state, CASE WHEN t.to_state <> w.state THEN 'outcome_unknown' ELSE w.reason END AS reason,
+             -- What a gateway takes is known once the message was on its way.
+             CASE WHEN o.lease_until IS NOT NULL THEN greatest(coalesce(m.parts, 1), 1) * (g.settings ->> 'cost_per_part')::numeric END AS cost,
+             CASE WHEN o.lease_until IS NOT NULL AND g.settings ? 'cost_per_part'
+                  THEN coalesce(g.settings ->> 'currency', (SELECT i.currency FROM mfiauto.institution i)) END AS currency
         FROM wanted w
         JOIN mfiauto.message_ledger m ON m.message_id = w.message_id AND m.client_id = w.client_id
         LEFT JOIN mfiauto.outbox o ON o.client_id = m.client_id AND o.message_id = m.message_id
+        LEFT JOIN mfiauto.gateway_config g ON g.gateway = coalesce(w.gateway, o.gateway)
         JOIN mfiauto.message_transition t
           ON t.from_state = CASE WHEN o.message_id IS NULL THEN m.state WHEN o.lease_until IS NOT NULL THEN 'claimed'
                                  WHEN o.is_held THEN 'held' ELSE 'queued' END
          AND t.to_state = CASE WHEN o.reason = 'outcome_unknown' AND (w.state IN ('canceled', 'expired', 'suppressed', 'skipped')
                                     OR (w.state = 'failed' AND w.reason IN ('retries_exhausted', 'no_gateway'))) THEN 'unknown' ELSE w.state END
-        LEFT JOIN LATERAL mfiauto._price(coalesce(w.gateway, o.gateway), m.parts) p ON o.lease_until IS NOT NULL
     ), moved AS (
       UPDATE mfiauto.message_ledger m
          SET state = a.state,
              reason = a.reason,
-             gateway = coalesce(a.used_gateway, m.gateway),
+             gateway = coalesce(a.gateway, m.gateway),
              provider_id = coalesce(a.provider_id, m.provider_id),
              attempts = coalesce(a.attempts, m.attempts),
              sent_at = CASE WHEN a.state IN ('submitted', 'sent', 'delivered') THEN coalesce(m.sent_at, mfiauto.now()) ELSE m.sent_at END,
@@ -49,25 +49,12 @@ BEGIN
     ), dequeued AS (
       DELETE FROM mfiauto.outbox o USING moved v WHERE o.client_id = v.client_id AND o.message_id = v.message_id
     )
-    SELECT v.client_id, v.message_id, v.state, v.next_channels FROM moved v
-  LOOP
-    IF fallback.state IN ('failed', 'undelivered') AND cardinality(fallback.next_channels) > 0 THEN
-      PERFORM mfiauto._journal_append(0, 'm', fallback.message_id, fallback.client_id);
-    END IF;
-    client_id := fallback.client_id;
-    message_id := fallback.message_id;
-    state := fallback.state;
-    RETURN NEXT;
-  END LOOP;
+    SELECT f.client_id, f.message_id, f.state
+      FROM (SELECT v.client_id, v.message_id, v.state,
+                   CASE WHEN v.state IN ('failed', 'undelivered') AND cardinality(v.next_channels) > 0
+                        THEN mfiauto._journal_append(0, 'm', v.message_id, v.client_id) END AS told
+              FROM moved v OFFSET 0) f;
 END $$;
-
--- What a gateway takes for a message of so many parts.
-CREATE FUNCTION mfiauto._price(gateway text, parts smallint, OUT cost numeric, OUT currency text)
-LANGUAGE sql STABLE AS $$
-  SELECT greatest(coalesce(_price.parts, 1), 1) * (g.settings ->> 'cost_per_part')::numeric,
-         CASE WHEN g.settings ? 'cost_per_part' THEN coalesce(g.settings ->> 'currency', (SELECT i.currency FROM mfiauto.institution i)) END
-    FROM mfiauto.gateway_config g WHERE g.gateway = _price.gateway
-$$;
 
 -- ---- Claim ----
 
@@ -75,7 +62,8 @@ $$;
 CREATE TYPE mfiauto._claim AS (
   client_id bigint, message_id bigint, created_at timestamptz, channel text, class text, workflow_id integer, version integer, subject text,
   subject_id bigint, expires_at timestamptz, template_id bigint, workflow text, verdict text, reason text, retry_at timestamptz,
-  zone text, country text, to_address text, title text, body text, html text, encoding text, parts smallint, locale text, event jsonb);
+  zone text, country text, to_address text, title text, body text, html text, encoding text, parts smallint, locale text, event jsonb,
+  key uuid, attempts integer, may_resend boolean, tried text[]);
 
 -- Locks what is due for a gateway, urgent classes first, and goes on after what it has already handled (cursors:
 -- {"priority": [due_at, message_id]}), so that dead rows under an old snapshot are not read again. Where better gateways of the
@@ -130,11 +118,12 @@ LANGUAGE sql STABLE AS $$
                 WHEN h.state = 'archived' THEN 'workflow_stopped'
                 WHEN d.hold_id IS NOT NULL OR h.state = 'paused' THEN 'hold' END,
            CASE WHEN h.state = 'paused' THEN mfiauto.now() + interval '1 minute' END,
-           NULL, NULL, m.to_address, m.title, m.body, m.html, m.encoding, m.parts, m.locale, e.context -> 'event')::mfiauto._claim
-         ORDER BY k.ord)
+           NULL, NULL, m.to_address, m.title, m.body, m.html, m.encoding, m.parts, m.locale, e.context -> 'event',
+           m.idempotency_key, o.attempts + 1, coalesce(c.resend_unknown, false), o.tried_gateways)::mfiauto._claim ORDER BY k.ord)
     FROM unnest(client_ids, message_ids) WITH ORDINALITY AS k(client_id, message_id, ord)
     JOIN mfiauto.outbox o ON o.client_id = k.client_id AND o.message_id = k.message_id
     JOIN mfiauto.message_ledger m ON m.client_id = o.client_id AND m.created_at = o.created_at AND m.message_id = o.message_id
+    LEFT JOIN mfiauto.message_class c ON c.class = m.class
     LEFT JOIN mfiauto.enrollment_state e ON e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id
     LEFT JOIN mfiauto.message_reason r ON r.reason = e.reason
     LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id
@@ -181,10 +170,9 @@ BEGIN
       JOIN mfiauto.workflow_version v ON v.workflow_id = c.workflow_id AND v.version = c.version
      WHERE v.exit_sql IS NOT NULL
   LOOP
-    SELECT array_agg(c.ord ORDER BY c.ord), array_agg(c.client_id ORDER BY c.ord), array_agg(c.subject_id ORDER BY c.ord)
+    SELECT array_agg(c.ordinality ORDER BY c.ordinality), array_agg(c.client_id ORDER BY c.ordinality), array_agg(c.subject_id ORDER BY c.ordinality)
       INTO places, clients, subjects
-      FROM unnest(claims) WITH ORDINALITY AS c(client_id, message_id, created_at, channel, class, workflow_id, version, subject, subject_id,
-             expires_at, template_id, workflow, verdict, reason, retry_at, zone, country, to_address, title, body, html, encoding, parts, locale, event, ord)
+      FROM unnest(claims) WITH ORDINALITY AS c
      WHERE c.verdict = 'send' AND c.workflow_id = program.workflow_id AND c.version = program.version;
     FOR answer IN SELECT * FROM mfiauto._evaluate_safely(program.owner, program.exit_sql, clients, subjects) LOOP
       CONTINUE WHEN answer.verdict = false;
@@ -210,9 +198,8 @@ END $$;
 CREATE FUNCTION mfiauto._check_hours(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
 LANGUAGE sql STABLE AS $$
   WITH claim AS (
-    SELECT u.*, k.honors_contact_hours
-      FROM unnest(claims) WITH ORDINALITY AS u(client_id, message_id, created_at, channel, class, workflow_id, version, subject, subject_id,
-             expires_at, template_id, workflow, verdict, reason, retry_at, zone, country, to_address, title, body, html, encoding, parts, locale, event, ord)
+    SELECT u.*, u.ordinality AS ord, k.honors_contact_hours
+      FROM unnest(claims) WITH ORDINALITY AS u
       LEFT JOIN mfiauto.message_class k ON k.class = u.class
   ), placed AS (
     SELECT z.client_id, z.zone, z.country
@@ -230,7 +217,8 @@ LANGUAGE sql STABLE AS $$
            CASE WHEN c.verdict <> 'send' OR a.zone IS NULL OR a.at <= mfiauto.now() THEN c.reason
                 WHEN a.at IS NULL OR a.at >= c.expires_at THEN 'barred' ELSE 'barred_hours' END,
            CASE WHEN c.verdict = 'send' AND a.at > mfiauto.now() THEN a.at ELSE c.retry_at END,
-           p.zone, p.country, c.to_address, c.title, c.body, c.html, c.encoding, c.parts, c.locale, c.event)::mfiauto._claim ORDER BY c.ord)
+           p.zone, p.country, c.to_address, c.title, c.body, c.html, c.encoding, c.parts, c.locale, c.event,
+           c.key, c.attempts, c.may_resend, c.tried)::mfiauto._claim ORDER BY c.ord)
     FROM claim c
     LEFT JOIN placed p ON p.client_id = c.client_id
     LEFT JOIN allowed a ON c.honors_contact_hours AND a.zone = p.zone AND a.country = p.country AND a.class = c.class
@@ -240,25 +228,25 @@ $$;
 CREATE FUNCTION mfiauto._check_contact(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
 LANGUAGE plpgsql AS $$
 DECLARE
-  places integer[] := ARRAY(SELECT i FROM generate_subscripts(claims, 1) i WHERE (claims[i]).verdict = 'send');
+  batch record;
   refusal record;
   checked mfiauto._claim;
 BEGIN
-  IF cardinality(places) = 0 THEN
+  SELECT array_agg(c.ordinality ORDER BY c.ordinality) AS places, array_agg(c.client_id ORDER BY c.ordinality) AS clients,
+         array_agg(c.channel ORDER BY c.ordinality) AS channels, array_agg(c.class ORDER BY c.ordinality) AS classes,
+         array_agg(c.to_address ORDER BY c.ordinality) AS addresses, array_agg(c.country ORDER BY c.ordinality) AS countries,
+         array_agg(c.message_id ORDER BY c.ordinality) AS messages
+    INTO batch
+    FROM unnest(claims) WITH ORDINALITY AS c WHERE c.verdict = 'send';
+  IF batch.places IS NULL THEN
     RETURN claims;
   END IF;
   FOR refusal IN
     SELECT r.ord, r.reason
-      FROM mfiauto._contact_refusals(
-             ARRAY(SELECT (claims[p.i]).client_id FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
-             ARRAY(SELECT (claims[p.i]).channel FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
-             ARRAY(SELECT (claims[p.i]).class FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
-             ARRAY(SELECT (claims[p.i]).to_address FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
-             ARRAY(SELECT (claims[p.i]).country FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n),
-             ARRAY(SELECT (claims[p.i]).message_id FROM unnest(places) WITH ORDINALITY p(i, n) ORDER BY p.n)) r
+      FROM mfiauto._contact_refusals(batch.clients, batch.channels, batch.classes, batch.addresses, batch.countries, batch.messages) r
      WHERE r.reason IS NOT NULL
   LOOP
-    checked := claims[places[refusal.ord]];
+    checked := claims[batch.places[refusal.ord]];
     checked.reason := refusal.reason;
     IF refusal.reason = 'capped' THEN
       checked.retry_at := mfiauto._next_allowed((date_trunc('day', mfiauto.now() AT TIME ZONE checked.zone) + interval '1 day') AT TIME ZONE checked.zone,
@@ -267,7 +255,7 @@ BEGIN
     ELSE
       checked.verdict := 'suppressed';
     END IF;
-    claims[places[refusal.ord]] := checked;
+    claims[batch.places[refusal.ord]] := checked;
   END LOOP;
   RETURN claims;
 END $$;
@@ -281,10 +269,9 @@ DECLARE
   checked mfiauto._claim;
 BEGIN
   FOR family IN
-    SELECT c.workflow, c.subject, array_agg(c.ord ORDER BY c.ord) AS places, array_agg(c.client_id ORDER BY c.ord) AS clients,
-           array_agg(c.subject_id ORDER BY c.ord) AS subjects
-      FROM unnest(claims) WITH ORDINALITY AS c(client_id, message_id, created_at, channel, class, workflow_id, version, subject, subject_id,
-             expires_at, template_id, workflow, verdict, reason, retry_at, zone, country, to_address, title, body, html, encoding, parts, locale, event, ord)
+    SELECT c.workflow, c.subject, array_agg(c.ordinality ORDER BY c.ordinality) AS places, array_agg(c.client_id ORDER BY c.ordinality) AS clients,
+           array_agg(c.subject_id ORDER BY c.ordinality) AS subjects
+      FROM unnest(claims) WITH ORDINALITY AS c
      WHERE c.verdict = 'send' AND c.template_id IS NOT NULL AND c.workflow IS NOT NULL
      GROUP BY c.workflow, c.subject
   LOOP
@@ -335,14 +322,15 @@ BEGIN
    WHERE c.verdict IN ('defer', 'hold') AND o.client_id = c.client_id AND o.message_id = c.message_id;
   UPDATE mfiauto.outbox o
      SET gateway = _apply_claims.gateway, lease_until = pg_catalog.clock_timestamp() + lease_s * interval '1 second', lease_pid = pid,
-         attempts = o.attempts + 1, is_held = false, reason = CASE o.reason WHEN 'outcome_unknown' THEN o.reason END
+         attempts = c.attempts, is_held = false, reason = CASE o.reason WHEN 'outcome_unknown' THEN o.reason END
     FROM unnest(claims) c
    WHERE c.verdict = 'send' AND o.client_id = c.client_id AND o.message_id = c.message_id;
   UPDATE mfiauto.message_ledger m
      SET template_id = c.template_id, to_address = c.to_address, title = c.title, body = c.body, html = c.html, encoding = c.encoding,
          parts = c.parts, locale = c.locale
     FROM unnest(claims) c
-   WHERE c.verdict = 'send' AND m.client_id = c.client_id AND m.created_at = c.created_at AND m.message_id = c.message_id
+   WHERE c.verdict = 'send' AND c.template_id IS NOT NULL
+     AND m.client_id = c.client_id AND m.created_at = c.created_at AND m.message_id = c.message_id
      AND (m.to_address, m.title, m.body, m.html) IS DISTINCT FROM (c.to_address, c.title, c.body, c.html);
 END $$;
 
@@ -377,11 +365,8 @@ BEGIN
       FROM unnest(claims) c;
   RETURN QUERY
     SELECT c.client_id, c.message_id, c.to_address, c.title, c.body, c.html, c.locale, coalesce(c.encoding ILIKE 'ucs%', false),
-           m.idempotency_key::text, o.attempts::integer, coalesce(k.resend_unknown, false), array_to_string(o.tried_gateways, ','), NULL::integer, NULL::integer, NULL::integer, NULL::text
+           c.key::text, c.attempts, c.may_resend, array_to_string(c.tried, ','), NULL::integer, NULL::integer, NULL::integer, NULL::text
       FROM unnest(claims) c
-      JOIN mfiauto.message_ledger m ON m.client_id = c.client_id AND m.created_at = c.created_at AND m.message_id = c.message_id
-      JOIN mfiauto.outbox o ON o.client_id = c.client_id AND o.message_id = c.message_id
-      LEFT JOIN mfiauto.message_class k ON k.class = c.class
      WHERE c.verdict = 'send';
 END $$;
 
