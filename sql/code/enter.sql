@@ -40,7 +40,7 @@ CREATE FUNCTION mfiauto._is_member(loan_id bigint, client_id bigint) RETURNS boo
 LANGUAGE sql STABLE AS $$
   SELECT EXISTS (SELECT FROM mfiauto.party_state p
                   WHERE p.client_id = $2 AND p.loan_id = $1 AND p.role <> 'guarantor'
-                    AND coalesce(p.since <= mfiauto.today(), true) AND coalesce(p.until >= mfiauto.today(), true))
+                    AND coalesce(p.since <= mfiauto._today(), true) AND coalesce(p.until >= mfiauto._today(), true))
 $$;
 
 -- A condition's verdict for each pair; without a condition the given one.
@@ -151,7 +151,7 @@ RETURNS TABLE (workflow_id integer, version integer, step_no integer, client_ids
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  today date := mfiauto.today();
+  today date := mfiauto._today();
   has_touched boolean := EXISTS (SELECT FROM mfiauto.batch_touched t WHERE t.role <> 'message');
   planned integer[];
 BEGIN
@@ -232,7 +232,7 @@ BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _admit.workflow_id AND w.version = _admit.version;
   SELECT h.max_per_day - (SELECT count(*) FROM mfiauto.enrollment_state e
                            WHERE e.workflow_id = h.workflow_id
-                             AND e.entered_at >= mfiauto.today()::timestamp AT TIME ZONE (SELECT i.time_zone FROM mfiauto.institution i))
+                             AND e.entered_at >= mfiauto._today()::timestamp AT TIME ZONE (SELECT i.time_zone FROM mfiauto.institution i))
     INTO quota FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id AND h.max_per_day IS NOT NULL;
   WITH judged AS MATERIALIZED (
     SELECT r.*, y.verdict AS enter_verdict, x.verdict AS exit_verdict,
