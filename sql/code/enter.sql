@@ -87,7 +87,12 @@ $$;
 
 -- Ledger rows of messages that are not made: each run's step, its outcome the reason. One a repetition, whatever happens later.
 CREATE FUNCTION mfiauto._record_unsent(workflow_id integer, version integer, runs mfiauto._run[]) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+BEGIN
+  IF cardinality(runs) = 0 THEN
+    RETURN;
+  END IF;
   WITH key AS (
     INSERT INTO mfiauto.message_key (client_id, enrollment_id, step_no, repetition, channel, message_id)
     SELECT r.client_id, r.enrollment_id, r.step_no, coalesce(r.anchor_on::text, ''), '', nextval('mfiauto.message_id_seq')
@@ -104,8 +109,8 @@ LANGUAGE sql AS $$
     FROM unnest(runs) r
     JOIN key k ON k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.step_no = r.step_no
     JOIN mfiauto.workflow_version v ON v.workflow_id = _record_unsent.workflow_id AND v.version = _record_unsent.version
-    JOIN mfiauto.workflow_step s ON s.workflow_id = v.workflow_id AND s.version = v.version AND s.step_no = r.step_no
-$$;
+    JOIN mfiauto.workflow_step s ON s.workflow_id = v.workflow_id AND s.version = v.version AND s.step_no = r.step_no;
+END $$;
 
 -- Which of the runs' steps went out before for another date that is no more than resend_if_moved days away.
 CREATE FUNCTION mfiauto._already_sent(workflow_id integer, version integer, runs mfiauto._run[])
@@ -116,7 +121,7 @@ LANGUAGE sql STABLE AS $$
     JOIN mfiauto.workflow_version v ON v.workflow_id = _already_sent.workflow_id AND v.version = _already_sent.version
     JOIN mfiauto.message_key k ON k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.step_no = r.step_no
                               AND k.repetition <> r.anchor_on::text AND k.repetition <> ''
-    JOIN mfiauto.message_ledger m ON m.client_id = k.client_id AND m.message_id = k.message_id
+    JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = k.client_id AND m.message_id = k.message_id OFFSET 0) m ON true
    WHERE m.state NOT IN ('skipped', 'canceled', 'suppressed', 'expired')
      AND abs(r.anchor_on - k.repetition::date) <= v.resend_if_moved
 $$;
@@ -297,7 +302,7 @@ BEGIN
                NULL, z.zone, z.country, NULL, NULL,
                CASE WHEN z.is_zone_invalid THEN 'the client''s time zone is not known: the institution''s is used' END)::mfiauto._run
       FROM unnest(_enter.client_ids, _enter.subject_ids) AS k(client_id, subject_id)
-      JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = k.subject_id AND s.on_date IS NOT NULL
+      JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = k.subject_id OFFSET 0) s ON s.on_date IS NOT NULL
       JOIN mfiauto.message_class c ON c.class = v.class
       JOIN mfiauto._client_zones(_enter.client_ids) z ON z.client_id = k.client_id);
   entered := mfiauto._admit(v.workflow_id, v.version, ARRAY(
@@ -342,11 +347,11 @@ BEGIN
                jsonb_build_object('event', l.properties), z.zone, z.country, NULL, NULL, NULL)::mfiauto._run
       FROM unnest(_trigger.client_ids, _trigger.ids) WITH ORDINALITY AS k(client_id, event_id, ord)
       JOIN mfiauto._verdicts(v.owner, v.trigger_sql, _trigger.client_ids, _trigger.ids, true) t ON t.ord = k.ord AND t.verdict
-      JOIN mfiauto.event_log l ON l.client_id = k.client_id AND l.event_id = k.event_id
+      JOIN LATERAL (SELECT * FROM mfiauto.event_log l WHERE l.client_id = k.client_id AND l.event_id = k.event_id OFFSET 0) l ON true
       JOIN mfiauto.message_class c ON c.class = v.class
       CROSS JOIN LATERAL (SELECT CASE WHEN v.subject = 'client' THEN k.client_id WHEN l.subject = v.subject THEN l.subject_id
                                       WHEN v.subject = 'loan' THEN l.loan_id END AS subject_id) u
-      LEFT JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = u.subject_id
+      LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = u.subject_id OFFSET 0) s ON true
       JOIN mfiauto._client_zones(_trigger.client_ids) z ON z.client_id = k.client_id
      WHERE u.subject_id IS NOT NULL
        AND NOT EXISTS (SELECT FROM mfiauto.enrollment_state e

@@ -3,22 +3,24 @@
 -- Takes messages out of the queue that nobody has claimed, and ends them. A claim that is faster keeps its message: it looks
 -- at the exit condition itself. Returns how many were ended.
 CREATE FUNCTION mfiauto._cancel_outbox(client_ids bigint[], message_ids bigint[], reason text) RETURNS bigint
-LANGUAGE sql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  canceled bigint;
+BEGIN
   WITH gone AS (
     DELETE FROM mfiauto.outbox o
-     USING unnest(client_ids, message_ids) AS k(client_id, message_id)
+     USING unnest(_cancel_outbox.client_ids, _cancel_outbox.message_ids) AS k(client_id, message_id)
      WHERE o.client_id = k.client_id AND o.message_id = k.message_id AND o.lease_until IS NULL
     RETURNING o.client_id, o.message_id, o.created_at
-  ),
-  ended AS (
-    UPDATE mfiauto.message_ledger m
-       SET state = 'canceled', reason = _cancel_outbox.reason, finished_at = mfiauto.now()
-      FROM gone g
-     WHERE m.client_id = g.client_id AND m.message_id = g.message_id AND m.created_at = g.created_at
-    RETURNING m.message_id
   )
-  SELECT count(*) FROM ended
-$$;
+  UPDATE mfiauto.message_ledger m
+     SET state = 'canceled', reason = _cancel_outbox.reason, finished_at = mfiauto.now()
+    FROM gone g
+   WHERE m.client_id = g.client_id AND m.message_id = g.message_id AND m.created_at = g.created_at;
+  GET DIAGNOSTICS canceled = ROW_COUNT;
+  RETURN canceled;
+END $$;
 
 -- Ends runs; what they still have in the queue is canceled for the same reason, which is each run's outcome.
 CREATE FUNCTION mfiauto._exit_runs(workflow_id integer, version integer, runs mfiauto._run[]) RETURNS bigint
@@ -66,7 +68,8 @@ BEGIN
   SELECT array_agg(m.client_id) AS client_ids, array_agg(m.message_id) AS message_ids INTO stale
     FROM unnest(runs) r
     JOIN mfiauto.outbox o ON o.client_id = r.client_id AND o.enrollment_id = r.enrollment_id AND o.lease_until IS NULL
-    JOIN mfiauto.message_ledger m ON m.client_id = o.client_id AND m.message_id = o.message_id AND m.created_at = o.created_at
+    JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m
+                   WHERE m.client_id = o.client_id AND m.message_id = o.message_id AND m.created_at = o.created_at OFFSET 0) m ON true
    WHERE m.repetition <> r.anchor_on::text;
   IF stale.client_ids IS NOT NULL THEN
     PERFORM mfiauto._cancel_outbox(stale.client_ids, stale.message_ids, 'anchor_moved');
@@ -141,9 +144,9 @@ BEGIN
                    NOT mfiauto._is_row(v.subject) OR coalesce(s.client_id = e.client_id, mfiauto._is_member(coalesce(s.loan_id, s.subject_id), e.client_id)) AS is_own,
                    v.anchor_column IS NOT NULL AND s.on_date <> e.anchor_on AS is_moved
               FROM unnest(_review.client_ids, _review.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
-              JOIN mfiauto.enrollment_state e ON e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id
+              JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id OFFSET 0) e ON true
               JOIN mfiauto._client_zones(_review.client_ids) z ON z.client_id = k.client_id
-              LEFT JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = e.subject_id
+              LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = e.subject_id OFFSET 0) s ON true
               LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _review.client_ids, _review.subject_ids, false) x ON x.ord = k.ord) j);
   exited := mfiauto._exit_runs(v.workflow_id, v.version,
                                ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome IN ('subject_gone', 'client_changed', 'exit_if')));
@@ -170,7 +173,7 @@ BEGIN
     SELECT DISTINCT ON (m.client_id, m.enrollment_id, m.step_no, m.repetition)
            m.client_id, m.enrollment_id, m.step_no, m.repetition, m.workflow_id, b.event_id, b.occurred_at
       FROM mfiauto.batch_event b
-      JOIN mfiauto.message_ledger m ON m.client_id = b.client_id
+      JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = b.client_id OFFSET 0) m ON true
       JOIN mfiauto.workflow_version v ON v.workflow_id = m.workflow_id AND v.version = m.version AND v.goal_event = b.name
      WHERE m.enrollment_id IS NOT NULL
        AND (m.loan_id IS NULL OR b.loan_id IS NULL OR m.loan_id = b.loan_id)
@@ -219,8 +222,8 @@ BEGIN
   runs := ARRAY(
     SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, NULL, NULL, e.arm, NULL, NULL, NULL, x.verdict, NULL, 'exit_if')::mfiauto._run
       FROM unnest(_release_held.client_ids, _release_held.ids) WITH ORDINALITY AS k(client_id, message_id, ord)
-      JOIN mfiauto.outbox o ON o.client_id = k.client_id AND o.message_id = k.message_id
-      JOIN mfiauto.enrollment_state e ON e.client_id = o.client_id AND e.enrollment_id = o.enrollment_id
+      JOIN LATERAL (SELECT * FROM mfiauto.outbox o WHERE o.client_id = k.client_id AND o.message_id = k.message_id OFFSET 0) o ON true
+      JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = o.client_id AND e.enrollment_id = o.enrollment_id OFFSET 0) e ON true
       JOIN mfiauto._verdicts(v.owner, v.exit_sql, _release_held.client_ids, _release_held.subject_ids, false) x ON x.ord = k.ord AND x.verdict IS NOT NULL);
   exited := mfiauto._exit_runs(v.workflow_id, v.version, ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.verdict));
   UPDATE mfiauto.outbox o

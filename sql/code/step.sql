@@ -1,4 +1,7 @@
 -- Running the steps that are due: for each (version, step) one treatment of all its runs, then each run goes to its next step.
+--
+-- Rows of big tables are looked up by their keys in LATERAL subqueries with OFFSET 0: the planner takes two key columns for
+-- independent, would expect one row of a thousand, and compare each run with each other.
 
 -- Runs whose step is due, the earliest first, up to the batch size. Paused and archived workflows stand still.
 CREATE FUNCTION mfiauto._due_work(batch_size integer)
@@ -43,16 +46,18 @@ BEGIN
     SELECT m.* FROM mfiauto._contact_moments(ARRAY(
       SELECT DISTINCT ROW(t.anchor_on + t.at_offset + t.at_time, t.zone, t.country, t.class, t.at_offset, clock)::mfiauto._moment_key
         FROM target t WHERE t.is_timed)) m
+  ),
+  place AS MATERIALIZED (
+    SELECT t.client_id, t.enrollment_id, t.step_no, CASE WHEN t.is_timed THEN coalesce(m.at, m.wanted AT TIME ZONE m.zone) ELSE t.due_at END AS due_at
+      FROM target t
+      LEFT JOIN moment m ON t.is_timed AND m.wanted = t.anchor_on + t.at_offset + t.at_time AND m.zone = t.zone AND m.country = t.country
+                        AND m.class = t.class AND m.day_offset = t.at_offset
   )
   UPDATE mfiauto.enrollment_state e
-     SET step_no = t.step_no,
-         due_at = CASE WHEN t.step_no IS NULL THEN NULL WHEN t.is_timed THEN coalesce(m.at, m.wanted AT TIME ZONE m.zone) ELSE t.due_at END,
-         state = CASE WHEN t.step_no IS NULL THEN 'completed' ELSE 'active' END,
-         ended_at = CASE WHEN t.step_no IS NULL THEN clock END
-    FROM target t
-    LEFT JOIN moment m ON t.is_timed AND m.wanted = t.anchor_on + t.at_offset + t.at_time AND m.zone = t.zone AND m.country = t.country
-                      AND m.class = t.class AND m.day_offset = t.at_offset
-   WHERE e.client_id = t.client_id AND e.enrollment_id = t.enrollment_id AND e.state = 'active';
+     SET step_no = p.step_no, due_at = CASE WHEN p.step_no IS NOT NULL THEN p.due_at END,
+         state = CASE WHEN p.step_no IS NULL THEN 'completed' ELSE 'active' END, ended_at = CASE WHEN p.step_no IS NULL THEN clock END
+    FROM place p
+   WHERE e.client_id = p.client_id AND e.enrollment_id = p.enrollment_id AND e.state = 'active';
   GET DIAGNOSTICS advanced = ROW_COUNT;
   RETURN advanced;
 END $$;
@@ -93,10 +98,10 @@ BEGIN
                           THEN 'client_changed'
                           WHEN x.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
       FROM unnest(_judge_step.client_ids, _judge_step.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
-      JOIN mfiauto.enrollment_state e ON e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id
-       AND e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= clock
+      JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id OFFSET 0) e
+        ON e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= clock
       JOIN mfiauto._client_zones(_judge_step.client_ids) z ON z.client_id = k.client_id
-      LEFT JOIN mfiauto.subject_state t ON t.role = v.subject AND t.subject_id = e.subject_id
+      LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state t WHERE t.role = v.subject AND t.subject_id = e.subject_id OFFSET 0) t ON true
       LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _judge_step.client_ids, _judge_step.subject_ids, false) x ON x.ord = k.ord
      ORDER BY k.ord);
   IF v.anchor_column IS NULL OR own.step_no IS NULL THEN
@@ -330,7 +335,7 @@ LANGUAGE sql STABLE AS $$
                  (row_number() OVER (PARTITION BY m.workflow_id, m.version, m.step_no, m.next_channels ORDER BY m.message_id) - 1) / batch_size AS chunk,
                  m.next_channels
             FROM mfiauto.batch_touched t
-            JOIN mfiauto.message_ledger m ON m.client_id = t.client_id AND m.message_id = t.subject_id
+            JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = t.client_id AND m.message_id = t.subject_id OFFSET 0) m ON true
             JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id AND h.state = 'active'
            WHERE t.role = 'message' AND cardinality(m.next_channels) > 0 AND m.enrollment_id IS NOT NULL) f
    GROUP BY f.workflow_id, f.version, f.step_no, f.next_channels, f.chunk
@@ -354,8 +359,9 @@ BEGIN
     SELECT ROW(m.client_id, m.enrollment_id, m.subject_id, m.loan_id, nullif(m.repetition, '')::date, m.step_no, clock, 'treated', e.context, NULL, NULL,
                x.verdict, m.expires_at, 'run')::mfiauto._run
       FROM unnest(_next_channel.client_ids, _next_channel.ids) WITH ORDINALITY AS k(client_id, message_id, ord)
-      JOIN mfiauto.message_ledger m ON m.client_id = k.client_id AND m.message_id = k.message_id
-      JOIN mfiauto.enrollment_state e ON e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id AND e.state IN ('active', 'completed')
+      JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = k.client_id AND m.message_id = k.message_id OFFSET 0) m ON true
+      JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id OFFSET 0) e
+        ON e.state IN ('active', 'completed')
       LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _next_channel.client_ids, _next_channel.subject_ids, false) x ON x.ord = k.ord
      WHERE x.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > clock)
      ORDER BY k.ord), channels, true);

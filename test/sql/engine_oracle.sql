@@ -108,6 +108,7 @@ SELECT p.id, c.id, CASE WHEN l.client_id IS NULL THEN 'loan ' || l.id ELSE 'clie
   JOIN LATERAL (SELECT l.client_id AS id UNION SELECT m.client_id FROM bank.member m WHERE l.client_id IS NULL AND m.loan_id = l.id AND m.role <> 'guarantor') a ON a.id IS NOT NULL
   JOIN bank.client c ON c.id = a.id;
 ANALYZE oracle.seen; ANALYZE oracle.pair;
+ANALYZE oracle.pass;
 DO $$ DECLARE who oracle.pair; BEGIN FOR who IN SELECT * FROM oracle.pair LOOP PERFORM oracle.live(who, 'salt', 10); END LOOP; END $$;
 
 CREATE VIEW oracle.done AS
