@@ -128,6 +128,7 @@ CREATE FUNCTION mfiauto._review(workflow_id integer, version integer, step_no in
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
+  today date := mfiauto._today();
   v mfiauto.workflow_version;
   runs mfiauto._run[];
 BEGIN
@@ -141,12 +142,16 @@ BEGIN
                     WHEN j.state = 'exited' OR j.is_moved THEN 'reopened' END)::mfiauto._run
       FROM (SELECT e.*, s.on_date, z.zone, z.country, x.verdict,
                    mfiauto._is_row(v.subject) AND (s.subject_id IS NULL OR (v.anchor_column IS NOT NULL AND s.on_date IS NULL)) AS is_gone,
-                   NOT mfiauto._is_row(v.subject) OR coalesce(s.client_id = e.client_id, mfiauto._is_member(coalesce(s.loan_id, s.subject_id), e.client_id)) AS is_own,
+                   NOT mfiauto._is_row(v.subject) OR coalesce(s.client_id = e.client_id, p.client_id IS NOT NULL) AS is_own,
                    v.anchor_column IS NOT NULL AND s.on_date <> e.anchor_on AS is_moved
               FROM unnest(_review.client_ids, _review.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
               JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id OFFSET 0) e ON true
               JOIN mfiauto._client_zones(_review.client_ids) z ON z.client_id = k.client_id
               LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = e.subject_id OFFSET 0) s ON true
+              LEFT JOIN LATERAL (SELECT p.client_id FROM mfiauto.party_state p
+                                  WHERE s.client_id IS NULL AND p.client_id = e.client_id AND p.loan_id = coalesce(s.loan_id, s.subject_id)
+                                    AND p.role <> 'guarantor'
+                                    AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) LIMIT 1) p ON true
               LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _review.client_ids, _review.subject_ids, false) x ON x.ord = k.ord) j);
   exited := mfiauto._exit_runs(v.workflow_id, v.version,
                                ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome IN ('subject_gone', 'client_changed', 'exit_if')));

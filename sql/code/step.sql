@@ -21,9 +21,9 @@ $$;
 -- A duration after a moment: its days in local time, its hours as hours, so that a change of the clocks moves neither.
 CREATE FUNCTION mfiauto._wait_until(since timestamptz, wait interval, zone text) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
-  SELECT ((since AT TIME ZONE zone) + d.days) AT TIME ZONE zone + (wait - d.days)
-    FROM (SELECT make_interval(years => extract(year FROM wait)::integer, months => extract(month FROM wait)::integer,
-                               days => extract(day FROM wait)::integer) AS days) d
+  SELECT ((since AT TIME ZONE zone) + make_interval(months => (extract(year FROM wait) * 12 + extract(month FROM wait))::integer, days => extract(day FROM wait)::integer))
+           AT TIME ZONE zone
+         + make_interval(secs => (extract(hour FROM wait) * 3600 + extract(minute FROM wait) * 60 + extract(second FROM wait))::double precision)
 $$;
 
 -- Sends each run to the step that its step_no names now (null: completed). A step with a moment of its own waits for it; one
@@ -75,6 +75,7 @@ LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
   clock timestamptz := mfiauto.now();
+  today date := mfiauto._today();
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
   c mfiauto.message_class;
@@ -94,7 +95,7 @@ BEGIN
   runs := ARRAY(
     SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, e.step_no, e.due_at, e.arm, e.context, z.zone, z.country, x.verdict,
                NULL, CASE WHEN mfiauto._is_row(v.subject) AND t.subject_id IS NULL THEN 'subject_gone'
-                          WHEN mfiauto._is_row(v.subject) AND NOT coalesce(t.client_id = e.client_id, mfiauto._is_member(coalesce(t.loan_id, t.subject_id), e.client_id))
+                          WHEN mfiauto._is_row(v.subject) AND NOT coalesce(t.client_id = e.client_id, p.client_id IS NOT NULL)
                           THEN 'client_changed'
                           WHEN x.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
       FROM unnest(_judge_step.client_ids, _judge_step.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
@@ -102,6 +103,10 @@ BEGIN
         ON e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= clock
       JOIN mfiauto._client_zones(_judge_step.client_ids) z ON z.client_id = k.client_id
       LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state t WHERE t.role = v.subject AND t.subject_id = e.subject_id OFFSET 0) t ON true
+      LEFT JOIN LATERAL (SELECT p.client_id FROM mfiauto.party_state p
+                          WHERE t.client_id IS NULL AND p.client_id = e.client_id AND p.loan_id = coalesce(t.loan_id, t.subject_id)
+                            AND p.role <> 'guarantor'
+                            AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) LIMIT 1) p ON true
       LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _judge_step.client_ids, _judge_step.subject_ids, false) x ON x.ord = k.ord
      ORDER BY k.ord);
   IF v.anchor_column IS NULL OR own.step_no IS NULL THEN
