@@ -14,6 +14,9 @@ END $$;
 GRANT SELECT ON mfiauto.gateway_preset TO PUBLIC;
 GRANT EXECUTE ON FUNCTION mfiauto._gateway_preset() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION mfiauto.now(), mfiauto.today() TO PUBLIC;
+-- Whoever makes or attaches a partition of a captured table copies its trigger, and that asks for this right. Naming the function takes
+-- USAGE of the schema, which nobody has by default.
+GRANT EXECUTE ON FUNCTION mfiauto.capture() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION mfiauto.render(text, jsonb, jsonb, text), mfiauto.sms_parts(text), mfiauto.sms_transliterate(text),
   mfiauto.normalize_phone(text, text), mfiauto.money_text(numeric, text, text), mfiauto.date_text(date, text),
   mfiauto.time_text(time, text) TO PUBLIC;

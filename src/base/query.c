@@ -4,7 +4,9 @@
  *
  * A worker connects without a role, that is as the bootstrap superuser: the
  * installation's owner need not be allowed to log in. So each transaction takes
- * on the owner's rights first thing, and holds the extension: DROP EXTENSION
+ * on the owner's rights first thing, restricted, so that nothing of the owner's
+ * (a deferred trigger, a held cursor) is left to run at the commit, when the
+ * rights are the superuser's again. And it holds the extension: DROP EXTENSION
  * waits for at most one pass, and a pass never runs beside it.
  */
 #include "postgres.h"
@@ -49,7 +51,7 @@ mfi_query_begin(const char *activity)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());
-	mfi_owner_enter(&scope, mfi_owner_installation(), false);
+	mfi_owner_enter(&scope, mfi_owner_installation(), true);
 }
 
 void
