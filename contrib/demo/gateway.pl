@@ -5,7 +5,7 @@
 #   gateway.pl --ask PORT PATH  asks the one that listens there, and prints the answer
 #
 #   POST /2010-04-01/Accounts/AC.../Messages.json   To, From, Body  -> 201 {"sid": ...}
-#        one number in 150 is answered 400 (code 21211), one request in 60 gets 429 with Retry-After, one in 200 gets 503
+#        one number in 150 is answered 400 (code 21211), one request in 250 gets 429 with Retry-After, one in 200 gets 503
 #   GET  /receipts   what it has to report since it was last asked: one status callback a line, as Twilio posts them
 #   GET  /count      requests seen and accepted
 #
@@ -59,9 +59,9 @@ sub send_message
 	my %field = form(shift);
 	my $to = $field{To} // '';
 	my $number = ++$count{requests};
-	if ($number % 60 == 59) {
+	if ($number % 250 == 59) {
 		$count{throttled}++;
-		return (429, '{"code":20429,"message":"Too Many Requests","status":429}', "Retry-After: 2\r\n");
+		return (429, '{"code":20429,"message":"Too Many Requests","status":429}', "Retry-After: 1\r\n");
 	}
 	if ($number % 200 == 120) {
 		$count{unavailable}++;
@@ -74,7 +74,8 @@ sub send_message
 	$count{accepted}++;
 	my $sid = sprintf 'SM%032x', $number;
 	my $status = fate($to) % 40 == 3 ? 'undelivered' : 'delivered';
-	push @receipts, "MessageSid=$sid&MessageStatus=sent";
+	# Not everything that happens is reported; "sent" only now and then.
+	push @receipts, "MessageSid=$sid&MessageStatus=sent" if $number % 20 == 0;
 	push @receipts, "MessageSid=$sid&MessageStatus=$status" . ($status eq 'undelivered' ? '&ErrorCode=30003' : '');
 	return (201, qq({"sid":"$sid","status":"queued","num_segments":"1","error_code":null,"price":null}), '');
 }
