@@ -18,6 +18,8 @@ SELECT format($$
 CREATE FUNCTION bank.pick(topic text, id bigint, choices text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT choices[1 + floor(bank.dice(topic, id) * cardinality(choices))::integer] $$;
 
+CREATE FUNCTION bank.in_trouble(loan_id bigint) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT bank.dice('trouble', loan_id) < 0.033 $$;
+
 INSERT INTO bank.branch VALUES
   (1, 'Dakar Medina', 'SN', 'Dakar'), (2, 'Thies', 'SN', 'Thies'), (3, 'Kaolack', 'SN', 'Kaolack'), (4, 'Saint-Louis', 'SN', 'Saint-Louis');
 INSERT INTO bank.officer
@@ -110,16 +112,18 @@ SELECT l.id, g,
  WHERE l.disbursed_on IS NOT NULL
  ORDER BY l.id, g;
 
--- The past: most installments were paid on their day, some late, some not yet. Written-off loans stopped after three.
+-- The past: most installments were paid on their day, some late, some not yet. One loan in thirty is in trouble: nothing
+-- came for what fell due in the last fifty days. Written-off loans stopped after three installments.
 INSERT INTO bank.payment (loan_id, client_id, paid_at, amount, method, receipt_no)
 SELECT l.id, l.client_id, (p.paid_on + time '10:30') AT TIME ZONE 'Africa/Dakar', i.principal + i.interest + i.fees, bank.pick('method', i.id, '{cash,orange money,wave}'), 'R' || i.id
   FROM bank.installment i JOIN bank.loan l ON l.id = i.loan_id CROSS JOIN bank.scenario s
  CROSS JOIN LATERAL (SELECT CASE WHEN bank.dice('past', i.id) < 0.70 THEN i.due_date - floor(bank.dice('early', i.id) * 3)::integer
                                  ELSE i.due_date + 1 + floor(bank.dice('late', i.id) * 12)::integer END AS paid_on) p
  WHERE i.due_date < s.start_on AND p.paid_on < s.start_on AND NOT (l.status = 601 AND i.number > 3)
+   AND NOT (bank.in_trouble(l.id) AND i.due_date > s.start_on - 50)
  ORDER BY p.paid_on, i.id;
 SELECT bank.allocate(ARRAY(SELECT id FROM bank.loan WHERE disbursed_on IS NOT NULL));
-UPDATE bank.loan l SET principal_outstanding = 0 WHERE l.status = 601;
+UPDATE bank.loan l SET principal_outstanding = (SELECT sum(i.principal) FROM bank.installment i WHERE i.loan_id = l.id AND i.number > 3) WHERE l.status = 601;
 
 INSERT INTO bank.application
 SELECT row_number() OVER (ORDER BY l.id), coalesce(l.client_id, (SELECT min(m.client_id) FROM bank.loan_member m WHERE m.loan_id = l.id)), l.product, l.principal,

@@ -30,7 +30,7 @@ BEGIN
       FROM bank.installment i CROSS JOIN play.behavior b CROSS JOIN bank.scenario s
       JOIN bank.loan l ON l.id = i.loan_id AND l.status = 300
       LEFT JOIN play.reached(day) r ON r.installment_id = i.id
-     WHERE i.paid_on IS NULL AND i.due_date BETWEEN day - 30 AND day + 2
+     WHERE i.paid_on IS NULL AND i.due_date BETWEEN day - 30 AND day + 2 AND NOT bank.in_trouble(i.loan_id)
   ), payer AS (
     SELECT p.loan_id, greatest(day, max(p.due_date)) AS up_to FROM plan p WHERE p.pay_on = day GROUP BY p.loan_id
   ), new_payment AS (

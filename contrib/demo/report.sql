@@ -3,6 +3,11 @@
 \pset null '-'
 \pset border 1
 
+SET client_min_messages = warning;
+\o /dev/null
+SELECT mfiauto.set_clock((s.start_on + 28 + time '07:00') AT TIME ZONE 'Africa/Dakar') FROM bank.scenario s;
+\o
+
 \echo
 \echo 'THE BOOK'
 SELECT (SELECT count(*) FROM bank.client WHERE status = 300) AS active_clients, (SELECT count(*) FROM bank.loan WHERE status = 300) AS active_loans,
@@ -11,7 +16,7 @@ SELECT (SELECT count(*) FROM bank.client WHERE status = 300) AS active_clients, 
        (SELECT count(*) FROM bank.payment p, bank.scenario s WHERE p.paid_at >= s.start_on AND NOT p.reversed) AS payments;
 
 \echo 'MESSAGES, BY STEP AND WHAT BECAME OF THEM'
-SELECT CASE WHEN s.at_offset IS NULL THEN '' ELSE to_char(s.at_offset, 'SG990') || ' d' END AS day, coalesce(s.template, s.kind) AS message,
+SELECT CASE WHEN s.at_offset IS NULL THEN '  +3' ELSE to_char(s.at_offset, 'SG90') END AS day, coalesce(s.template, s.kind) AS message,
        count(*) FILTER (WHERE m.state = 'delivered') AS delivered, count(*) FILTER (WHERE m.state = 'undelivered') AS undelivered,
        count(*) FILTER (WHERE m.state IN ('submitted', 'sent', 'unknown')) AS on_the_way, count(*) FILTER (WHERE m.state = 'failed') AS refused,
        count(*) FILTER (WHERE m.state = 'holdout') AS held_out, count(*) FILTER (WHERE m.state = 'skipped') AS skipped,
@@ -21,7 +26,7 @@ SELECT CASE WHEN s.at_offset IS NULL THEN '' ELSE to_char(s.at_offset, 'SG990') 
  GROUP BY s.step_no, s.at_offset, s.template, s.kind ORDER BY s.step_no;
 
 \echo 'WHY A MESSAGE DID NOT ARRIVE'
-SELECT m.state, m.reason, count(*) AS messages, left(r.meaning, 60) AS meaning
+SELECT m.state, m.reason, count(*) AS messages, left(r.meaning, 56) AS meaning
   FROM mfiauto.message m LEFT JOIN mfiauto.message_reason r ON r.reason = m.reason
  WHERE m.state <> 'delivered' AND m.reason IS NOT NULL GROUP BY m.state, m.reason, r.meaning ORDER BY messages DESC, m.reason LIMIT 12;
 
@@ -39,7 +44,8 @@ SELECT round(100 * e.difference, 1) AS difference, round(100 * e.low_95, 1) AS l
          WHERE m.subject = 'installment' AND m.subject_id = x.installment_id AND m.state = 'delivered' AND m.sent_at::date <= x.period))::integer)
          FROM mfiauto.kpi_on_time_repayment_explain x WHERE x.arm = 'treated' AND x.counted_as <> 'immature'), 1) AS planted_effect
   FROM mfiauto.kpi_reminder_effect e CROSS JOIN play.behavior b;
-\echo 'planted_effect: the demo''s clients pay on time 15 points more often if a reminder reached them.'
+\echo 'planted_effect: what the demo''s clients were made to do. They pay on time 15 points more often if'
+\echo 'a reminder reached them; not all are reached. Few held-out clients make a wide interval.'
 \echo
 
 \echo 'COST'
@@ -59,11 +65,12 @@ SELECT name, value, unit, numerator, denominator FROM mfiauto.kpi;
 
 -- Somebody who was late, and whom the reminders brought back.
 SELECT m.client_id AS story FROM mfiauto.message m JOIN bank.client c ON c.id = m.client_id JOIN bank.installment i ON i.id = m.subject_id
- WHERE m.state = 'delivered' AND i.paid_on > i.due_date AND c.id NOT IN (SELECT client_id FROM bank.loan_member)
+ WHERE m.state = 'delivered' AND i.paid_on > i.due_date + 3 AND i.due_date > (SELECT start_on + 7 FROM bank.scenario) AND c.id NOT IN (SELECT client_id FROM bank.loan_member)
  GROUP BY m.client_id HAVING count(*) BETWEEN 4 AND 9 ORDER BY m.client_id LIMIT 1 \gset
 \echo 'ONE CLIENT''S STORY, EXPLAINED'
 SELECT 'client ' || id || ', ' || display_name || ', ' || coalesce(lang, 'no language') || ', literacy ' || literacy AS who FROM bank.client WHERE id = :story;
-SELECT * FROM mfiauto.explain_client(:story, workflow => 'repayment_reminder');
+SELECT to_char(at, 'DD Mon HH24:MI') AS at, what, subject_id AS id, left(detail, 70) AS detail
+  FROM mfiauto.explain_client(:story, workflow => 'repayment_reminder') WHERE what <> 'absence';
 
 \echo 'GATEWAYS'
-SELECT * FROM mfiauto.gateway_status;
+SELECT gateway, channel, circuit, sent, failed, retried, unknown, queued_on_channel AS queued, last_error FROM mfiauto.gateway_status;
