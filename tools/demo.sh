@@ -3,7 +3,7 @@
 # provider that runs here, four weeks of payments, and what came of it.
 #
 #   tools/demo.sh               CLIENTS=500 START=2026-01-05 (a Monday) SEED=teranga
-#   KEEP=1 tools/demo.sh        leaves the server's log and the provider's log behind
+#   KEEP=1 tools/demo.sh        leaves the server's files behind, too
 #
 # Ends with status 0 only if what the ledger says left is what the provider saw, and nobody was
 # reminded of what he had paid.
@@ -38,6 +38,7 @@ end_demo() {
 	set +e
 	kill "$provider"
 	wait "$provider"
+	mkdir -p "$top/tmp" && cp "$work/server.log" "$top/tmp/demo-server.log" && cp "$work/demo/provider.log" "$top/tmp/demo-provider.log"
 	(exit "$status")
 	clean_up
 } 2>/dev/null
@@ -76,5 +77,5 @@ status=0
 [ "$in_ledger" = "$accepted" ] || { say "The ledger and the provider do not agree."; status=1; }
 [ "$after_payment" = 0 ] || { say "Somebody was reminded of what he had paid."; status=1; }
 [ "$accepted" -gt 0 ] || { say "Nothing was sent."; status=1; }
-say "Server log: $work/server.log   provider log: $work/demo/provider.log   (kept with KEEP=1)"
+say "Logs: tmp/demo-server.log, tmp/demo-provider.log"
 exit "$status"

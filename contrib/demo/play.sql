@@ -49,24 +49,24 @@ END $$;
 -- A teller keyed one of yesterday's payments for the wrong loan: it is taken back, and the loan owes again.
 CREATE FUNCTION play.reverse_one(day date) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-  wrong bigint := (SELECT min(p.id) FROM bank.payment p JOIN bank.installment i ON i.loan_id = p.loan_id AND i.paid_on = day - 1 AND i.due_date >= day + 1
+  wrong bigint := (SELECT min(p.id) FROM bank.payment p JOIN bank.installment i ON i.loan_id = p.loan_id AND i.paid_on = day - 1 AND i.due_date >= day - 1
                     WHERE NOT p.reversed AND p.paid_at >= (day - 1) AT TIME ZONE 'Africa/Dakar');
 BEGIN
   PERFORM bank.reverse_payment(wrong, (day + time '09:30') AT TIME ZONE 'Africa/Dakar');
   RETURN wrong;
 END $$;
 
--- What happens on days of their own: day 9 a reversal, day 11 the moon is seen and day 13 is a holiday, its installments move
--- to day 14 and nobody is written to on it; day 6 some clients ask to be left alone.
+-- What happens on days of their own, counted from 0: on day 6 some clients ask to be left alone; on day 8 the moon is seen, day 10
+-- is a holiday, what falls due on it moves to day 11, and nobody is written to on it; on day 11 a payment of the day before is taken back.
 CREATE FUNCTION play.news(day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   day_no integer := day - (SELECT s.start_on FROM bank.scenario s);
 BEGIN
   IF day_no = 6 THEN
     PERFORM mfiauto.opt_out(client_id => c.id, channel => 'sms', reason => 'said so at the branch') FROM bank.client c WHERE c.id % 97 = 5;
-  ELSIF day_no = 9 THEN
-    PERFORM play.reverse_one(day);
   ELSIF day_no = 11 THEN
+    PERFORM play.reverse_one(day);
+  ELSIF day_no = 8 THEN
     PERFORM mfiauto.set_holiday(day + 2, 'Korité');
     PERFORM bank.move_due_date(day + 2, day + 3);
   END IF;

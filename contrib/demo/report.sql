@@ -65,6 +65,7 @@ SELECT name, value, unit, numerator, denominator FROM mfiauto.kpi;
 
 -- Somebody who was late, and whom the reminders brought back.
 SELECT m.client_id AS story FROM mfiauto.message m JOIN bank.client c ON c.id = m.client_id JOIN bank.installment i ON i.id = m.subject_id
+  JOIN bank.loan l ON l.id = i.loan_id AND l.repay_every = 'month'
  WHERE m.state = 'delivered' AND i.paid_on > i.due_date + 3 AND i.due_date > (SELECT start_on + 7 FROM bank.scenario) AND c.id NOT IN (SELECT client_id FROM bank.loan_member)
  GROUP BY m.client_id HAVING count(*) BETWEEN 4 AND 9 ORDER BY m.client_id LIMIT 1 \gset
 \echo 'ONE CLIENT''S STORY, EXPLAINED'
