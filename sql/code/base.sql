@@ -19,6 +19,7 @@ BEGIN
     SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) INTO planted
       FROM pg_catalog.pg_depend d
      WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass AND d.refobjid = 'mfiauto'::regnamespace AND d.deptype = 'n' AND d.classid <> 'pg_catalog.pg_extension'::regclass
+       AND (pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid)).schema = 'mfiauto'
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
      LIMIT 1;
     IF planted IS NOT NULL THEN

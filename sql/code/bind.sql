@@ -249,7 +249,8 @@ BEGIN
   IF relation IS NULL OR columns IS NULL THEN
     RAISE EXCEPTION 'relation and columns of role "%" must be given', role USING ERRCODE = '22023', HINT = 'bind(role, relation, columns jsonb)';
   END IF;
-  IF kind NOT IN ('r', 'p', 'v', 'm', 'f') THEN
+  replica := coalesce(replica, false);
+  IF kind IS NULL OR kind NOT IN ('r', 'p', 'v', 'm', 'f') THEN
     RAISE EXCEPTION '% is neither a table nor a view', relation USING ERRCODE = '42809', HINT = 'Bind a table, a view, a materialized view or a foreign table.';
   END IF;
   PERFORM mfiauto._keep_engine_out();

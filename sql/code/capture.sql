@@ -93,6 +93,10 @@ DECLARE
   missing text;
   names text;
 BEGIN
+  IF home IN ('mfiauto', 'mfiauto_segment') THEN
+    RAISE EXCEPTION 'relation % is mfiauto''s own', relation::regclass
+      USING ERRCODE = '42809', HINT = 'Name a table or view of the bank.';
+  END IF;
   IF NOT has_schema_privilege(home, 'USAGE') THEN
     RAISE EXCEPTION 'permission denied for schema %: the installation''s owner may not use it', quote_ident(home)
       USING ERRCODE = '42501', HINT = format('GRANT USAGE ON SCHEMA %I TO %I;', home, current_user);

@@ -6,6 +6,10 @@ CREATE FUNCTION mfiauto._record_consent(client_id bigint, channel text, purpose 
   text_version text, proof jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+  IF greatest(length(reason), length(source), length(text_version)) > 1000 OR pg_column_size(proof) > 65536 THEN
+    RAISE EXCEPTION 'what is told of a consent is too long'
+      USING ERRCODE = '54000', DETAIL = 'reason, source and text_version have at most 1000 characters each, proof has 64 kB.', HINT = 'Keep large documents elsewhere and give their reference.';
+  END IF;
   IF client_id IS NULL THEN
     RAISE EXCEPTION 'client_id must not be null' USING ERRCODE = '22004';
   END IF;
@@ -70,6 +74,8 @@ LANGUAGE plpgsql AS $$
 BEGIN
   IF reason IS NULL OR btrim(reason) = '' THEN
     RAISE EXCEPTION 'a suppression needs a reason' USING ERRCODE = '22023', HINT = 'For instance: wrong number, bounced, complaint.';
+  ELSIF length(reason) > 1000 THEN
+    RAISE EXCEPTION 'reason of a suppression is longer than 1000 characters' USING ERRCODE = '54000', HINT = 'For instance: wrong number, bounced, complaint.';
   END IF;
   INSERT INTO mfiauto.suppression (channel, address_hash, reason, suppressed_at)
   VALUES (channel, mfiauto._address_hash(channel, mfiauto._checked_address(channel, address)), reason, mfiauto.now())
@@ -201,7 +207,7 @@ BEGIN
     RAISE EXCEPTION 'contact_from must be before contact_until' USING ERRCODE = '22023',
       DETAIL = format('They are %s and %s.', old.contact_from, old.contact_until);
   END IF;
-  IF cardinality(old.weekdays) = 0 OR NOT old.weekdays <@ '{1,2,3,4,5,6,7}' THEN
+  IF cardinality(old.weekdays) NOT BETWEEN 1 AND 7 OR array_ndims(old.weekdays) <> 1 OR NOT old.weekdays <@ '{1,2,3,4,5,6,7}' THEN
     RAISE EXCEPTION 'weekdays are not valid' USING ERRCODE = '22023', HINT = 'Give ISO weekdays, 1 for Monday to 7 for Sunday, as ''{1,2,3,4,5}''.';
   END IF;
   old.break_weekday := CASE WHEN no_break THEN NULL ELSE coalesce(break_weekday, old.break_weekday) END;
@@ -220,7 +226,9 @@ BEGIN
   END IF;
   old.min_gap := nullif(coalesce(min_gap, old.min_gap), interval '0');
   IF old.min_gap < interval '0' THEN
-    RAISE EXCEPTION 'min_gap must not be negative' USING ERRCODE = '22023';
+    RAISE EXCEPTION 'min_gap must not be negative' USING ERRCODE = '22023', HINT = 'Give a time such as ''20 hours''; 0 takes it away.';
+  ELSIF old.min_gap > interval '366 days' THEN
+    RAISE EXCEPTION 'min_gap must not be longer than 366 days' USING ERRCODE = '22023', HINT = 'Give a time such as ''20 hours''; 0 takes it away.';
   END IF;
   INSERT INTO mfiauto.policy (country, class, contact_from, contact_until, weekdays, skips_holidays, break_weekday, break_from,
                               break_until, cap_count, cap_days, min_gap, barred_in_arrears)

@@ -500,7 +500,10 @@ BEGIN
   IF gateway IS NOT NULL THEN
     PERFORM mfiauto._check_gateway_exists(gateway);
   ELSIF workflow IS NOT NULL AND NOT EXISTS (SELECT FROM mfiauto.workflow_head h WHERE h.name = _hold_delivery.workflow) THEN
-    RAISE EXCEPTION 'workflow "%" does not exist', workflow USING ERRCODE = '42704';
+    RAISE EXCEPTION 'workflow "%" does not exist', workflow USING ERRCODE = '42704', HINT = 'mfiauto.workflow lists the workflows.';
+  END IF;
+  IF length(reason) > 1000 THEN
+    RAISE EXCEPTION 'reason of a hold is longer than 1000 characters' USING ERRCODE = '54000', HINT = 'Say it in a sentence.';
   END IF;
   INSERT INTO mfiauto.delivery_hold (scope, target, reason, held_at, held_by)
   VALUES (CASE WHEN gateway IS NOT NULL THEN 'gateway' WHEN workflow IS NOT NULL THEN 'workflow' ELSE 'all' END,
@@ -522,6 +525,11 @@ BEGIN
   END IF;
   IF gateway IS NOT NULL THEN
     PERFORM mfiauto._check_gateway_exists(gateway);
+  END IF;
+  -- A hold may have outlived its workflow.
+  IF workflow IS NOT NULL AND NOT EXISTS (SELECT FROM mfiauto.workflow_head h WHERE h.name = _release_delivery.workflow)
+     AND NOT EXISTS (SELECT FROM mfiauto.delivery_hold h WHERE h.scope = 'workflow' AND h.target = _release_delivery.workflow) THEN
+    RAISE EXCEPTION 'workflow "%" does not exist', workflow USING ERRCODE = '42704', HINT = 'mfiauto.workflow lists the workflows.';
   END IF;
   SELECT array_agg(o.client_id) AS clients, array_agg(o.message_id) AS messages, count(*) AS count INTO old
     FROM (SELECT o.client_id, o.message_id
@@ -570,7 +578,8 @@ BEGIN
   EXECUTE 'SELECT m.client_id, m.message_id, m.created_at FROM mfiauto.message_ledger m WHERE m.message_id = $1'
      INTO found.client_id, found.message_id, found.created_at USING message_id;
   IF found.message_id IS NULL THEN
-    RAISE EXCEPTION 'message % does not exist', coalesce(message_id::text, 'null') USING ERRCODE = '42704';
+    RAISE EXCEPTION 'message % does not exist', coalesce(message_id::text, 'null')
+      USING ERRCODE = '42704', HINT = 'See SELECT message_id, state FROM mfiauto.message;';
   END IF;
   RETURN found;
 END $$;

@@ -20,6 +20,8 @@ LANGUAGE sql AS $$
   SELECT d.classid, d.objid, i.type, i.identity
     FROM pg_catalog.pg_depend d, LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
    WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass AND d.refobjid = 'mfiauto'::regnamespace AND d.deptype = 'n' AND d.classid <> 'pg_catalog.pg_extension'::regclass
+     -- What merely names the schema, as a view of the bank may, is not in it.
+     AND i.schema = 'mfiauto'
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
 $$;
 

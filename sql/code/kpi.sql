@@ -53,7 +53,7 @@ BEGIN
          i.amount_due, i.amount_paid, i.paid_on, NULL::numeric AS paid_before,
          sum(i.amount_due) OVER (PARTITION BY i.loan_id ORDER BY i.due_date, i.number, i.installment_id) - i.amount_due AS due_before,
          sum(i.amount_paid) OVER (PARTITION BY i.loan_id) AS paid_in_books
-    FROM mfiauto.installment i WHERE i.due_date IS NOT NULL AND i.loan_id IS NOT NULL;
+    FROM mfiauto.installment i WHERE isfinite(i.due_date) AND i.loan_id IS NOT NULL;
   ANALYZE _mfi_schedule;
   IF to_regclass('mfiauto.loan') IS NOT NULL THEN
     UPDATE _mfi_schedule s SET branch_id = l.branch_id, currency = coalesce(l.currency, home_currency), client_id = coalesce(s.client_id, l.client_id)
@@ -206,7 +206,7 @@ BEGIN
      AND (l.status = 'active' OR l.status = 'rescheduled' AND l.outstanding > 0 OR l.status = 'written_off' AND l.written_off_on > today - interval '12 months');
   IF to_regclass('mfiauto.installment') IS NOT NULL THEN
     UPDATE _mfi_portfolio p SET days_late = greatest(0, today - i.oldest)
-      FROM (SELECT x.loan_id, min(x.due_date) AS oldest FROM mfiauto.installment x WHERE x.balance > 0 GROUP BY x.loan_id) i
+      FROM (SELECT x.loan_id, min(x.due_date) AS oldest FROM mfiauto.installment x WHERE x.balance > 0 AND isfinite(x.due_date) GROUP BY x.loan_id) i
      WHERE i.loan_id = p.loan_id;
   END IF;
   UPDATE _mfi_portfolio p
@@ -280,6 +280,10 @@ BEGIN
   IF _refresh_kpis.since > today THEN
     RAISE EXCEPTION 'cannot refresh KPIs from a day that is still to come: %', _refresh_kpis.since
       USING ERRCODE = '22023', HINT = 'Give a past day, or none for the last 40 days.';
+  END IF;
+  IF _refresh_kpis.since < '1900-01-01' THEN
+    RAISE EXCEPTION 'cannot refresh KPIs from %', _refresh_kpis.since
+      USING ERRCODE = '22023', HINT = 'Give a day from 1900-01-01 on.';
   END IF;
   PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('mfiauto kpi'));
   -- Left by an earlier refresh of this transaction.

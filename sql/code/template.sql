@@ -208,7 +208,7 @@ BEGIN
     RAISE EXCEPTION 'template "%" does not exist', _find_template.name
       USING ERRCODE = '42704',
       DETAIL = format('Channel: %s, locale: %s.', coalesce(_find_template.channel, 'any'), coalesce(_find_template.locale, 'any')),
-      HINT = coalesce((SELECT format('It has: %s.', string_agg(t.channel || ' ' || t.locale, ', ' ORDER BY t.channel, t.locale))
+      HINT = coalesce((SELECT 'It has: ' || string_agg(t.channel || ' ' || t.locale, ', ' ORDER BY t.channel, t.locale) || '.'
                          FROM mfiauto.template_version t WHERE t.is_live AND t.name = _find_template.name),
                       'See SELECT name, channel, locale FROM mfiauto.template;');
   END IF;

@@ -34,6 +34,8 @@ mfi_json_parse(const char *text, const char *noun)
 	if (document == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("%s is not valid JSON", noun),
+				 json_error_code(&error) == json_error_null_character ?
+				 errdetail("Line %d, column %d: \\u0000 cannot be part of a text.", error.line, error.column) :
 				 errdetail("Line %d, column %d: %s.", error.line, error.column,
 						   pg_any_to_server(error.text, strlen(error.text), PG_UTF8))));
 	callback->func = release_document;

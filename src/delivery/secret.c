@@ -112,6 +112,11 @@ mfiauto_set_secret(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errhidestmt(true),
 				 errmsg("secret is longer than %d bytes", SECRET_BYTES_MAX)));
+	if (!PG_ARGISNULL(2) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(2)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errhidestmt(true),
+				 errmsg("value of a secret is empty"),
+				 errhint("mfiauto.drop_secret() takes a secret away.")));
 	check_source(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)),
 				 PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4)));
 	if (SPI_connect() != SPI_OK_CONNECT)
