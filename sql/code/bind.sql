@@ -184,8 +184,10 @@ CREATE FUNCTION mfiauto._qualified_name(relation oid) RETURNS text LANGUAGE sql 
 $$;
 
 -- The sources argument: {"schema.table": "id expression" | {"id": … | "client_id": …, "watch": [columns]}}.
-CREATE FUNCTION mfiauto._read_sources(role text, sources jsonb, replica boolean) RETURNS void
+-- bound is the relation that plays the role, bound_columns those of its columns that matter.
+CREATE FUNCTION mfiauto._read_sources(role text, sources jsonb, replica boolean, bound oid, bound_columns text[]) RETURNS void
 LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
 DECLARE
   entry record;
   relation oid;
@@ -206,7 +208,7 @@ BEGIN
         USING ERRCODE = '42809', HINT = 'Changes can be captured from tables only: name them with their schema.';
     END IF;
     given := CASE jsonb_typeof(entry.value) WHEN 'string' THEN jsonb_build_object('id', entry.value) ELSE entry.value END;
-    IF jsonb_typeof(given) <> 'object' OR given - ARRAY['id', 'client_id', 'watch'] <> '{}'
+    IF (CASE WHEN jsonb_typeof(given) <> 'object' THEN true ELSE given - ARRAY['id', 'client_id', 'watch'] <> '{}' END)
        OR (given ? 'id') = (given ? 'client_id') OR jsonb_typeof(coalesce(given -> 'id', given -> 'client_id')) <> 'string'
        OR jsonb_typeof(coalesce(given -> 'watch', '[]')) <> 'array' THEN
       RAISE EXCEPTION 'source "%" of role "%" is neither an id expression nor an object', entry.name, role
@@ -220,8 +222,12 @@ BEGIN
       RAISE EXCEPTION 'source "%" of role "%" has no column "%" to watch', entry.name, role, unknown_column
         USING ERRCODE = '42703', HINT = 'Watch columns of the source table.';
     END IF;
-    PERFORM mfiauto._add_source(role, relation, false, coalesce(given ->> 'id', given ->> 'client_id'),
-                                CASE WHEN given ? 'id' OR role = 'client' THEN 'subject' ELSE 'client' END, watched, replica);
+    IF EXISTS (SELECT FROM mfiauto.source s WHERE s.kind = 'role' AND s.name = _read_sources.role AND s.relation = mfiauto._qualified_name(relation)) THEN
+      RAISE EXCEPTION 'source "%" of role "%" is named twice', entry.name, role USING ERRCODE = '42710', HINT = 'Name each table once.';
+    END IF;
+    PERFORM mfiauto._add_source(role, relation, relation = bound AND given ? 'id', coalesce(given ->> 'id', given ->> 'client_id'),
+                                CASE WHEN given ? 'id' OR role = 'client' THEN 'subject' ELSE 'client' END,
+                                CASE WHEN relation = bound AND NOT given ? 'watch' THEN bound_columns ELSE watched END, replica);
   END LOOP;
 END $$;
 
@@ -244,6 +250,7 @@ DECLARE
   present mfiauto.binding_config;
   mapping record;
   filter record;
+  watched text[];
 BEGIN
   PERFORM mfiauto._check_role(role);
   IF relation IS NULL OR columns IS NULL THEN
@@ -254,7 +261,7 @@ BEGIN
     RAISE EXCEPTION '% is neither a table nor a view', relation USING ERRCODE = '42809', HINT = 'Bind a table, a view, a materialized view or a foreign table.';
   END IF;
   PERFORM mfiauto._keep_engine_out();
-  PERFORM mfiauto._require_host_rights(relation, is_table AND sources IS NULL);
+  PERFORM mfiauto._require_host_rights(relation, is_table);
   SELECT * INTO mapping FROM mfiauto._read_columns(role, relation, columns);
   IF row_filter IS NOT NULL THEN
     SELECT * INTO filter FROM mfiauto._read_expression(relation, row_filter, 'boolean'::regtype::oid, format('row filter of role "%s"', role));
@@ -273,13 +280,13 @@ BEGIN
   END IF;
   INSERT INTO mfiauto.binding_config (role, relation, columns, row_filter, sources, replica, polled, polled_at, bound_at, bound_by)
   VALUES (role, mfiauto._qualified_name(relation), mapping.canonical, filter.canonical, sources, replica, NOT is_table AND sources IS NULL, mfiauto.now(), mfiauto.now(), mfiauto._caller());
+  SELECT coalesce(array_agg(DISTINCT c.name ORDER BY c.name), '{}') INTO watched FROM unnest(mapping.mentioned || filter.columns) AS c(name);
   IF sources IS NOT NULL THEN
-    PERFORM mfiauto._read_sources(role, sources, replica);
-  ELSIF is_table THEN
-    PERFORM mfiauto._add_source(role, relation, true,
-      coalesce(columns ->> mfiauto._id_column(role), columns ->> 'client_key'), 'subject',
-      (SELECT coalesce(array_agg(DISTINCT c.name ORDER BY c.name), '{}') FROM unnest(mapping.mentioned || filter.columns) AS c(name)), replica);
-  ELSE
+    PERFORM mfiauto._read_sources(role, sources, replica, relation, watched);
+  END IF;
+  IF is_table AND NOT EXISTS (SELECT FROM mfiauto.source s WHERE s.kind = 'role' AND s.name = _bind.role AND s.relation = mfiauto._qualified_name(_bind.relation)) THEN
+    PERFORM mfiauto._add_source(role, relation, true, coalesce(columns ->> mfiauto._id_column(role), columns ->> 'client_key'), 'subject', watched, replica);
+  ELSIF sources IS NULL THEN
     RAISE NOTICE 'role "%" is bound to a relation that takes no row triggers: it is read as a whole every minute', role
       USING HINT = 'Name its tables with sources => ''{"schema.table": "id expression"}'' to capture changes at once.';
   END IF;

@@ -80,11 +80,19 @@ DECLARE
   id_column text := mfiauto._id_column(role);
   rows_sql text;
   add_sql text;
+  lost_column text;
   hint record;
 BEGIN
   FOR source IN SELECT * FROM mfiauto.source s WHERE s.kind = 'role' AND s.name = role
                  AND EXISTS (SELECT FROM mfiauto.batch_hint h WHERE h.source_id = s.source_id AND h.operation = 'u') ORDER BY s.source_id
   LOOP
+    -- A key that the bank dropped or made something else reached the journal as a NULL: whose row it was, only the books can tell.
+    SELECT k.name INTO lost_column FROM jsonb_to_recordset(source.key_columns) AS k(name text, slot text)
+     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(source.relation) AND a.attname = k.name AND NOT a.attisdropped
+                          AND (k.slot = 'extra' OR mfiauto._base_type(a.atttypid) IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype))) LIMIT 1;
+    IF lost_column IS NOT NULL THEN
+      RAISE EXCEPTION 'column % of % does not exist any more, or has another type', lost_column, source.relation USING ERRCODE = '42703';
+    END IF;
     rows_sql := format('SELECT (%s) AS id, b.mfiauto_written_at AS written_at FROM (%s) b', source.id_expression, mfiauto._source_rows(source.source_id));
     IF source.is_client_key THEN
       EXECUTE format('INSERT INTO mfiauto.identity (client_key) SELECT DISTINCT k.id::text FROM (%s) k WHERE k.id IS NOT NULL ON CONFLICT DO NOTHING', rows_sql);
