@@ -31,10 +31,10 @@ UNION ALL SELECT 'loan_party', (SELECT count(*) FROM mfiauto.loan_party) = (SELE
 UNION ALL SELECT 'holding', (SELECT sum(balance) FROM mfiauto.holding) = (SELECT sum(balance) FROM bank.savings);
 
 -- Two weeks: nine o'clock, two o'clock, midnight.
-SELECT format($$SELECT mfiauto.set_clock('%1$s 09:00+00'); SELECT play.news('%1$s'); SELECT * FROM mfiauto.run_engine();$$, d::date) AS morning,
-       'SELECT * FROM mfiauto.run_delivery()' AS delivery,
-       format($$SELECT mfiauto.set_clock('%1$s 14:00+00'); SELECT play.pay('%1$s'); SELECT * FROM mfiauto.run_engine();$$, d::date) AS afternoon,
-       format($$SELECT mfiauto.set_clock('%s 00:30+00'); SELECT mfiauto.refresh_kpis();$$, d::date + 1) AS midnight
+SELECT format($$SELECT mfiauto.set_clock('%s 09:00+00')$$, d::date), format($$SELECT play.news('%s')$$, d::date), 'SELECT * FROM mfiauto.run_engine()',
+       'SELECT * FROM mfiauto.run_delivery()',
+       format($$SELECT mfiauto.set_clock('%s 14:00+00')$$, d::date), format($$SELECT play.pay('%s')$$, d::date), 'SELECT * FROM mfiauto.run_engine()',
+       format($$SELECT mfiauto.set_clock('%s 00:30+00')$$, d::date + 1), 'SELECT mfiauto.refresh_kpis()'
   FROM generate_series(date '2026-01-05', date '2026-01-18', interval '1 day') d ORDER BY d
 \o /dev/null
 \gexec
