@@ -81,12 +81,12 @@ BEGIN
     PERFORM mfiauto._refuse_entry(workflow, _enroll.client_id, 'It has been through already.',
       format('The workflow''s "reentry" is %s.', coalesce(v.reentry_after::text, v.reentry)));
   END IF;
-  verdict := (SELECT y.verdict FROM mfiauto._verdicts(v.owner, v.enter_sql, ARRAY[_enroll.client_id], ARRAY[about], true) y);
+  verdict := mfiauto._verdicts(v.owner, v.enter_sql, ARRAY[_enroll.client_id], ARRAY[about], true);
   IF verdict IS NOT TRUE THEN
     PERFORM mfiauto._refuse_entry(workflow, _enroll.client_id,
       format('"enter_if" is %s: %s', coalesce(verdict::text, 'null'), v.enter_if), 'Only who meets the condition may enter, by hand as well.');
   END IF;
-  verdict := (SELECT y.verdict FROM mfiauto._verdicts(v.owner, v.exit_sql, ARRAY[_enroll.client_id], ARRAY[about], false) y);
+  verdict := mfiauto._verdicts(v.owner, v.exit_sql, ARRAY[_enroll.client_id], ARRAY[about], false);
   IF verdict THEN
     PERFORM mfiauto._refuse_entry(workflow, _enroll.client_id, format('"exit_if" is true: %s', v.exit_if), 'It would leave at once.');
   END IF;

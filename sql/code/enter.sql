@@ -43,16 +43,16 @@ LANGUAGE sql STABLE AS $$
                     AND coalesce(p.since <= mfiauto._today(), true) AND coalesce(p.until >= mfiauto._today(), true))
 $$;
 
--- A condition's verdict for each pair; without a condition the given one.
+-- A condition's verdict for each pair, in their order; without a condition the given one. ROWS FROM sets it beside the pairs: a join,
+-- once the planner takes it for small, becomes a loop over all verdicts for each pair.
 CREATE FUNCTION mfiauto._verdicts(owner text, query text, client_ids bigint[], subject_ids bigint[], otherwise boolean)
-RETURNS TABLE (ord integer, verdict boolean)
+RETURNS SETOF boolean
 LANGUAGE plpgsql STABLE AS $$
-#variable_conflict use_column
 BEGIN
   IF query IS NULL THEN
-    RETURN QUERY SELECT n, otherwise FROM generate_series(1, cardinality(client_ids)) n;
+    RETURN QUERY SELECT otherwise FROM generate_series(1, cardinality(client_ids)) n;
   ELSIF cardinality(client_ids) > 0 THEN
-    RETURN QUERY SELECT e.ord, e.verdict FROM mfiauto._evaluate(owner, query, client_ids, subject_ids, mfiauto.now()) e;
+    RETURN QUERY SELECT e.verdict FROM mfiauto._evaluate(owner, query, client_ids, subject_ids, mfiauto.now()) e;
   END IF;
 END $$;
 
@@ -239,12 +239,13 @@ BEGIN
                              AND e.entered_at >= mfiauto._today()::timestamp AT TIME ZONE (SELECT i.time_zone FROM mfiauto.institution i))
     INTO quota FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id AND h.max_per_day IS NOT NULL;
   WITH judged AS MATERIALIZED (
-    SELECT r.*, y.verdict AS enter_verdict, x.verdict AS exit_verdict,
-           coalesce(y.verdict, false) AND x.verdict IS NOT TRUE AS is_in,
-           row_number() OVER (PARTITION BY coalesce(y.verdict, false) AND x.verdict IS NOT TRUE ORDER BY r.ordinality) AS place
-      FROM unnest(runs) WITH ORDINALITY r
-      LEFT JOIN mfiauto._verdicts(v.owner, v.enter_sql, client_ids, subject_ids, true) y ON y.ord = r.ordinality
-      LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false) x ON x.ord = r.ordinality
+    SELECT r.*, coalesce(r.enter_verdict, false) AND r.exit_verdict IS NOT TRUE AS is_in,
+           row_number() OVER (PARTITION BY coalesce(r.enter_verdict, false) AND r.exit_verdict IS NOT TRUE ORDER BY r.ord) AS place
+      FROM ROWS FROM (unnest(runs),
+                      mfiauto._verdicts(v.owner, v.enter_sql, client_ids, subject_ids, true),
+                      mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false)) WITH ORDINALITY
+           AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
+                enter_verdict, exit_verdict, ord)
   ),
   taken AS (
     INSERT INTO mfiauto.enrollment_state (client_id, workflow_id, version, subject, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, entered_at)
@@ -295,15 +296,15 @@ BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _enter.workflow_id AND w.version = _enter.version;
   salt := (SELECT h.salt FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
   runs := ARRAY(
-    SELECT ROW(k.client_id, NULL, k.subject_id, coalesce(s.loan_id, CASE WHEN v.subject = 'loan' THEN s.subject_id END), s.on_date, NULL, NULL,
+    SELECT ROW(z.client_id, NULL, z.subject_id, coalesce(s.loan_id, CASE WHEN v.subject = 'loan' THEN s.subject_id END), s.on_date, NULL, NULL,
                mfiauto._arm(salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
                             CASE WHEN s.client_id IS NULL THEN 'loan ' || s.loan_id ELSE 'client ' || s.client_id END),
                NULL, z.zone, z.country, NULL, NULL,
                CASE WHEN z.is_zone_invalid THEN 'the client''s time zone is not known: the institution''s is used' END)::mfiauto._run
-      FROM unnest(_enter.client_ids, _enter.subject_ids) AS k(client_id, subject_id)
-      JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = k.subject_id OFFSET 0) s ON s.on_date IS NOT NULL
-      JOIN mfiauto.message_class c ON c.class = v.class
-      JOIN mfiauto._client_zones(_enter.client_ids) z ON z.client_id = k.client_id);
+      FROM ROWS FROM (unnest(_enter.client_ids, _enter.subject_ids), mfiauto._client_zones(_enter.client_ids))
+           AS z(client_id, subject_id, zoned_client_id, zone, country, is_zone_invalid)
+      JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = z.subject_id OFFSET 0) s ON s.on_date IS NOT NULL
+      JOIN mfiauto.message_class c ON c.class = v.class);
   entered := mfiauto._admit(v.workflow_id, v.version, ARRAY(
     SELECT ROW(r.client_id, NULL, r.subject_id, r.loan_id, r.anchor_on, f.step_no, f.due_at, r.arm, NULL, r.zone, r.country, NULL, NULL, r.outcome)::mfiauto._run
       FROM unnest(runs) r
@@ -343,16 +344,17 @@ BEGIN
            ROW(k.client_id, NULL, u.subject_id, coalesce(l.loan_id, CASE WHEN v.subject = 'loan' THEN u.subject_id END), NULL, 1, clock,
                mfiauto._arm(salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
                             CASE WHEN s.role IS NOT NULL AND s.client_id IS NULL AND s.loan_id IS NOT NULL THEN 'loan ' || s.loan_id ELSE 'client ' || k.client_id END),
-               jsonb_build_object('event', l.properties), z.zone, z.country, NULL, NULL, NULL)::mfiauto._run
-      FROM unnest(_trigger.client_ids, _trigger.ids) WITH ORDINALITY AS k(client_id, event_id, ord)
-      JOIN mfiauto._verdicts(v.owner, v.trigger_sql, _trigger.client_ids, _trigger.ids, true) t ON t.ord = k.ord AND t.verdict
+               jsonb_build_object('event', l.properties), k.zone, k.country, NULL, NULL, NULL)::mfiauto._run
+      FROM ROWS FROM (unnest(_trigger.client_ids, _trigger.ids),
+                      mfiauto._verdicts(v.owner, v.trigger_sql, _trigger.client_ids, _trigger.ids, true),
+                      mfiauto._client_zones(_trigger.client_ids))
+           AS k(client_id, event_id, verdict, zoned_client_id, zone, country, is_zone_invalid)
       JOIN LATERAL (SELECT * FROM mfiauto.event_log l WHERE l.client_id = k.client_id AND l.event_id = k.event_id OFFSET 0) l ON true
       JOIN mfiauto.message_class c ON c.class = v.class
       CROSS JOIN LATERAL (SELECT CASE WHEN v.subject = 'client' THEN k.client_id WHEN l.subject = v.subject THEN l.subject_id
                                       WHEN v.subject = 'loan' THEN l.loan_id END AS subject_id) u
       LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = u.subject_id OFFSET 0) s ON true
-      JOIN mfiauto._client_zones(_trigger.client_ids) z ON z.client_id = k.client_id
-     WHERE u.subject_id IS NOT NULL
+     WHERE k.verdict AND u.subject_id IS NOT NULL
        AND NOT EXISTS (SELECT FROM mfiauto.enrollment_state e
                         WHERE e.client_id = k.client_id AND e.workflow_id = v.workflow_id AND e.subject = v.subject AND e.subject_id = u.subject_id
                           AND (e.ended_at IS NULL OR v.reentry = 'never' OR (v.reentry = 'interval' AND e.entered_at > clock - v.reentry_after)))

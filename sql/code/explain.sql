@@ -93,18 +93,19 @@ BEGIN
   END IF;
   -- Three of a kind are told one by one, the others counted.
   RETURN QUERY
-    WITH pair AS (SELECT u.subject_id, u.ord FROM unnest(about) WITH ORDINALITY AS u(subject_id, ord)),
-    clients AS (SELECT array_agg(_explain_absence.client_id) AS ids FROM pair),
+    WITH pair AS (
+      SELECT u.* FROM ROWS FROM (unnest(about),
+                                 mfiauto._verdicts(v.owner, v.enter_sql, array_fill(_explain_absence.client_id, ARRAY[cardinality(about)]), about, true),
+                                 mfiauto._verdicts(v.owner, v.exit_sql, array_fill(_explain_absence.client_id, ARRAY[cardinality(about)]), about, false))
+                    AS u(subject_id, enter_verdict, exit_verdict)
+    ),
     judged AS (
       SELECT p.subject_id, s.on_date,
-             CASE WHEN s.on_date IS NULL THEN 1 WHEN y.verdict IS NULL THEN 2 WHEN NOT y.verdict THEN 3 WHEN x.verdict THEN 4
+             CASE WHEN s.on_date IS NULL THEN 1 WHEN p.enter_verdict IS NULL THEN 2 WHEN NOT p.enter_verdict THEN 3 WHEN p.exit_verdict THEN 4
                   WHEN s.on_date + t.latest < mfiauto._today() THEN 5 ELSE 6 END AS kind
         FROM pair p
         JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = p.subject_id
-        CROSS JOIN clients c
         CROSS JOIN (SELECT max(w.at_offset) AS latest FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version) t
-        LEFT JOIN mfiauto._verdicts(v.owner, v.enter_sql, c.ids, about, true) y ON y.ord = p.ord
-        LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, c.ids, about, false) x ON x.ord = p.ord
     ),
     placed AS (
       SELECT j.*, row_number() OVER (PARTITION BY j.kind ORDER BY abs(j.on_date - mfiauto._today()), j.subject_id) AS place,

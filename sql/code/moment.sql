@@ -108,23 +108,25 @@ LANGUAGE sql STABLE AS $$
     FROM mfiauto._contact_moment(_next_allowed.at AT TIME ZONE zone, zone, country, class, 1, _next_allowed.at) m
 $$;
 
--- The zone and country of each client; an absent or invalid zone is the institution's (is_zone_invalid tells the second).
+-- The zone and country of each client, in the order given (for ROWS FROM); an absent or invalid zone is the institution's (is_zone_invalid tells the second).
 CREATE FUNCTION mfiauto._client_zones(client_ids bigint[])
 RETURNS TABLE (client_id bigint, zone text, country text, is_zone_invalid boolean)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 BEGIN
   IF to_regclass('mfiauto.client') IS NULL THEN
-    RETURN QUERY SELECT DISTINCT u.id, i.time_zone, i.country, false FROM unnest(client_ids) AS u(id), mfiauto.institution i;
+    RETURN QUERY SELECT u.id, i.time_zone, i.country, false FROM unnest(client_ids) WITH ORDINALITY AS u(id, ord), mfiauto.institution i ORDER BY u.ord;
     RETURN;
   END IF;
   RETURN QUERY
-    SELECT u.id, CASE WHEN mfiauto._valid_zone(c.time_zone) THEN c.time_zone ELSE i.time_zone END,
+    SELECT DISTINCT ON (u.ord)
+           u.id, CASE WHEN mfiauto._valid_zone(c.time_zone) THEN c.time_zone ELSE i.time_zone END,
            CASE WHEN coalesce(t.traits ->> 'country', c.traits ->> 'country') ~ '^[A-Z]{2}$'
                 THEN coalesce(t.traits ->> 'country', c.traits ->> 'country') ELSE i.country END,
            c.time_zone IS NOT NULL AND NOT mfiauto._valid_zone(c.time_zone)
-      FROM (SELECT DISTINCT d.id FROM unnest(client_ids) AS d(id)) u
+      FROM unnest(client_ids) WITH ORDINALITY AS u(id, ord)
       CROSS JOIN mfiauto.institution i
       LEFT JOIN mfiauto.client c ON c.client_id = u.id
-      LEFT JOIN mfiauto.client_trait t ON t.client_id = u.id;
+      LEFT JOIN mfiauto.client_trait t ON t.client_id = u.id
+     ORDER BY u.ord;
 END $$;

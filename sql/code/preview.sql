@@ -31,16 +31,18 @@ BEGIN
   END IF;
   RETURN QUERY
     WITH pair AS MATERIALIZED (
-      SELECT k.client_id, k.subject_id, k.ord, s.on_date, z.zone, z.country,
+      SELECT k.client_id, k.subject_id, k.ord, s.on_date, k.zone, k.country,
              mfiauto._arm(head.salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
                           CASE WHEN s.client_id IS NULL THEN 'loan ' || CASE WHEN v.subject = 'loan' THEN s.subject_id ELSE s.loan_id END
                                ELSE 'client ' || s.client_id END) AS arm
-        FROM unnest(client_ids, subject_ids) WITH ORDINALITY AS k(client_id, subject_id, ord)
-        JOIN mfiauto._verdicts(v.owner, v.enter_sql, client_ids, subject_ids, true) y ON y.ord = k.ord AND y.verdict
-        JOIN mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false) x ON x.ord = k.ord AND x.verdict IS NOT TRUE
+        FROM ROWS FROM (unnest(client_ids, subject_ids),
+                        mfiauto._verdicts(v.owner, v.enter_sql, client_ids, subject_ids, true),
+                        mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false),
+                        mfiauto._client_zones(client_ids)) WITH ORDINALITY
+             AS k(client_id, subject_id, enter_verdict, exit_verdict, zoned_client_id, zone, country, is_zone_invalid, ord)
         JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = k.subject_id
         JOIN mfiauto.message_class c ON c.class = v.class
-        JOIN mfiauto._client_zones(client_ids) z ON z.client_id = k.client_id
+       WHERE k.enter_verdict AND k.exit_verdict IS NOT TRUE
     ),
     ahead AS (
       SELECT f.client_id, f.subject_id
@@ -78,7 +80,7 @@ BEGIN
     verdict := ~nobody;
     IF s.kind = 'if' THEN
       verdict := (SELECT string_agg(CASE WHEN y.verdict THEN '1' ELSE '0' END, '' ORDER BY y.ord)::varbit
-                    FROM mfiauto._verdicts(owner, s.condition_sql, client_ids, subject_ids, NULL) y);
+                    FROM mfiauto._verdicts(owner, s.condition_sql, client_ids, subject_ids, NULL) WITH ORDINALITY AS y(verdict, ord));
     END IF;
     FOR following IN
       SELECT n.no, bit_or(n.came) AS came

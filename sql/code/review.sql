@@ -140,19 +140,19 @@ BEGIN
                                                       WHEN j.verdict THEN 'exit_if' WHEN j.is_moved THEN 'moved' END
                     WHEN j.is_gone OR NOT j.is_own OR j.verdict IS NOT FALSE THEN NULL
                     WHEN j.state = 'exited' OR j.is_moved THEN 'reopened' END)::mfiauto._run
-      FROM (SELECT e.*, s.on_date, z.zone, z.country, x.verdict,
+      FROM (SELECT e.*, s.on_date, k.zone, k.country, k.verdict,
                    mfiauto._is_row(v.subject) AND (s.subject_id IS NULL OR (v.anchor_column IS NOT NULL AND s.on_date IS NULL)) AS is_gone,
                    NOT mfiauto._is_row(v.subject) OR coalesce(s.client_id = e.client_id, p.client_id IS NOT NULL) AS is_own,
                    v.anchor_column IS NOT NULL AND s.on_date <> e.anchor_on AS is_moved
-              FROM unnest(_review.client_ids, _review.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
+              FROM ROWS FROM (unnest(_review.client_ids, _review.ids), mfiauto._client_zones(_review.client_ids),
+                              mfiauto._verdicts(v.owner, v.exit_sql, _review.client_ids, _review.subject_ids, false))
+                   AS k(client_id, enrollment_id, zoned_client_id, zone, country, is_zone_invalid, verdict)
               JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id OFFSET 0) e ON true
-              JOIN mfiauto._client_zones(_review.client_ids) z ON z.client_id = k.client_id
               LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = e.subject_id OFFSET 0) s ON true
               LEFT JOIN LATERAL (SELECT p.client_id FROM mfiauto.party_state p
                                   WHERE s.client_id IS NULL AND p.client_id = e.client_id AND p.loan_id = coalesce(s.loan_id, s.subject_id)
                                     AND p.role <> 'guarantor'
-                                    AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) LIMIT 1) p ON true
-              LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _review.client_ids, _review.subject_ids, false) x ON x.ord = k.ord) j);
+                                    AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) LIMIT 1) p ON true) j);
   exited := mfiauto._exit_runs(v.workflow_id, v.version,
                                ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome IN ('subject_gone', 'client_changed', 'exit_if')));
   runs := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome IN ('moved', 'reopened'));
@@ -225,11 +225,13 @@ DECLARE
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _release_held.workflow_id AND w.version = _release_held.version;
   runs := ARRAY(
-    SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, NULL, NULL, e.arm, NULL, NULL, NULL, x.verdict, NULL, 'exit_if')::mfiauto._run
-      FROM unnest(_release_held.client_ids, _release_held.ids) WITH ORDINALITY AS k(client_id, message_id, ord)
+    SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, NULL, NULL, e.arm, NULL, NULL, NULL, k.verdict, NULL, 'exit_if')::mfiauto._run
+      FROM ROWS FROM (unnest(_release_held.client_ids, _release_held.ids),
+                      mfiauto._verdicts(v.owner, v.exit_sql, _release_held.client_ids, _release_held.subject_ids, false))
+           AS k(client_id, message_id, verdict)
       JOIN LATERAL (SELECT * FROM mfiauto.outbox o WHERE o.client_id = k.client_id AND o.message_id = k.message_id OFFSET 0) o ON true
       JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = o.client_id AND e.enrollment_id = o.enrollment_id OFFSET 0) e ON true
-      JOIN mfiauto._verdicts(v.owner, v.exit_sql, _release_held.client_ids, _release_held.subject_ids, false) x ON x.ord = k.ord AND x.verdict IS NOT NULL);
+     WHERE k.verdict IS NOT NULL);
   exited := mfiauto._exit_runs(v.workflow_id, v.version, ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.verdict));
   UPDATE mfiauto.outbox o
      SET is_held = false, reason = NULL

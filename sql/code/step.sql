@@ -93,21 +93,21 @@ BEGIN
    WHERE t.step_no > s.step_no AND (t.at_offset, t.at_time) <> (own.at_offset, own.at_time) ORDER BY t.step_no LIMIT 1;
 
   runs := ARRAY(
-    SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, e.step_no, e.due_at, e.arm, e.context, z.zone, z.country, x.verdict,
+    SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, e.step_no, e.due_at, e.arm, e.context, k.zone, k.country, k.verdict,
                NULL, CASE WHEN mfiauto._is_row(v.subject) AND t.subject_id IS NULL THEN 'subject_gone'
                           WHEN mfiauto._is_row(v.subject) AND NOT coalesce(t.client_id = e.client_id, p.client_id IS NOT NULL)
                           THEN 'client_changed'
-                          WHEN x.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
-      FROM unnest(_judge_step.client_ids, _judge_step.ids) WITH ORDINALITY AS k(client_id, enrollment_id, ord)
+                          WHEN k.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
+      FROM ROWS FROM (unnest(_judge_step.client_ids, _judge_step.ids), mfiauto._client_zones(_judge_step.client_ids),
+                      mfiauto._verdicts(v.owner, v.exit_sql, _judge_step.client_ids, _judge_step.subject_ids, false)) WITH ORDINALITY
+           AS k(client_id, enrollment_id, zoned_client_id, zone, country, is_zone_invalid, verdict, ord)
       JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id OFFSET 0) e
         ON e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= clock
-      JOIN mfiauto._client_zones(_judge_step.client_ids) z ON z.client_id = k.client_id
       LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state t WHERE t.role = v.subject AND t.subject_id = e.subject_id OFFSET 0) t ON true
       LEFT JOIN LATERAL (SELECT p.client_id FROM mfiauto.party_state p
                           WHERE t.client_id IS NULL AND p.client_id = e.client_id AND p.loan_id = coalesce(t.loan_id, t.subject_id)
                             AND p.role <> 'guarantor'
                             AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) LIMIT 1) p ON true
-      LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _judge_step.client_ids, _judge_step.subject_ids, false) x ON x.ord = k.ord
      ORDER BY k.ord);
   IF v.anchor_column IS NULL OR own.step_no IS NULL THEN
     RETURN ARRAY(
@@ -177,11 +177,12 @@ BEGIN
   WITH made AS MATERIALIZED (
     SELECT r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.due_at, r.expires_at, coalesce(r.anchor_on::text, '') AS repetition,
            r.verdict IS NULL AND v.exit_sql IS NOT NULL AS is_unknown, m.*
-      FROM unnest(runs) WITH ORDINALITY r
-      JOIN mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])) c ON c.ord = r.ordinality
-      CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, s.channels), coalesce(s.class, v.class), c.locale,
-                                          CASE WHEN r.context IS NULL THEN c.context ELSE c.context || r.context END,
-                                          c.phone, c.email, c.push_token, c.country) m
+      FROM ROWS FROM (unnest(runs), mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])))
+           AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
+                ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found)
+      CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, s.channels), coalesce(s.class, v.class), r.locale,
+                                          CASE WHEN r.context IS NULL THEN r.known ELSE r.known || r.context END,
+                                          r.phone, r.email, r.push_token, r.known_country) m
   ),
   key AS (
     INSERT INTO mfiauto.message_key (client_id, enrollment_id, step_no, repetition, channel, message_id)
@@ -238,10 +239,12 @@ BEGIN
                          ELSE s.assignee END,
          CASE r.arm WHEN 'holdout' THEN 'holdout' ELSE 'open' END,
          CASE WHEN s.due_after IS NULL THEN NULL ELSE mfiauto._wait_until(r.due_at, s.due_after, r.zone) END, mfiauto.now()
-    FROM unnest(runs) WITH ORDINALITY r
-    JOIN LATERAL mfiauto._context(ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), v.subject,
-                                  ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), workflow) c ON c.ord = r.ordinality
-    CROSS JOIN LATERAL (SELECT CASE WHEN r.context IS NULL THEN c.context ELSE c.context || r.context END AS context) t
+    FROM ROWS FROM (unnest(runs),
+                    mfiauto._context(ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), v.subject,
+                                     ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), workflow))
+         AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
+              ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found)
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.context IS NULL THEN r.known ELSE r.known || r.context END AS context) t
   ON CONFLICT DO NOTHING;
 END $$;
 
@@ -320,11 +323,12 @@ BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _branch.workflow_id AND w.version = _branch.version;
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _branch.step_no;
   branched := ARRAY(
-    SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, CASE WHEN x.verdict THEN s.then_no ELSE s.else_no END, r.due_at, r.arm,
-               NULL, r.zone, r.country, NULL, NULL, CASE WHEN x.verdict THEN 'then' WHEN x.verdict IS NULL THEN 'else_unknown' ELSE 'else' END)::mfiauto._run
-      FROM unnest(runs) WITH ORDINALITY r
-      LEFT JOIN mfiauto._verdicts(v.owner, s.condition_sql, ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality),
-                                  ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), NULL) x ON x.ord = r.ordinality);
+    SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, CASE WHEN r.branch THEN s.then_no ELSE s.else_no END, r.due_at, r.arm,
+               NULL, r.zone, r.country, NULL, NULL, CASE WHEN r.branch THEN 'then' WHEN r.branch IS NULL THEN 'else_unknown' ELSE 'else' END)::mfiauto._run
+      FROM ROWS FROM (unnest(runs),
+                      mfiauto._verdicts(v.owner, s.condition_sql, ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality),
+                                        ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), NULL))
+           AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome, branch));
   INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
   SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'branched', r.outcome, clock FROM unnest(branched) r;
   RETURN branched;
@@ -362,12 +366,13 @@ BEGIN
    WHERE m.client_id = _next_channel.client_ids[1] AND m.message_id = _next_channel.ids[1];
   messages := mfiauto._send(v.workflow_id, v.version, _next_channel.step_no, ARRAY(
     SELECT ROW(m.client_id, m.enrollment_id, m.subject_id, m.loan_id, nullif(m.repetition, '')::date, m.step_no, clock, 'treated', e.context, NULL, NULL,
-               x.verdict, m.expires_at, 'run')::mfiauto._run
-      FROM unnest(_next_channel.client_ids, _next_channel.ids) WITH ORDINALITY AS k(client_id, message_id, ord)
+               k.verdict, m.expires_at, 'run')::mfiauto._run
+      FROM ROWS FROM (unnest(_next_channel.client_ids, _next_channel.ids),
+                      mfiauto._verdicts(v.owner, v.exit_sql, _next_channel.client_ids, _next_channel.subject_ids, false)) WITH ORDINALITY
+           AS k(client_id, message_id, verdict, ord)
       JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = k.client_id AND m.message_id = k.message_id OFFSET 0) m ON true
       JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id OFFSET 0) e
         ON e.state IN ('active', 'completed')
-      LEFT JOIN mfiauto._verdicts(v.owner, v.exit_sql, _next_channel.client_ids, _next_channel.subject_ids, false) x ON x.ord = k.ord
-     WHERE x.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > clock)
+     WHERE k.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > clock)
      ORDER BY k.ord), channels, true);
 END $$;

@@ -272,7 +272,7 @@ report_time_limit(TimestampTz limit, MemoryContext context)
  * SQL: mfiauto._evaluate(role text, query text, client_ids bigint[],
  * subject_ids bigint[], at timestamptz) RETURNS TABLE (ord integer, verdict
  * boolean): runs a compiled condition query with a role's rights, restricted,
- * read-only, within mfiauto.condition_timeout. For the engine and the claim,
+ * read-only, within mfiauto.condition_timeout; one row a pair, in their order. For the engine and the claim,
  * which may not know each other; the query comes from workflow_version or
  * workflow_step.
  */
@@ -289,6 +289,11 @@ mfiauto_evaluate(PG_FUNCTION_ARGS)
 	TimestampTz limit;
 	bool		is_timed;
 	uint64		row;
+	int			pair_count = ArrayGetNItems(ARR_NDIM(PG_GETARG_ARRAYTYPE_P(2)), ARR_DIMS(PG_GETARG_ARRAYTYPE_P(2)));
+	int			pair;
+	bool	   *is_known = palloc0(pair_count + 1);
+	bool	   *verdicts = palloc0(pair_count + 1);
+	bool	   *verdict_nulls = palloc0(pair_count + 1);
 
 	Oid			rights = get_role_oid(role, false);
 
@@ -323,12 +328,23 @@ mfiauto_evaluate(PG_FUNCTION_ARGS)
 	mfi_owner_leave(&scope);
 	for (row = 0; row < SPI_processed; row++)
 	{
-		Datum		pair[2];
-		bool		nulls[2];
+		bool		is_null;
+		int			ord = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &is_null));
+		Datum		verdict;
 
-		pair[0] = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &nulls[0]);
-		pair[1] = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 2, &nulls[1]);
-		tuplestore_putvalues(result->setResult, result->setDesc, pair, nulls);
+		/* A subject that stands twice in the books counts once, as it came first. */
+		if (is_null || ord < 1 || ord > pair_count || is_known[ord - 1])
+			continue;
+		is_known[ord - 1] = true;
+		verdict = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 2, &verdict_nulls[ord - 1]);
+		verdicts[ord - 1] = !verdict_nulls[ord - 1] && DatumGetBool(verdict);
+	}
+	for (pair = 0; pair < pair_count; pair++)
+	{
+		Datum		values_out[2] = {Int32GetDatum(pair + 1), BoolGetDatum(verdicts[pair])};
+		bool		nulls_out[2] = {false, !is_known[pair] || verdict_nulls[pair]};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values_out, nulls_out);
 	}
 	SPI_finish();
 	return (Datum) 0;
