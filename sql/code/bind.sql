@@ -201,7 +201,11 @@ BEGIN
       USING ERRCODE = '22023', HINT = 'Give {"schema.table": "id expression"}.';
   END IF;
   FOR entry IN SELECT e.key AS name, e.value FROM jsonb_each(sources) e ORDER BY e.key LOOP
-    relation := to_regclass(entry.name);
+    BEGIN
+      relation := to_regclass(entry.name);
+    EXCEPTION WHEN invalid_name THEN
+      relation := NULL;
+    END;
     SELECT c.relkind INTO kind FROM pg_class c WHERE c.oid = relation;
     IF kind IS NULL OR kind NOT IN ('r', 'p') THEN
       RAISE EXCEPTION 'source "%" of role "%" is not a table', entry.name, role

@@ -41,7 +41,7 @@ EXCEPTION WHEN others THEN
       FROM pg_attribute a WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped;
   END IF;
   RAISE EXCEPTION '%: %', what, regexp_replace(SQLERRM, 'check constraints?', 'an expression over a row')
-    USING ERRCODE = code, HINT = CASE WHEN hint = '' THEN format('Give one SQL expression over the columns of %s.', relation::regclass) ELSE replace(hint, '"b.', '"') END;
+    USING ERRCODE = code, HINT = CASE WHEN code = '42501' THEN format('Role %I, the installation''s owner, evaluates it: GRANT it the right.', current_user) WHEN hint = '' THEN format('Give one SQL expression over the columns of %s.', relation::regclass) ELSE replace(hint, '"b.', '"') END;
 END $$;
 
 -- Which columns a journal row carries, in which slot: the first two whole numbers as keys, the rest as text.
@@ -96,6 +96,10 @@ BEGIN
   IF home IN ('mfiauto', 'mfiauto_segment') THEN
     RAISE EXCEPTION 'relation % is mfiauto''s own', relation::regclass
       USING ERRCODE = '42809', HINT = 'Name a table or view of the bank.';
+  END IF;
+  IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = mfiauto._caller()) THEN
+    RAISE EXCEPTION 'must be superuser to bind or watch while a superuser owns the installation'
+      USING ERRCODE = '42501', DETAIL = 'What is bound is read with the owner''s rights.', HINT = 'Let a superuser do it, or install with an owner who is none.';
   END IF;
   IF NOT has_schema_privilege(home, 'USAGE') THEN
     RAISE EXCEPTION 'permission denied for schema %: the installation''s owner may not use it', quote_ident(home)

@@ -1,5 +1,26 @@
 -- watch(): any other table of the bank as a source of events.
 
+-- A trigger's condition runs with the rights of everybody who writes the table: what it calls must be a superuser's or the
+-- table owner's, whom they trust anyway.
+CREATE FUNCTION mfiauto._check_condition_trust(name text, relation regclass, trigger_name text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  stranger text;
+BEGIN
+  SELECT pg_describe_object(d.refclassid, d.refobjid, 0) INTO stranger
+    FROM pg_trigger t
+    JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+    JOIN LATERAL (SELECT p.proowner AS owner FROM pg_proc p WHERE d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+                  UNION ALL SELECT o.oprowner FROM pg_operator o WHERE d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+                  UNION ALL SELECT y.typowner FROM pg_type y WHERE d.refclassid = 'pg_type'::regclass AND y.oid = d.refobjid) f ON true
+    JOIN pg_roles r ON r.oid = f.owner
+   WHERE t.tgrelid = relation AND t.tgname = trigger_name AND NOT r.rolsuper AND r.oid <> (SELECT c.relowner FROM pg_class c WHERE c.oid = relation)
+   ORDER BY 1 LIMIT 1;
+  IF stranger IS NOT NULL THEN
+    RAISE EXCEPTION 'condition of event "%" uses %, which belongs to neither a superuser nor the owner of %', name, stranger, relation
+      USING ERRCODE = 'insufficient_privilege', HINT = 'It would run with the rights of everybody who writes the table. Give it to one of them, or write the condition without it.';
+  END IF;
+END $$;
+
 CREATE FUNCTION mfiauto._watch(name text, relation regclass, operation text, condition text DEFAULT NULL, client text DEFAULT NULL, subject text DEFAULT NULL, properties jsonb DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -69,6 +90,7 @@ BEGIN
       RAISE EXCEPTION 'condition of event "%": %', name, SQLERRM
         USING ERRCODE = SQLSTATE, HINT = 'Give a boolean expression over NEW and OLD, as in the WHEN of CREATE TRIGGER.';
     END;
+    PERFORM mfiauto._check_condition_trust(name, relation, 'mfiauto_watch_' || number);
     RAISE NOTICE 'the condition of event "%" pins the columns it names: % cannot drop or retype them while it is watched', name, relation
       USING HINT = format('SELECT mfiauto.unwatch(%L, %L); frees them.', name, relation::text);
   ELSE
