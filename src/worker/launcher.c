@@ -36,6 +36,7 @@
 
 #define LAUNCHER_INTERVAL_MS (60 * 1000L)
 #define LOOK_AGAIN_MS (10 * 60 * 1000)
+#define LOOK_AGAIN_SOON_MS (10 * 1000)
 #define STEADY_MS (60 * 1000)
 #define KIND_COUNT 3
 
@@ -233,6 +234,18 @@ start(Database *database, int kind)
 }
 
 /*
+ * look_again_ms says how long a scout's word holds. The tables of a dump that is
+ * being restored come after the extension, without install().
+ */
+static int
+look_again_ms(MfiFinding finding)
+{
+	bool		is_soon = finding == MFI_FINDING_NOT_INSTALLED || finding == MFI_FINDING_OTHER_VERSION;
+
+	return is_soon ? LOOK_AGAIN_SOON_MS : LOOK_AGAIN_MS;
+}
+
+/*
  * start_due starts what the database lacks; false: no process to be had.
  */
 static bool
@@ -244,7 +257,7 @@ start_due(Database *database)
 	for (int kind = 0; kind < KIND_COUNT; kind++)
 		is_running = is_running || database->children[kind].place >= 0;
 	if (database->is_known && database->finding != MFI_FINDING_READY && !is_running
-		&& TimestampDifferenceExceeds(database->looked_at, now, LOOK_AGAIN_MS))
+		&& TimestampDifferenceExceeds(database->looked_at, now, look_again_ms(database->finding)))
 		database->is_known = false;
 	if (!database->is_known)
 	{
@@ -373,6 +386,8 @@ sleep_ms(void)
 	{
 		Database   *database = lfirst(cell);
 
+		if (database->finding != MFI_FINDING_READY)
+			result = Min(result, look_again_ms(database->finding));
 		for (int kind = 0; kind < KIND_COUNT; kind++)
 			if (database->children[kind].place < 0 && database->children[kind].not_before > now)
 				result = Min(result, TimestampDifferenceMilliseconds(now, database->children[kind].not_before) + 1);

@@ -196,10 +196,12 @@ mfi_record_delivery(const char *trouble)
 {
 	static char *kept_refusal = NULL;
 	static char *kept_trouble = NULL;
+	static bool is_first = true;
 	char	   *refusal = read_text("SELECT mfiauto._delivery_refusal()", CurrentMemoryContext);
 
-	if (is_changed(&kept_refusal, refusal))
+	if (is_changed(&kept_refusal, refusal) || is_first)
 	{
+		is_first = false;
 		if (refusal != NULL)
 			ereport(LOG, (errmsg("mfiauto sends nothing: %s", refusal)));
 		else

@@ -30,8 +30,9 @@ sub configure_server
 		"max_worker_processes = 16",
 		"max_prepared_transactions = 10",
 		"timezone = 'UTC'",
-		"log_min_messages = log",
 		"fsync = off",
+		# The library's own clusters stay down after a crash.
+		"restart_after_crash = on",
 		@lines) . "\n");
 	return;
 }
