@@ -196,6 +196,7 @@ CREATE TABLE mfiauto.parked_fact (
   CONSTRAINT parked_fact_pkey PRIMARY KEY (parked_id)
 );
 CREATE SEQUENCE mfiauto.parked_fact_id_seq AS bigint OWNED BY mfiauto.parked_fact.parked_id;
+CREATE INDEX parked_fact_subject_idx ON mfiauto.parked_fact (subject, subject_id);
 ALTER TABLE mfiauto.parked_fact ALTER COLUMN parked_id SET DEFAULT nextval('mfiauto.parked_fact_id_seq');
 
 -- Progress of long work (resync, backfill at activation, KPI refresh), one row a run.
