@@ -170,3 +170,17 @@ SELECT DISTINCT r.ev_class::regclass FROM pg_rewrite r JOIN pg_depend d ON d.cla
  WHERE r.ev_class::regclass::text LIKE 'mfiauto.kpi%'
    AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid IN (SELECT objid FROM pg_depend WHERE deptype = 'e')
         OR d.refclassid = 'pg_class'::regclass AND d.refobjid IN (SELECT oid FROM pg_class WHERE relnamespace = 'book'::regnamespace));
+
+-- An analyst reads every KPI view, and neither the bank's tables nor the ledger with its addresses.
+CREATE ROLE regress_kpi_analyst;
+SELECT mfiauto.grant_access('regress_kpi_analyst', 'analyst');
+SET ROLE regress_kpi_analyst;
+SELECT format('SELECT count(*) > 0 AS %I FROM mfiauto.%I', v.relname, v.relname) FROM pg_class v
+ WHERE v.relnamespace = 'mfiauto'::regnamespace AND v.relkind = 'v' AND v.relname LIKE 'kpi%' ORDER BY v.relname
+\gexec
+SELECT count(*) FROM book.loan;
+SELECT count(*) FROM mfiauto.message;
+SELECT mfiauto.refresh_kpis();
+RESET ROLE;
+SELECT mfiauto.revoke_access('regress_kpi_analyst', 'analyst');
+DROP ROLE regress_kpi_analyst;
