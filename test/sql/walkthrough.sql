@@ -11,9 +11,13 @@ SELECT mfiauto.grant_access('regress_bi_team', 'analyst');
 SELECT mfiauto.set_clock('2026-01-05 07:00+00');
 
 -- 1. Bind
+\set ECHO none
 \i contrib/demo/bank.sql
+\set ECHO all
 \o /dev/null
+\set ECHO none
 \i contrib/demo/bind.sql
+\set ECHO all
 \o
 SELECT role, relation, problem FROM mfiauto.binding ORDER BY role;
 SELECT mfiauto.watch('Savings Goal Created', 'bank.savings_goal', 'INSERT',
@@ -51,8 +55,11 @@ SELECT count(*) >= 4 AS presets FROM mfiauto.gateway_preset;
 
 -- 5. Automate it
 \o /dev/null
+\set ECHO none
 \i contrib/demo/workflows.sql
+\set ECHO all
 \o
+SELECT events FROM mfiauto.run_engine();
 SELECT * FROM mfiauto.preview_activation('repayment_reminder');
 SELECT mfiauto.activate_workflow('repayment_reminder');
 UPDATE mfiauto.workflow_version SET holdout = 0;
@@ -94,7 +101,7 @@ SELECT * FROM mfiauto.kpi_on_time_repayment  WHERE period >= '2026-01-01';
 
 -- 9. Run it
 SELECT item, state FROM mfiauto.status ORDER BY item;
-SELECT * FROM mfiauto.gateway_status ORDER BY gateway;
+SELECT gateway, channel, circuit, sent, failed, retrying, unknown, rate_per_second FROM mfiauto.gateway_status ORDER BY gateway;
 SELECT mfiauto.hold_delivery('provider outage', gateway => 'sn_sms');
 SELECT mfiauto.release_delivery(stale => 'expire');
 SELECT mfiauto.cancel_messages(workflow => 'repayment_reminder');
@@ -104,3 +111,6 @@ SELECT mfiauto.unpark(workflow => 'repayment_reminder');
 SELECT mfiauto.create_workflow('welcome', '{
   "trigger": {"event": "Loan Applied"}, "reentry": "never",
   "steps": [ {"wait": "2 days"}, {"wait_for": {"event": "Loan Approved"}, "timeout": "10 days", "then": [{"send": "approved"}]} ]}');
+
+DROP OWNED BY regress_bi_team;
+DROP ROLE regress_bi_team;
