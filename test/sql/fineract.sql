@@ -4,10 +4,12 @@ SET client_min_messages = warning;
 CREATE EXTENSION mfiauto;
 SELECT mfiauto.install();
 SELECT mfiauto.set_clock('2026-01-05 08:00+00');
+\set ECHO none
 \cd contrib/fineract/schema
 \i load.sql
 \cd ../../..
 \i test/lib/fineract.sql
+\set ECHO all
 -- The institution's own table: language, consent, preferred channel.
 CREATE TABLE public.dt_contact (client_id bigint PRIMARY KEY, language text, consent boolean, channel text);
 SELECT fin.office();
@@ -19,7 +21,9 @@ SELECT fin.client(5, 'Coumba Sy', NULL);
 INSERT INTO public.dt_contact VALUES (1, 'wo', true, 'sms'), (2, 'fr', false, 'voice');
 \set contact_table public.dt_contact
 \set time_zone Africa/Dakar
+\set ECHO none
 \i contrib/fineract/bind.sql
+\set ECHO all
 \set ON_ERROR_STOP off
 SELECT role, relation, problem FROM mfiauto.binding ORDER BY role;
 SELECT client_id, name, locale, status, traits FROM mfiauto.client ORDER BY client_id;
