@@ -21,6 +21,7 @@
 #define BATCH_MAX 1000
 #define CURSOR_MS 1000			/* the scan starts anew that often */
 #define PAUSE_WHEN_EMPTY_MS 1000
+#define STRAYS_EVERY_MS 10000	/* looks for what better gateways have left */
 
 static bool wants_more(MfiLane *lane, int64 now_ms);
 static int	find_budget(MfiLane *lane, int64 now_ms);
@@ -128,7 +129,7 @@ claim_for(MfiLane *lane, int budget, int64 now_ms)
 	values[4] = Int32GetDatum(MyProcPid);
 	values[5] = Float8GetDatum(lane->gateway->timeout_ms * 2 / 1000.0 + 60);
 	values[6] = DirectFunctionCall1(jsonb_in, CStringGetDatum(lane->cursors != NULL ? lane->cursors : "{}"));
-	if (better_count > 0 && !lane->has_strays)
+	if (better_count > 0 && !lane->has_strays && now_ms < lane->strays_at_ms)
 	{
 		lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;
 		return;
@@ -159,6 +160,7 @@ claim_for(MfiLane *lane, int budget, int64 now_ms)
 	{
 		lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;
 		lane->has_strays = lane->has_strays && (seen > 0 || better_count == 0);
+		lane->strays_at_ms = now_ms + STRAYS_EVERY_MS;
 	}
 }
 

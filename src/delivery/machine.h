@@ -28,6 +28,7 @@ typedef struct MfiLane
 	int64		claim_at_ms;	/* not before */
 	bool		has_due;		/* the last claim did not empty the queue */
 	bool		has_strays;		/* a better gateway may have left it something */
+	int64		strays_at_ms;
 	double		throughput;		/* per second, smoothed */
 	int64		throughput_at_ms;
 	int			finished_since;

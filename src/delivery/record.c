@@ -79,7 +79,6 @@ decide_retry(MfiItem *item, int64 now_ms)
 	{
 		requeue(item, 0, NULL);
 		item->is_tried = true;
-		mfi_lane_mark_strays(item->gateway->channel);
 	}
 	else if (item->attempts >= item->gateway->attempts_max)
 		settle(item, "failed", "retries_exhausted");
@@ -99,7 +98,6 @@ decide_unknown(MfiItem *item, int64 now_ms)
 	{
 		requeue(item, mfi_rate_backoff_s(item->attempts), "outcome_unknown");
 		item->is_pinned = item->gateway->is_idempotent;
-		mfi_lane_mark_strays(item->gateway->channel);
 	}
 	else
 		settle(item, "unknown", "outcome_unknown");
@@ -138,8 +136,7 @@ mfi_record_decide(MfiItem *item, int64 now_ms)
 			{
 				requeue(item, 0, NULL);
 				item->is_tried = true;
-				mfi_lane_mark_strays(item->gateway->channel);
-			}
+					}
 			else
 				settle(item, "failed", "gateway_rejected");
 			break;
@@ -156,8 +153,7 @@ mfi_record_decide(MfiItem *item, int64 now_ms)
 			lane->rate.circuit = MFI_CIRCUIT_STOPPED;
 			requeue(item, 0, "gateway_stopped");
 			item->counts = false;
-			mfi_lane_mark_strays(item->gateway->channel);
-			break;
+				break;
 		case MFI_VERDICT_UNKNOWN:
 			decide_unknown(item, now_ms);
 			break;
@@ -462,6 +458,9 @@ mfi_record_finished(void)
 
 		if (!is_recorded && (list_length(items) == 1 || !try_record(list_make1(item))))
 			continue;
+		/* Only now is it in the queue again, for whom it may concern. */
+		if (item->action == MFI_ACTION_REQUEUE && item->delay_s <= 0)
+			mfi_lane_mark_strays(item->gateway->channel);
 		dlist_delete(&item->node);
 		mfi_machine.finished_count--;
 		mfi_item_free(item);
