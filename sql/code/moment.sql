@@ -19,7 +19,11 @@ CREATE TYPE mfiauto._moment_key AS (
 
 CREATE FUNCTION mfiauto._contact_moments(keys mfiauto._moment_key[])
 RETURNS TABLE (wanted timestamp, zone text, country text, class text, day_offset integer, reference timestamptz, at timestamptz, outcome text)
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE ROWS 100 SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+  -- Planned once a session, as it is called often and with few keys.
+  RETURN QUERY
   WITH rule AS MATERIALIZED (
     SELECT a.country, a.class, coalesce(c.honors_contact_hours, true) AND p.country IS NOT NULL AS is_bound, p.contact_from, p.contact_until,
            p.weekdays, p.skips_holidays, p.break_weekday, p.break_from, p.break_until
@@ -90,8 +94,8 @@ LANGUAGE sql STABLE AS $$
   )
   SELECT d.wanted, d.zone, d.country, d.class, d.day_offset, d.reference,
          CASE d.outcome WHEN 'wanted' THEN d.wanted_at WHEN 'earlier' THEN d.earlier_at WHEN 'later' THEN d.later_at END, d.outcome
-    FROM decided d
-$$;
+    FROM decided d;
+END $$;
 
 -- One moment; outcome: wanted, earlier, later, or barred (at is null).
 CREATE FUNCTION mfiauto._contact_moment(wanted timestamp, zone text, country text, class text, day_offset integer, reference timestamptz,
@@ -119,14 +123,14 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-    SELECT DISTINCT ON (u.ord)
-           u.id, CASE WHEN mfiauto._valid_zone(c.time_zone) THEN c.time_zone ELSE i.time_zone END,
-           CASE WHEN coalesce(t.traits ->> 'country', c.traits ->> 'country') ~ '^[A-Z]{2}$'
-                THEN coalesce(t.traits ->> 'country', c.traits ->> 'country') ELSE i.country END,
-           c.time_zone IS NOT NULL AND NOT mfiauto._valid_zone(c.time_zone)
-      FROM unnest(client_ids) WITH ORDINALITY AS u(id, ord)
+    SELECT u.id, CASE WHEN u.is_valid THEN u.time_zone ELSE i.time_zone END, CASE WHEN u.country ~ '^[A-Z]{2}$' THEN u.country ELSE i.country END,
+           u.time_zone IS NOT NULL AND NOT u.is_valid
+      FROM (SELECT DISTINCT ON (d.ord) d.ord, d.id, c.time_zone, mfiauto._valid_zone(c.time_zone) AS is_valid,
+                   coalesce(t.traits ->> 'country', c.traits ->> 'country') AS country
+              FROM unnest(client_ids) WITH ORDINALITY AS d(id, ord)
+              LEFT JOIN mfiauto.client c ON c.client_id = d.id
+              LEFT JOIN mfiauto.client_trait t ON t.client_id = d.id
+             ORDER BY d.ord OFFSET 0) u
       CROSS JOIN mfiauto.institution i
-      LEFT JOIN mfiauto.client c ON c.client_id = u.id
-      LEFT JOIN mfiauto.client_trait t ON t.client_id = u.id
      ORDER BY u.ord;
 END $$;

@@ -81,66 +81,59 @@ DECLARE
   c mfiauto.message_class;
   own record;
   following record;
-  runs mfiauto._run[];
+  is_row boolean;
+  is_timed boolean;
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _judge_step.workflow_id AND w.version = _judge_step.version;
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w
    WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _judge_step.step_no;
   SELECT * INTO STRICT c FROM mfiauto.message_class m WHERE m.class = coalesce(s.class, v.class);
+  is_row := mfiauto._is_row(v.subject);
   -- The moment that the step belongs to, and the next one that differs: its coming ends this one's time.
   SELECT t.* INTO own FROM mfiauto._timed_steps(v.workflow_id, v.version) t WHERE t.step_no <= s.step_no ORDER BY t.step_no DESC LIMIT 1;
   SELECT t.* INTO following FROM mfiauto._timed_steps(v.workflow_id, v.version) t
    WHERE t.step_no > s.step_no AND (t.at_offset, t.at_time) <> (own.at_offset, own.at_time) ORDER BY t.step_no LIMIT 1;
 
-  runs := ARRAY(
-    SELECT ROW(e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, e.step_no, e.due_at, e.arm, e.context, k.zone, k.country, k.verdict,
-               NULL, CASE WHEN mfiauto._is_row(v.subject) AND t.subject_id IS NULL THEN 'subject_gone'
-                          WHEN mfiauto._is_row(v.subject) AND NOT coalesce(t.client_id = e.client_id, p.client_id IS NOT NULL)
-                          THEN 'client_changed'
-                          WHEN k.verdict THEN 'exit_if' ELSE 'run' END)::mfiauto._run
-      FROM ROWS FROM (unnest(_judge_step.client_ids, _judge_step.ids), mfiauto._client_zones(_judge_step.client_ids),
-                      mfiauto._verdicts(v.owner, v.exit_sql, _judge_step.client_ids, _judge_step.subject_ids, false)) WITH ORDINALITY
-           AS k(client_id, enrollment_id, zoned_client_id, zone, country, is_zone_invalid, verdict, ord)
-      JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id OFFSET 0) e
-        ON e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= clock
-      LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state t WHERE t.role = v.subject AND t.subject_id = e.subject_id OFFSET 0) t ON true
-      LEFT JOIN LATERAL (SELECT p.client_id FROM mfiauto.party_state p
-                          WHERE t.client_id IS NULL AND p.client_id = e.client_id AND p.loan_id = coalesce(t.loan_id, t.subject_id)
-                            AND p.role <> 'guarantor'
-                            AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) LIMIT 1) p ON true
-     ORDER BY k.ord);
-  IF v.anchor_column IS NULL OR own.step_no IS NULL THEN
-    RETURN ARRAY(
-      SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, r.step_no, r.due_at, r.arm, r.context, r.zone, r.country, r.verdict,
-                 r.due_at + coalesce(s.expires, c.expires_after),
-                 CASE WHEN r.outcome = 'run' AND s.kind = 'send' AND r.due_at + coalesce(s.expires, c.expires_after) <= clock THEN 'expired'
-                      ELSE r.outcome END)::mfiauto._run
-        FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality);
-  END IF;
+  is_timed := v.anchor_column IS NOT NULL AND own.step_no IS NOT NULL;
   RETURN ARRAY(
-    WITH run AS MATERIALIZED (SELECT r.* FROM unnest(runs) WITH ORDINALITY r),
+    WITH run AS MATERIALIZED (
+      SELECT k.ord, e.client_id, e.enrollment_id, e.subject_id, e.loan_id, e.anchor_on, e.due_at, e.arm, e.context, k.zone, k.country, k.verdict,
+             CASE WHEN NOT is_row THEN NULL WHEN t.subject_id IS NULL THEN 'subject_gone'
+                  WHEN NOT coalesce(t.client_id = e.client_id, p.client_id IS NOT NULL) THEN 'client_changed' END AS lost
+        FROM ROWS FROM (unnest(_judge_step.client_ids, _judge_step.ids), mfiauto._client_zones(_judge_step.client_ids),
+                        mfiauto._verdicts(v.owner, v.exit_sql, _judge_step.client_ids, _judge_step.subject_ids, false)) WITH ORDINALITY
+             AS k(client_id, enrollment_id, zoned_client_id, zone, country, is_zone_invalid, verdict, ord)
+        JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id OFFSET 0) e
+          ON e.workflow_id = v.workflow_id AND e.version = v.version AND e.step_no = s.step_no AND e.due_at <= clock
+        LEFT JOIN LATERAL (SELECT t.subject_id, t.client_id, t.loan_id FROM mfiauto.subject_state t
+                            WHERE is_row AND t.role = v.subject AND t.subject_id = e.subject_id OFFSET 0) t ON true
+        LEFT JOIN LATERAL (SELECT p.client_id FROM mfiauto.party_state p
+                            WHERE t.client_id IS NULL AND p.client_id = e.client_id AND p.loan_id = coalesce(t.loan_id, t.subject_id) AND p.role <> 'guarantor'
+                              AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) LIMIT 1) p ON true
+    ),
     -- The step's own moment is looked at again as it was planned: relative to the time it was planned for.
     moment AS MATERIALIZED (
       SELECT m.* FROM mfiauto._contact_moments(
         ARRAY(SELECT DISTINCT ROW(r.anchor_on + s.at_offset + s.at_time, r.zone, r.country, c.class, s.at_offset, r.due_at)::mfiauto._moment_key
-                FROM run r WHERE s.at_offset IS NOT NULL)
+                FROM run r WHERE is_timed AND s.at_offset IS NOT NULL)
         || ARRAY(SELECT DISTINCT ROW(r.anchor_on + following.at_offset + following.at_time, r.zone, r.country, following.class, following.at_offset, clock)::mfiauto._moment_key
-                   FROM run r WHERE following.step_no IS NOT NULL)) m
+                   FROM run r WHERE is_timed AND following.step_no IS NOT NULL)) m
     ),
     placed AS (
-      SELECT r.*, p.at AS own_at, p.outcome = 'barred' AS is_barred, coalesce(f.at, f.wanted AT TIME ZONE f.zone) AS following_at,
+      SELECT r.*, m.at AS own_at, coalesce(m.outcome = 'barred', false) AS is_barred, coalesce(f.at, f.wanted AT TIME ZONE f.zone) AS following_at,
              CASE WHEN s.expires IS NOT NULL THEN r.due_at + s.expires
-                  WHEN NOT c.honors_contact_hours THEN r.due_at + c.expires_after
+                  WHEN NOT is_timed OR NOT c.honors_contact_hours THEN r.due_at + c.expires_after
                   ELSE least(((r.due_at AT TIME ZONE r.zone)::date + 1)::timestamp AT TIME ZONE r.zone, coalesce(f.at, f.wanted AT TIME ZONE f.zone)) END AS ends_at
         FROM run r
-        LEFT JOIN moment p ON p.wanted = r.anchor_on + s.at_offset + s.at_time AND p.zone = r.zone AND p.country = r.country
-                          AND p.class = c.class AND p.day_offset = s.at_offset AND p.reference = r.due_at
+        LEFT JOIN moment m ON m.wanted = r.anchor_on + s.at_offset + s.at_time AND m.zone = r.zone AND m.country = r.country
+                          AND m.class = c.class AND m.day_offset = s.at_offset AND m.reference = r.due_at
         LEFT JOIN moment f ON f.wanted = r.anchor_on + following.at_offset + following.at_time AND f.zone = r.zone AND f.country = r.country
                           AND f.class = following.class AND f.day_offset = following.at_offset AND f.reference = clock
     )
-    SELECT ROW(p.client_id, p.enrollment_id, p.subject_id, p.loan_id, p.anchor_on, p.step_no,
+    SELECT ROW(p.client_id, p.enrollment_id, p.subject_id, p.loan_id, p.anchor_on, s.step_no,
                CASE WHEN p.own_at > clock THEN p.own_at ELSE p.due_at END, p.arm, p.context, p.zone, p.country, p.verdict, p.ends_at,
-               CASE WHEN p.outcome <> 'run' THEN p.outcome
+               CASE WHEN p.lost IS NOT NULL THEN p.lost
+                    WHEN p.verdict THEN 'exit_if'
                     WHEN p.is_barred THEN 'barred'
                     WHEN p.own_at > clock THEN 'later'
                     WHEN p.following_at <= clock THEN 'missed'
@@ -148,9 +141,13 @@ BEGIN
                     WHEN a.client_id IS NOT NULL THEN 'already_sent'
                     ELSE 'run' END)::mfiauto._run
       FROM placed p
-      LEFT JOIN mfiauto._already_sent(v.workflow_id, v.version, runs) a
-        ON s.kind = 'send' AND a.client_id = p.client_id AND a.enrollment_id = p.enrollment_id
-     ORDER BY p.ordinality);
+      LEFT JOIN LATERAL (
+        SELECT k.client_id FROM mfiauto.message_key k
+          JOIN mfiauto.message_ledger m ON m.client_id = k.client_id AND m.message_id = k.message_id
+         WHERE is_timed AND s.kind = 'send' AND k.client_id = p.client_id AND k.enrollment_id = p.enrollment_id AND k.step_no = s.step_no
+           AND k.repetition <> p.anchor_on::text AND k.repetition <> '' AND m.state NOT IN ('skipped', 'canceled', 'suppressed', 'expired')
+           AND abs(p.anchor_on - k.repetition::date) <= v.resend_if_moved LIMIT 1) a ON true
+     ORDER BY p.ord);
 END $$;
 
 -- Writes the messages of a send: composed from template and books, one ledger row each, and a place in the queue for those
@@ -164,8 +161,8 @@ DECLARE
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
   workflow text;
-  client_ids bigint[] := ARRAY(SELECT r.client_id FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality);
-  subject_ids bigint[] := ARRAY(SELECT r.subject_id FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality);
+  client_ids bigint[];
+  subject_ids bigint[];
   queued bigint;
 BEGIN
   IF cardinality(runs) = 0 THEN
@@ -174,43 +171,44 @@ BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _send.workflow_id AND w.version = _send.version;
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _send.step_no;
   workflow := (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
+  -- Only the engine makes messages, one pass at a time: what has its key already is not made again.
+  SELECT array_agg(r.client_id), array_agg(r.subject_id) INTO client_ids, subject_ids FROM unnest(runs) r;
   WITH made AS MATERIALIZED (
     SELECT r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.due_at, r.expires_at, coalesce(r.anchor_on::text, '') AS repetition,
-           r.verdict IS NULL AND v.exit_sql IS NOT NULL AS is_unknown, m.*
+           r.verdict IS NULL AND v.exit_sql IS NOT NULL AS is_unknown, nextval('mfiauto.message_id_seq') AS message_id, p.priority, m.*
       FROM ROWS FROM (unnest(runs), mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])))
            AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
                 ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found)
       CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, s.channels), coalesce(s.class, v.class), r.locale,
                                           CASE WHEN r.context IS NULL THEN r.known ELSE r.known || r.context END,
                                           r.phone, r.email, r.push_token, r.known_country) m
+      LEFT JOIN mfiauto.message_class p ON p.class = coalesce(m.class, s.class, v.class)
+      LEFT JOIN LATERAL (SELECT k.message_id FROM mfiauto.message_key k
+                          WHERE k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.step_no = s.step_no
+                            AND k.repetition = coalesce(r.anchor_on::text, '')
+                            AND k.channel = CASE WHEN is_next_channel THEN coalesce(m.channel, '-') ELSE '' END LIMIT 1) k ON true
+     WHERE k.message_id IS NULL
   ),
-  key AS (
+  keyed AS (
     INSERT INTO mfiauto.message_key (client_id, enrollment_id, step_no, repetition, channel, message_id)
-    SELECT m.client_id, m.enrollment_id, s.step_no, m.repetition, CASE WHEN is_next_channel THEN coalesce(m.channel, '-') ELSE '' END,
-           nextval('mfiauto.message_id_seq')
-      FROM made m
-    ON CONFLICT DO NOTHING
-    RETURNING client_id, enrollment_id, message_id
+    SELECT m.client_id, m.enrollment_id, s.step_no, m.repetition, CASE WHEN is_next_channel THEN coalesce(m.channel, '-') ELSE '' END, m.message_id FROM made m
   ),
   written AS (
     INSERT INTO mfiauto.message_ledger (client_id, message_id, created_at, due_at, expires_at, finished_at, enrollment_id, subject, subject_id, loan_id,
                                         workflow_id, version, step_no, template_id, parts, state, reason, class, channel, next_channels, locale, repetition,
                                         to_address, title, body, html, encoding)
-    SELECT m.client_id, k.message_id, clock, m.due_at, m.expires_at, CASE WHEN m.state NOT IN ('queued', 'held') THEN clock END, m.enrollment_id, v.subject,
+    SELECT m.client_id, m.message_id, clock, m.due_at, m.expires_at, CASE WHEN m.state NOT IN ('queued', 'held') THEN clock END, m.enrollment_id, v.subject,
            m.subject_id, m.loan_id, v.workflow_id, v.version, s.step_no, m.template_id, m.parts,
            CASE m.state WHEN 'held' THEN 'queued' ELSE m.state END, m.reason, coalesce(m.class, s.class, v.class), m.channel, m.next_channels, m.locale,
            m.repetition, m.to_address, m.title, m.body, m.html, m.encoding
-      FROM made m JOIN key k ON k.client_id = m.client_id AND k.enrollment_id = m.enrollment_id
-    RETURNING client_id, message_id, enrollment_id, channel, class, due_at, expires_at, state
+      FROM made m
   ),
   placed AS (
     INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority, due_at, expires_at, enrollment_id, workflow_id, version, is_held, reason)
-    SELECT w.client_id, w.message_id, clock, w.channel, p.priority, w.due_at, w.expires_at, w.enrollment_id, v.workflow_id, v.version,
+    SELECT m.client_id, m.message_id, clock, m.channel, m.priority, m.due_at, m.expires_at, m.enrollment_id, v.workflow_id, v.version,
            m.is_unknown OR m.state = 'held', CASE WHEN m.is_unknown THEN 'exit_unknown' WHEN m.state = 'held' THEN m.reason END
-      FROM written w
-      JOIN made m ON m.client_id = w.client_id AND m.enrollment_id = w.enrollment_id
-      JOIN mfiauto.message_class p ON p.class = w.class
-     WHERE w.state = 'queued'
+      FROM made m
+     WHERE m.state IN ('queued', 'held')
     RETURNING 1
   )
   SELECT count(*) INTO queued FROM placed;
@@ -258,6 +256,7 @@ DECLARE
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
   is_exempt boolean;
+  has_arms boolean;
   runs mfiauto._run[];
   going mfiauto._run[];
 BEGIN
@@ -271,24 +270,30 @@ BEGIN
   is_exempt := (SELECT NOT c.holdout_allowed FROM mfiauto.message_class c WHERE c.class = coalesce(s.class, v.class));
   runs := mfiauto._judge_step(v.workflow_id, v.version, s.step_no, client_ids, ids, subject_ids);
 
-  exited := mfiauto._exit_runs(v.workflow_id, v.version, ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome IN ('subject_gone', 'client_changed', 'exit_if')));
-  UPDATE mfiauto.enrollment_state e SET due_at = r.due_at
-    FROM unnest(runs) r
-   WHERE r.outcome = 'later' AND e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id;
-  runs := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome NOT IN ('subject_gone', 'client_changed', 'exit_if', 'later'));
+  going := runs;
+  IF EXISTS (SELECT FROM unnest(runs) r WHERE r.outcome <> 'run') THEN
+    exited := mfiauto._exit_runs(v.workflow_id, v.version,
+                                 ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome IN ('subject_gone', 'client_changed', 'exit_if')));
+    UPDATE mfiauto.enrollment_state e SET due_at = r.due_at
+      FROM unnest(runs) r
+     WHERE r.outcome = 'later' AND e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id;
+    runs := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome NOT IN ('subject_gone', 'client_changed', 'exit_if', 'later'));
+    going := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome = 'run');
+  END IF;
   IF cardinality(runs) = 0 THEN
     RETURN;
   END IF;
-  going := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome = 'run');
 
   IF s.kind = 'send' THEN
+    has_arms := NOT is_exempt AND EXISTS (SELECT FROM unnest(going) r WHERE r.arm = 'holdout');
     messages := mfiauto._send(v.workflow_id, v.version, s.step_no,
-                              ARRAY(SELECT r::mfiauto._run FROM unnest(going) r WHERE r.arm = 'treated' OR is_exempt),
-                              NULL, false);
-    PERFORM mfiauto._record_unsent(v.workflow_id, v.version, ARRAY(
-      SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, r.step_no, r.due_at, r.arm, NULL, r.zone, r.country, r.verdict,
-                 r.expires_at, CASE r.outcome WHEN 'run' THEN 'holdout' ELSE r.outcome END)::mfiauto._run
-        FROM unnest(runs) r WHERE r.outcome <> 'run' OR (r.arm = 'holdout' AND NOT is_exempt)));
+                              CASE WHEN has_arms THEN ARRAY(SELECT r::mfiauto._run FROM unnest(going) r WHERE r.arm = 'treated') ELSE going END, NULL, false);
+    IF has_arms OR cardinality(going) < cardinality(runs) THEN
+      PERFORM mfiauto._record_unsent(v.workflow_id, v.version, ARRAY(
+        SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, r.step_no, r.due_at, r.arm, NULL, r.zone, r.country, r.verdict,
+                   r.expires_at, CASE r.outcome WHEN 'run' THEN 'holdout' ELSE r.outcome END)::mfiauto._run
+          FROM unnest(runs) r WHERE r.outcome <> 'run' OR (r.arm = 'holdout' AND NOT is_exempt)));
+    END IF;
   ELSE
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
     SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'skipped', r.outcome, clock

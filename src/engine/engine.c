@@ -33,6 +33,8 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#define PASS_MEMORY_KB (32 * 1024)
+
 /* Who is concerned: parallel arrays of one (workflow, version, step). */
 typedef struct Chunk
 {
@@ -53,6 +55,7 @@ static ExecutorStart_hook_type previous_executor_start = NULL;
 PG_FUNCTION_INFO_V1(mfiauto_run_engine);
 PG_FUNCTION_INFO_V1(mfiauto_count_engine_statements);
 
+static void set_planner(void);
 static void run_batch(MfiEngineCounts *counts);
 static int64 select_number(const char *query);
 static List *list_chunks(const MfiConcern *concern);
@@ -77,8 +80,7 @@ mfi_engine_pass(MfiEngineCounts *counts)
 	ExecutorStart_hook_type saved_hook = ExecutorStart_hook;
 
 	mfi_owner_enter(&scope, mfi_owner_installation(), false);
-	/* Compiling a statement that runs once costs more than it saves. */
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_planner();
 	previous_executor_start = saved_hook;
 	ExecutorStart_hook = count_statement;
 	PG_TRY();
@@ -94,6 +96,19 @@ mfi_engine_pass(MfiEngineCounts *counts)
 	if (counts->messages > before.messages)
 		mfi_wake_at_commit(MFI_WAKE_DELIVERY);
 	return memcmp(counts, &before, sizeof(before)) != 0;
+}
+
+/*
+ * set_planner sets, until the pass ends, what suits few statements over many
+ * rows: compiling one that runs once costs more than it saves, and a batch of
+ * messages should stay in memory.
+ */
+static void
+set_planner(void)
+{
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (work_mem < PASS_MEMORY_KB)
+		(void) set_config_option("work_mem", "32MB", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*
