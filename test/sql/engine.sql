@@ -252,3 +252,41 @@ UPDATE mfiauto.workflow_head SET max_per_day = 3 WHERE name = 'paused';
 INSERT INTO bank.installment (id, loan_id, due_date) SELECT 2100 + g, 10 + g, date '2027-05-10' + g FROM generate_series(1, 8) g;
 SELECT pg_temp.at(d) FROM unnest('{2027-05-03 08:00+00,2027-05-03 12:00+00,2027-05-04 08:00+00,2027-05-05 08:00+00,2027-05-06 08:00+00}'::timestamptz[]) d;
 SELECT e.entered_at::date, array_agg(e.subject_id ORDER BY e.subject_id) FROM mfiauto.enrollment e WHERE e.subject_id > 2100 GROUP BY 1 ORDER BY 1;
+
+-- The next channel: what delivery gave up on one channel is said on the next, once, within its time.
+UPDATE bank.installment SET paid = due;
+SELECT mfiauto.create_workflow('channels', '{"for_each": "installment", "anchor": "due_date", "class": "collection", "exit_if": "installment.amount_paid >= installment.amount_due",
+  "steps": [{"at": "-2 days 09:00", "send": "before", "channels": ["sms", "voice"]}]}') > 0 AS created;
+SELECT mfiauto._set_clock('2027-06-01 08:00+00');
+SET client_min_messages = error;
+SELECT mfiauto.archive_workflow('paused') IS NOT NULL AS archived, mfiauto.activate_workflow('channels') AS version;
+INSERT INTO bank.installment (id, loan_id, due_date) SELECT 2200 + g, 10 + g, '2027-06-10' FROM generate_series(1, 3) g;
+SELECT * FROM pg_temp.at('2027-06-08 09:00+00');
+CREATE FUNCTION pg_temp.give_up() RETURNS void LANGUAGE sql AS $$
+  WITH gone AS (DELETE FROM mfiauto.outbox RETURNING *),
+  failed AS (UPDATE mfiauto.message_ledger m SET state = 'failed', reason = 'gateway_rejected' FROM gone g WHERE m.client_id = g.client_id AND m.message_id = g.message_id RETURNING m.*)
+  SELECT mfiauto._journal_append(0, 'm', f.message_id, f.client_id) FROM failed f ORDER BY f.message_id $$;
+SELECT pg_temp.give_up();
+UPDATE bank.installment SET paid = due WHERE id = 2202;
+SELECT * FROM pg_temp.at('2027-06-08 10:00+00');
+SELECT * FROM pg_temp.at('2027-06-08 10:00+00');
+SELECT m.client_id, m.channel, concat_ws(': ', m.state, m.reason) AS outcome, m.due_at, m.expires_at FROM mfiauto.message m WHERE m.workflow = 'channels' ORDER BY m.client_id, m.message_id;
+-- No further channel, and no time left.
+SELECT pg_temp.give_up();
+SELECT * FROM pg_temp.at('2027-06-09 10:00+00');
+
+-- A goal that ends the run; and one of another loan that does not count.
+SELECT mfiauto.create_workflow('goal', '{"for_each": "installment", "anchor": "due_date", "class": "collection", "goal": {"event": "Payment Received", "within": "2 days"}, "exit_on_goal": true,
+  "steps": [{"at": "-5 days 09:00", "send": "before", "channels": ["sms"]}, {"at": "0 days 09:00", "send": "today", "channels": ["sms"]}]}') > 0 AS created;
+SELECT mfiauto.activate_workflow('goal') AS version;
+INSERT INTO bank.loan (id, client_id) VALUES (91, 1);
+INSERT INTO bank.installment (id, loan_id, due_date) VALUES (2301, 11, '2027-07-10'), (2302, 12, '2027-07-10'), (2303, 91, '2027-07-10');
+SELECT pg_temp.at(d) FROM unnest('{2027-07-01 09:00+00,2027-07-05 09:00+00}'::timestamptz[]) d;
+INSERT INTO bank.payment VALUES (31, 11, '2027-07-06 10:00+00', 10), (32, 12, '2027-07-08 10:00+00', 10), (33, 91, '2027-07-05 08:00+00', 10);
+SELECT * FROM pg_temp.at('2027-07-08 12:00+00');
+SELECT e.subject_id, e.state, e.reason, g.step_no, g.reached_at FROM mfiauto.enrollment e LEFT JOIN mfiauto.goal_hit g ON g.enrollment_id = e.enrollment_id WHERE e.workflow = 'goal' ORDER BY 1;
+
+-- Bad input.
+SELECT mfiauto.unpark(NULL);
+SELECT mfiauto.cancel_messages('nothing');
+SELECT mfiauto.cancel_messages('goal');
