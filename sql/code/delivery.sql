@@ -88,7 +88,7 @@ BEGIN
       FROM (SELECT o.client_id, o.message_id, o.due_at
               FROM mfiauto.outbox o
              WHERE o.channel = _lock_due.channel AND o.priority = level AND (o.due_at, o.message_id) > (last_at, last_id)
-               AND o.due_at <= mfiauto.now() AND o.lease_until IS NULL AND (NOT o.is_held OR o.reason = 'exit_unknown')
+               AND o.due_at <= mfiauto.now() AND o.lease_until IS NULL AND (NOT o.is_held OR o.reason IN ('exit_unknown', 'missing_variable'))
                AND (o.gateway IS NULL OR o.gateway = _lock_due.gateway)
                AND NOT coalesce(_lock_due.gateway = ANY (o.tried_gateways), false)
                AND (o.gateway IS NOT NULL OR better <@ coalesce(o.tried_gateways, '{}'))
@@ -113,7 +113,7 @@ LANGUAGE sql STABLE AS $$
                 WHEN d.hold_id IS NOT NULL THEN 'hold'
                 WHEN h.state = 'paused' THEN 'defer'
                 ELSE 'send' END,
-           CASE WHEN m.expires_at <= mfiauto.now() THEN coalesce(nullif(o.reason, 'hold'), 'expired')
+           CASE WHEN m.expires_at <= mfiauto.now() THEN CASE o.reason WHEN 'barred_hours' THEN 'barred' ELSE coalesce(nullif(o.reason, 'hold'), 'expired') END
                 WHEN e.state = 'exited' THEN CASE WHEN r.reason IS NOT NULL THEN e.reason ELSE 'workflow_stopped' END
                 WHEN h.state = 'archived' THEN 'workflow_stopped'
                 WHEN d.hold_id IS NOT NULL OR h.state = 'paused' THEN 'hold' END,
@@ -300,6 +300,7 @@ BEGIN
       ELSE
         checked.verdict := CASE fresh.state WHEN 'held' THEN 'hold' ELSE fresh.state END;
         checked.reason := fresh.reason;
+        checked.retry_at := CASE fresh.reason WHEN 'missing_variable' THEN mfiauto.now() + interval '15 minutes' END;
       END IF;
       claims[family.places[fresh.ord]] := checked;
     END LOOP;
@@ -315,7 +316,7 @@ BEGIN
   PERFORM mfiauto._settle_messages(array_agg(c.client_id), array_agg(c.message_id), array_agg(c.verdict), array_agg(c.reason))
      FROM unnest(claims) c WHERE c.verdict NOT IN ('send', 'defer', 'hold') HAVING count(*) > 0;
   UPDATE mfiauto.outbox o
-     SET is_held = c.verdict = 'hold' OR (c.verdict = 'defer' AND c.reason = 'hold'),
+     SET is_held = c.verdict = 'hold',
          reason = c.reason,
          due_at = coalesce(c.retry_at, o.due_at)
     FROM unnest(claims) c
