@@ -5,7 +5,7 @@
 # are run by CREATE EXTENSION as they stand. Schema parts become the rows of
 # mfiauto._schema_part(), which install() executes as the installation's owner.
 set -euo pipefail
-version=${1:?usage: build_extension_sql.sh VERSION}
+[ $# -eq 1 ] || { echo "usage: build_extension_sql.sh VERSION" >&2; exit 2; }
 cd "$(dirname "$0")/.."
 parts() { grep -v '^#' "$1" | grep -v '^$'; }
 

@@ -24,10 +24,11 @@ as_root() {
 	else die "This needs root or sudo: $*"; fi
 }
 
-# initdb and the server refuse root.
-as_postgres() {
+# initdb and the server refuse root. Their user may not be able to stand where root stands.
+as_postgres() (
+	if [ -n "${is_out_of_reach:-}" ] && [[ $PWD/ == "$top"/* ]]; then cd "$work" || exit; fi
 	if [ "$(id -u)" = 0 ]; then runuser -u "$server_user" -- "$@"; else "$@"; fi
-}
+)
 
 need_packages() {
 	local package missing=()
@@ -54,6 +55,7 @@ choose_work() {
 		work=$(mktemp -d "$top/tmp/run.XXXXXX")
 	else
 		work=$(mktemp -d "${TMPDIR:-/tmp}/mfiauto.XXXXXX")
+		is_out_of_reach=yes
 	fi
 	# The path of a socket must be short.
 	sockets=$(mktemp -d /tmp/mfi.XXXXXX)

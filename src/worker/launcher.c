@@ -411,9 +411,8 @@ clear_leftovers(void)
 	bool		is_reloaded;
 	bool		is_clear = false;
 
-	while (!is_clear)
+	while (!is_clear && mfi_loop_turn(&is_reloaded))
 	{
-		(void) mfi_loop_turn(&is_reloaded);
 		mfi_roster_stop_all();
 		is_clear = true;
 		for (int i = 0; i < mfi_roster_size(); i++)
@@ -474,12 +473,13 @@ mfi_launcher_main(Datum arg)
 	before_shmem_exit(stop_children, (Datum) 0);
 	mfi_wake_attach(InvalidOid, MFI_WAKE_LAUNCHER);
 	clear_leftovers();
-	for (;;)
+	while (mfi_loop_turn(&is_reloaded))
 	{
-		(void) mfi_loop_turn(&is_reloaded);
 		MemoryContextSwitchTo(context);
 		try_pass(is_reloaded, &failure_count);
 		MemoryContextReset(context);
 		mfi_loop_wait(failure_count > 0 ? mfi_loop_backoff_ms(failure_count) : sleep_ms());
 	}
+	/* Not 0: whoever ended it, the postmaster is to start it again. */
+	proc_exit(1);
 }

@@ -25,11 +25,27 @@
 
 #define BACKOFF_MAX_MS 60000
 
+/* Whether the process just waits, with nothing in hand. */
+static volatile sig_atomic_t is_waiting = false;
+
+/*
+ * stop_soon is SIGTERM for a worker that runs statements: one that waits ends
+ * by its loop, one that works has its statement canceled.
+ */
+static void
+stop_soon(SIGNAL_ARGS)
+{
+	if (is_waiting)
+		SignalHandlerForShutdownRequest(postgres_signal_arg);
+	else
+		die(postgres_signal_arg);
+}
+
 void
 mfi_loop_handle_signals(bool is_prompt)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, is_prompt ? die : SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, is_prompt ? stop_soon : SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
 }
 
@@ -50,9 +66,11 @@ mfi_loop_turn(bool *is_reloaded)
 void
 mfi_loop_wait(long timeout_ms)
 {
+	is_waiting = true;
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout_ms >= 0 ? WL_TIMEOUT : 0),
 					 timeout_ms, PG_WAIT_EXTENSION);
+	is_waiting = false;
 	CHECK_FOR_INTERRUPTS();
 }
 
@@ -62,6 +80,7 @@ mfi_loop_rest(long duration_ms)
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), duration_ms);
 	bool		is_woken = false;
 
+	is_waiting = true;
 	while (!ShutdownRequestPending && GetCurrentTimestamp() < until)
 	{
 		long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until) + 1;
@@ -74,6 +93,7 @@ mfi_loop_rest(long duration_ms)
 		}
 		CHECK_FOR_INTERRUPTS();
 	}
+	is_waiting = false;
 	if (is_woken)
 		SetLatch(MyLatch);
 }

@@ -6,7 +6,7 @@
 #ifndef MFI_WORKER_LOOP_H
 #define MFI_WORKER_LOOP_H
 
-/* Signal handlers of a worker; is_prompt: SIGTERM also cancels a running statement. */
+/* Signal handlers of a worker; is_prompt: SIGTERM also cancels a running statement, else it is for the loop alone. */
 extern void mfi_loop_handle_signals(bool is_prompt);
 
 /*
