@@ -31,6 +31,7 @@ $SIG{TERM} = sub { exit 0 };
 
 my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 128, ReuseAddr => 1) or die "listen: $!\n";
 open my $log, '>>', $log_file or die "$log_file: $!\n";
+$log->autoflush(1);
 open my $out, '>', "$port_file.new" or die "$port_file: $!\n";
 print $out $server->sockport, "\n";
 close $out;

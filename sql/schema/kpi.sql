@@ -232,7 +232,8 @@ CREATE VIEW mfiauto.kpi_on_time_repayment_explain AS
    WHERE o.due_on < r.on_date;
 COMMENT ON VIEW mfiauto.kpi_on_time_repayment_explain IS 'The installments that kpi_on_time_repayment counts, one row each and workflow (none: in no workflow), and as what.';
 
--- Installments of one client share their arm and their habits, so the interval is between clients, not installments.
+-- Installments of one client share their arm and their habits, so the interval is between clients, not installments. How
+-- much clients scatter is taken from both arms together: a holdout of a few clients could not tell it alone.
 CREATE VIEW mfiauto.kpi_reminder_effect AS
   WITH unit AS (
     SELECT a.workflow_id, a.arm, coalesce(o.client_id, -o.loan_id) AS unit_id, count(*) AS due, count(*) FILTER (WHERE o.paid_by_deadline >= o.amount_due) AS on_time
@@ -243,20 +244,22 @@ CREATE VIEW mfiauto.kpi_reminder_effect AS
   ), rate AS (
     SELECT workflow_id, arm, count(*) AS units, sum(due) AS due, sum(on_time) AS on_time, sum(on_time) / sum(due) AS ratio FROM unit GROUP BY workflow_id, arm
   ), spread AS (
-    SELECT r.workflow_id, r.arm, r.units, r.due, r.on_time, r.ratio,
-           sum((u.on_time - r.ratio * u.due) ^ 2) * r.units / nullif(r.units - 1, 0) / r.due ^ 2 AS variance
-      FROM rate r JOIN unit u ON u.workflow_id = r.workflow_id AND u.arm = r.arm
-     GROUP BY r.workflow_id, r.arm, r.units, r.due, r.on_time, r.ratio
+    SELECT u.workflow_id, sum((u.on_time - r.ratio * u.due) ^ 2) / sum(u.due) * count(*) / nullif(count(*) - 2, 0) AS variance
+      FROM unit u JOIN rate r ON r.workflow_id = u.workflow_id AND r.arm = u.arm
+     GROUP BY u.workflow_id
+  ), effect AS (
+    SELECT t.workflow_id, t.units AS treated_units, t.due AS treated_due, t.ratio AS treated_ratio, c.units AS holdout_units, c.due AS holdout_due, c.ratio AS holdout_ratio,
+           t.ratio - c.ratio AS difference, 1.96 * sqrt(s.variance * (1 / t.due + 1 / c.due)) AS margin
+      FROM rate t JOIN rate c ON c.workflow_id = t.workflow_id AND c.arm = 'holdout' JOIN spread s ON s.workflow_id = t.workflow_id
+     WHERE t.arm = 'treated'
   )
-  SELECT h.name AS workflow, t.units AS treated_clients, t.due AS treated_due, round(t.ratio, 4) AS treated_ratio,
-         c.units AS holdout_clients, c.due AS holdout_due, round(c.ratio, 4) AS holdout_ratio, round(t.ratio - c.ratio, 4) AS difference,
-         round(t.ratio - c.ratio - 1.96 * sqrt(t.variance + c.variance), 4) AS low_95, round(t.ratio - c.ratio + 1.96 * sqrt(t.variance + c.variance), 4) AS high_95
-    FROM spread t JOIN spread c ON c.workflow_id = t.workflow_id AND c.arm = 'holdout'
-    JOIN mfiauto.workflow_head h ON h.workflow_id = t.workflow_id
-   WHERE t.arm = 'treated';
+  SELECT h.name AS workflow, e.treated_units AS treated_clients, e.treated_due, round(e.treated_ratio, 4) AS treated_ratio,
+         e.holdout_units AS holdout_clients, e.holdout_due, round(e.holdout_ratio, 4) AS holdout_ratio,
+         round(e.difference, 4) AS difference, round(e.difference - e.margin, 4) AS low_95, round(e.difference + e.margin, 4) AS high_95
+    FROM effect e JOIN mfiauto.workflow_head h ON h.workflow_id = e.workflow_id;
 COMMENT ON VIEW mfiauto.kpi_reminder_effect IS
   'What the reminders change: on-time ratio (K7, by count) of treated minus held-out clients, with its 95 % interval. Grain: workflow, due dates of the last 90 days; unit: ratio.
-   Treated means meant to be reminded, reached or not. The variance is taken between clients (a group loan is one), since installments of one client go together.';
+   Treated means meant to be reminded, reached or not. The variance is taken between clients (a group loan is one), since installments of one client go together, over both arms.';
 
 CREATE VIEW mfiauto.kpi_arrears_recovery AS
   SELECT date_trunc('month', e.started_on)::date AS period, h.name AS workflow, coalesce(a.arm, 'all') AS arm, e.currency,

@@ -86,7 +86,8 @@ SELECT grain, period, workflow, arm, due_count, on_time_count, on_time_ratio, du
 -- Days and weeks add up to the month.
 SELECT grain, count(*) AS periods, sum(due_count) AS due, sum(on_time_count) AS on_time
   FROM mfiauto.kpi_on_time_repayment WHERE currency = 'XOF' AND arm = 'all' AND period >= '2026-03-01' GROUP BY grain ORDER BY grain;
--- Between clients: treated 1 (1 of 2), 3 (1 of 1): 2/3; held out 0. Variance treated: ((1 - 4/3)^2 + (1 - 2/3)^2) * 2/1 / 9 = 0.04938; interval 2/3 +- 1.96 * 0.2222.
+-- Between clients: treated 1 (1 of 2) and 3 (1 of 1) stray by -1/3 and 1/3 from 2/3, held out 2 and 4 by nothing from 0. Variance (2/9) / 5 * 4 / (4 - 2) = 0.0889;
+-- margin 1.96 * sqrt(0.0889 * (1/3 + 1/2)) = 0.5334 around 2/3.
 SELECT workflow, treated_clients, treated_due, treated_ratio, holdout_clients, holdout_due, holdout_ratio, difference, low_95, high_95 FROM mfiauto.kpi_reminder_effect;
 
 -- K8. Loan 8 has two episodes (grace of 2 days): from 13 January, 1000 overdue, 300 within 7 days (to the 19th), all within 30; from 13 February, none
