@@ -246,6 +246,25 @@ BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('mfiauto engine'));
 END $$;
 
+-- The relations that a sources argument names, those of them that exist.
+CREATE FUNCTION mfiauto._source_relations(sources jsonb) RETURNS TABLE (relation oid) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  name text;
+BEGIN
+  IF jsonb_typeof(sources) = 'object' THEN
+    FOR name IN SELECT * FROM jsonb_object_keys(sources) LOOP
+      BEGIN
+        relation := to_regclass(name);
+      EXCEPTION WHEN invalid_name THEN
+        relation := NULL;
+      END;
+      IF relation IS NOT NULL THEN
+        RETURN NEXT;
+      END IF;
+    END LOOP;
+  END IF;
+END $$;
+
 CREATE FUNCTION mfiauto._bind(role text, relation regclass, columns jsonb, row_filter text DEFAULT NULL, sources jsonb DEFAULT NULL, replica boolean DEFAULT false)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -281,6 +300,14 @@ BEGIN
     END IF;
     RAISE EXCEPTION 'role "%" is already bound, to %', role, present.relation
       USING ERRCODE = '42710', HINT = format('Run SELECT mfiauto.unbind(%L); first.', role);
+  END IF;
+  PERFORM mfiauto._lock_patiently(ARRAY(
+    SELECT k.oid FROM pg_class k
+     WHERE k.relkind IN ('r', 'p') AND has_table_privilege(k.oid, 'TRIGGER')
+       AND (sources IS NULL AND k.oid = _bind.relation OR k.oid IN (SELECT s.relation FROM mfiauto._source_relations(sources) s))), false);
+  IF sources IS NULL AND kind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = _bind.relation) THEN
+    RAISE WARNING 'what is written to a table that inherits from % is read, but not captured', relation
+      USING HINT = 'Name the table and those that inherit from it as sources => ''{"schema.table": "id expression"}''.';
   END IF;
   INSERT INTO mfiauto.binding_config (role, relation, columns, row_filter, sources, replica, polled, polled_at, bound_at, bound_by)
   VALUES (role, mfiauto._qualified_name(relation), mapping.canonical, filter.canonical, sources, replica, NOT is_table AND sources IS NULL, mfiauto.now(), mfiauto.now(), mfiauto._caller());
@@ -334,6 +361,8 @@ BEGIN
   IF NOT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = _unbind.role) THEN
     RAISE EXCEPTION 'role "%" is not bound', role USING ERRCODE = '42704', HINT = 'SELECT * FROM mfiauto.binding; shows what is.';
   END IF;
+  PERFORM mfiauto._lock_patiently(ARRAY(SELECT DISTINCT to_regclass(s.relation)::oid FROM mfiauto.source s
+                                         WHERE s.kind = 'role' AND s.name = _unbind.role AND to_regclass(s.relation) IS NOT NULL), true);
   FOR source IN SELECT to_regclass(s.relation) AS relation FROM mfiauto.source s WHERE s.kind = 'role' AND s.name = _unbind.role AND to_regclass(s.relation) IS NOT NULL LOOP
     PERFORM mfiauto._drop_capture(source.relation, 'mfiauto_capture_' || role);
     PERFORM mfiauto._drop_capture(source.relation, 'mfiauto_capture_' || role || '_truncate');

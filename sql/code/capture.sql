@@ -21,6 +21,38 @@ CREATE FUNCTION mfiauto._drop_capture(relation oid, name text) RETURNS boolean
 CREATE FUNCTION mfiauto._enable_capture(relation oid, name text) RETURNS void
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_enable_capture';
 
+CREATE FUNCTION mfiauto._lock_relation(relation oid, is_exclusive boolean) RETURNS void
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_lock_relation';
+
+-- Locks relations of the bank and all their partitions, or none of them: who waits for one of them while holding another would stand in
+-- the way of writers, and could make the server end one of theirs as the victim of a deadlock. So it waits for less than
+-- deadlock_timeout, lets go of everything, and tries again.
+CREATE FUNCTION mfiauto._lock_patiently(relations oid[], is_exclusive boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  before text := current_setting('lock_timeout');
+  wait_ms integer := greatest(10, least(500, extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500));
+  until timestamptz := clock_timestamp() + interval '1 minute';
+  relation oid;
+BEGIN
+  LOOP
+    BEGIN
+      PERFORM set_config('lock_timeout', wait_ms::text, true);
+      FOR relation IN SELECT r.oid FROM unnest(relations) AS r(oid) UNION SELECT t.relid FROM unnest(relations) AS r(oid), pg_partition_tree(r.oid) AS t ORDER BY 1 LOOP
+        PERFORM mfiauto._lock_relation(relation, is_exclusive);
+      END LOOP;
+      EXIT;
+    EXCEPTION WHEN lock_not_available THEN
+      IF clock_timestamp() > until THEN
+        RAISE EXCEPTION 'could not lock % within a minute', relation::regclass
+          USING ERRCODE = '55P03', HINT = 'Long transactions hold it, see pg_stat_activity; run it again at a quieter time.';
+      END IF;
+    END;
+    PERFORM pg_sleep(0.05 + random() * 0.1);
+  END LOOP;
+  PERFORM set_config('lock_timeout', before, true);
+END $$;
+
 -- An expression of the bank's, checked; what: how to name it in an error.
 CREATE FUNCTION mfiauto._read_expression(relation oid, expression text, type oid, what text,
                                          OUT canonical text, OUT columns text[], OUT type_name text)

@@ -157,6 +157,9 @@ BEGIN
     RAISE EXCEPTION 'uninstall() deletes the message ledger, the enrollments and everything else of mfiauto in this database'
       USING ERRCODE = '22023', HINT = 'If that is what you want, run SELECT mfiauto.uninstall(''yes, delete everything'');';
   END IF;
+  PERFORM mfiauto._lock_patiently(ARRAY(
+    SELECT t.tgrelid FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.pronamespace = 'mfiauto'::regnamespace AND NOT t.tgisinternal AND t.tgparentid = 0
+    UNION SELECT c.oid FROM pg_class c JOIN mfiauto._loose_object() o ON o.objid = c.oid WHERE c.relkind IN ('r', 'p')), true);
   FOR hook IN SELECT t.tgname, t.tgrelid::regclass AS relation FROM pg_trigger t
                WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgfoid IN
                  (SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'mfiauto'::regnamespace AND p.prorettype = 'trigger'::regtype) LOOP

@@ -78,6 +78,7 @@ BEGIN
     mentioned := mentioned || checked.columns;
   END LOOP;
   SELECT coalesce(array_agg(DISTINCT m ORDER BY m), '{}') INTO mentioned FROM unnest(mentioned) m;
+  PERFORM mfiauto._lock_patiently(ARRAY[relation::oid], false);
   number := nextval('mfiauto.source_id_seq');
   INSERT INTO mfiauto.source (source_id, kind, name, relation, operation, condition, id_expression, client_expression, is_client_key, subject, properties, key_columns, watched_columns)
   VALUES (number, 'watch', name, mfiauto._qualified_name(relation), firing, condition, coalesce(subject_sql, 'NULL'), client_sql, is_key,
@@ -112,6 +113,7 @@ BEGIN
                                                'No table is watched.');
   END IF;
   IF to_regclass(source.relation) IS NOT NULL THEN
+    PERFORM mfiauto._lock_patiently(ARRAY[to_regclass(source.relation)::oid], true);
     PERFORM mfiauto._drop_capture(to_regclass(source.relation), 'mfiauto_watch_' || source.source_id);
   END IF;
   DELETE FROM mfiauto.source s WHERE s.source_id = source.source_id;

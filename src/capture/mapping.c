@@ -41,6 +41,7 @@ PG_FUNCTION_INFO_V1(mfiauto_check_expression);
 PG_FUNCTION_INFO_V1(mfiauto_check_syntax);
 PG_FUNCTION_INFO_V1(mfiauto_drop_capture);
 PG_FUNCTION_INFO_V1(mfiauto_enable_capture);
+PG_FUNCTION_INFO_V1(mfiauto_lock_relation);
 
 static Node *parse_single_expression(const char *expression);
 static Node *transform_expression(ParseState *state, Node *raw, Oid type);
@@ -263,5 +264,18 @@ mfiauto_enable_capture(PG_FUNCTION_ARGS)
 	EnableDisableTrigger(relation, name, TRIGGER_FIRES_ALWAYS, false, ShareRowExclusiveLock);
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
+	PG_RETURN_VOID();
+}
+
+/*
+ * SQL: mfiauto._lock_relation(relation oid, is_exclusive boolean): the lock of
+ * CREATE TRIGGER or of DROP TRIGGER, within lock_timeout. LOCK TABLE would ask
+ * for the right to write; the callers have checked the right to make triggers.
+ */
+Datum
+mfiauto_lock_relation(PG_FUNCTION_ARGS)
+{
+	LockRelationOid(PG_GETARG_OID(0),
+					PG_GETARG_BOOL(1) ? AccessExclusiveLock : ShareRowExclusiveLock);
 	PG_RETURN_VOID();
 }
