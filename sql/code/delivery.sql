@@ -269,19 +269,19 @@ DECLARE
   checked mfiauto._claim;
 BEGIN
   FOR family IN
-    SELECT c.workflow, c.subject, array_agg(c.ordinality ORDER BY c.ordinality) AS places, array_agg(c.client_id ORDER BY c.ordinality) AS clients,
-           array_agg(c.subject_id ORDER BY c.ordinality) AS subjects
+    SELECT c.workflow, c.subject, c.channel, c.class, t.name AS template, array_agg(c.ordinality ORDER BY c.ordinality) AS places,
+           array_agg(c.client_id ORDER BY c.ordinality) AS clients, array_agg(c.subject_id ORDER BY c.ordinality) AS subjects,
+           array_agg(c.event ORDER BY c.ordinality) AS events
       FROM unnest(claims) WITH ORDINALITY AS c
-     WHERE c.verdict = 'send' AND c.template_id IS NOT NULL AND c.workflow IS NOT NULL
-     GROUP BY c.workflow, c.subject
+      JOIN mfiauto.template_version t ON t.template_id = c.template_id
+     WHERE c.verdict = 'send' AND c.workflow IS NOT NULL
+     GROUP BY c.workflow, c.subject, c.channel, c.class, t.name
   LOOP
     FOR fresh IN
       SELECT x.ord, x.found, m.*
-        FROM mfiauto._context(family.clients, family.subject, family.subjects, family.workflow) x
-        CROSS JOIN LATERAL (SELECT (claims[family.places[x.ord]]).*) c
-        JOIN mfiauto.template_version t ON t.template_id = c.template_id
-        CROSS JOIN LATERAL mfiauto._compose(t.name, ARRAY[c.channel], c.class, x.locale,
-          CASE WHEN c.event IS NULL THEN x.context ELSE x.context || jsonb_build_object('event', c.event) END,
+        FROM mfiauto._context(family.clients, family.subject, family.subjects, family.workflow, mfiauto._template_needs(ARRAY[family.template])) x
+        CROSS JOIN LATERAL mfiauto._compose(family.template, ARRAY[family.channel], family.class, x.locale,
+          CASE WHEN family.events[x.ord] IS NULL THEN x.context ELSE x.context || jsonb_build_object('event', family.events[x.ord]) END,
           x.phone, x.email, x.push_token, x.country) m
     LOOP
       checked := claims[family.places[fresh.ord]];
