@@ -240,9 +240,12 @@ BEGIN
   GET DIAGNOSTICS messages = ROW_COUNT;
 END $$;
 
--- Messages that the engine held, for want of an answer or of a word, and whose time is over. Returns nothing: they are noted.
-CREATE FUNCTION mfiauto._expire_held() RETURNS void
-LANGUAGE sql AS $$
+-- Messages held for want of an answer or of a word. Those whose time is over expire; where the books changed meanwhile, a word may
+-- have come: the message is let go, and the claim, which composes it anew, holds it again if it has not.
+CREATE FUNCTION mfiauto._revisit_held() RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
   WITH gone AS (
     DELETE FROM mfiauto.outbox o
      WHERE o.is_held AND o.lease_until IS NULL AND o.expires_at <= mfiauto.now()
@@ -252,5 +255,9 @@ LANGUAGE sql AS $$
   UPDATE mfiauto.message_ledger m
      SET state = 'expired', reason = g.reason, finished_at = mfiauto.now()
     FROM gone g
-   WHERE m.client_id = g.client_id AND m.message_id = g.message_id AND m.created_at = g.created_at
-$$;
+   WHERE m.client_id = g.client_id AND m.message_id = g.message_id AND m.created_at = g.created_at;
+  UPDATE mfiauto.outbox o
+     SET is_held = false, reason = NULL
+   WHERE o.is_held AND o.lease_until IS NULL AND o.reason IN ('missing_variable', 'empty_text', 'encoding', 'too_long')
+     AND o.client_id IN (SELECT t.client_id FROM mfiauto.batch_touched t WHERE t.role <> 'message');
+END $$;

@@ -199,7 +199,7 @@ BEGIN
                                         to_address, title, body, html, encoding)
     SELECT m.client_id, m.message_id, clock, m.due_at, m.expires_at, CASE WHEN m.state NOT IN ('queued', 'held') THEN clock END, m.enrollment_id, v.subject,
            m.subject_id, m.loan_id, v.workflow_id, v.version, s.step_no, m.template_id, m.parts,
-           CASE m.state WHEN 'held' THEN 'queued' ELSE m.state END, m.reason, coalesce(m.class, s.class, v.class), m.channel, m.next_channels, m.locale,
+           CASE m.state WHEN 'held' THEN 'queued' ELSE m.state END, CASE WHEN m.state <> 'held' THEN m.reason END, coalesce(m.class, s.class, v.class), m.channel, m.next_channels, m.locale,
            m.repetition, m.to_address, m.title, m.body, m.html, m.encoding
       FROM made m
   ),

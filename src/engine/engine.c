@@ -125,8 +125,8 @@ run_batch(MfiEngineCounts *counts)
 	if (SPI_execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('mfiauto engine'))", false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "engine could not take its lock");
 	counts->events += select_number("SELECT mfiauto._consume_journal()");
-	if (SPI_execute("SELECT mfiauto._expire_held()", false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "engine could not expire what is held");
+	if (SPI_execute("SELECT mfiauto._revisit_held()", false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "engine could not look at what is held");
 	for (concern = mfi_plan_concerns; concern->name != NULL; concern++)
 	{
 		List	   *chunks = list_chunks(concern);

@@ -104,9 +104,13 @@ DECLARE
   following timestamptz;
   ends timestamptz;
   first_step integer;
+  first_due date := (SELECT min(s.due_date) FROM oracle.seen s WHERE s.installment = who.installment);
+  last_due date := (SELECT max(s.due_date) FROM oracle.seen s WHERE s.installment = who.installment);
 BEGIN
   FOR p IN SELECT a.no, a.at, s.pass_no IS NOT NULL AS has_row, s.due_date, s.is_paid, s.is_gone
-             FROM oracle.pass a LEFT JOIN oracle.seen s ON s.installment = who.installment AND s.pass_no = a.no ORDER BY a.no LOOP
+             FROM oracle.pass a LEFT JOIN oracle.seen s ON s.installment = who.installment AND s.pass_no = a.no
+            -- Nothing can happen long before the first of its dates, or after the last.
+            WHERE s.pass_no IS NOT NULL OR a.at BETWEEN first_due - interval '18 days' AND last_due + interval '12 days' ORDER BY a.no LOOP
     changed := false;
     IF p.has_row THEN
       changed := (book.due_date, book.is_paid, book.is_gone) IS DISTINCT FROM (p.due_date, p.is_paid, p.is_gone);

@@ -286,6 +286,15 @@ INSERT INTO bank.payment VALUES (31, 11, '2027-07-06 10:00+00', 10), (32, 12, '2
 SELECT * FROM pg_temp.at('2027-07-08 12:00+00');
 SELECT e.subject_id, e.state, e.reason, g.step_no, g.reached_at FROM mfiauto.enrollment e LEFT JOIN mfiauto.goal_hit g ON g.enrollment_id = e.enrollment_id WHERE e.workflow = 'goal' ORDER BY 1;
 
+-- A word that is missing holds the message; when the books have it, it goes on, to be composed anew at the claim.
+UPDATE bank.client SET name = NULL WHERE id = 5;
+INSERT INTO bank.installment (id, loan_id, due_date) VALUES (2401, 15, '2027-08-12'), (2402, 16, '2027-08-12');
+SELECT pg_temp.at(d) FROM unnest('{2027-08-01 09:00+00,2027-08-07 09:00+00}'::timestamptz[]) d;
+SELECT m.client_id, m.state, m.reason FROM mfiauto.message m WHERE m.subject_id IN (2401, 2402) ORDER BY 1;
+UPDATE bank.client SET name = 'Ebou' WHERE id = 5;
+SELECT * FROM pg_temp.at('2027-08-07 10:00+00');
+SELECT m.client_id, m.state, m.reason FROM mfiauto.message m WHERE m.subject_id IN (2401, 2402) ORDER BY 1;
+
 -- Bad input.
 SELECT mfiauto.unpark(NULL);
 SELECT mfiauto.cancel_messages('nothing');
