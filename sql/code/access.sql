@@ -51,6 +51,9 @@ BEGIN
     IF given && '{admin,author}' THEN
       EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.status TO %I', role_name);
     END IF;
+    IF given && '{admin}' THEN
+      EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.unusable_phone TO %I', role_name);
+    END IF;
   END IF;
 END $$;
 

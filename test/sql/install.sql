@@ -109,6 +109,21 @@ RESET ROLE;
 
 -- Versions: nothing to do; a step that is missing; tables newer than the code.
 SELECT mfiauto.migrate();
+-- Steps run as the owner, one after the other; this code is then of another version than its library knows.
+BEGIN;
+CREATE OR REPLACE FUNCTION mfiauto._schema_version() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 3';
+CREATE OR REPLACE FUNCTION mfiauto._schema_step(OUT version integer, OUT sql text) RETURNS SETOF record LANGUAGE sql IMMUTABLE AS
+  $$ VALUES (2, 'CREATE TABLE mfiauto.step_two (who text); INSERT INTO mfiauto.step_two VALUES (current_user)'), (3, 'ALTER TABLE mfiauto.step_two ADD COLUMN what text') $$;
+SELECT mfiauto.migrate();
+SELECT who, what, pg_get_userbyid(relowner) AS owner FROM mfiauto.step_two, pg_class WHERE oid = 'mfiauto.step_two'::regclass;
+SELECT mfiauto.today();
+ROLLBACK;
+BEGIN;
+CREATE OR REPLACE FUNCTION mfiauto._schema_version() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 3';
+CREATE OR REPLACE FUNCTION mfiauto._schema_step(OUT version integer, OUT sql text) RETURNS SETOF record LANGUAGE sql IMMUTABLE AS
+  $$ VALUES (3, 'SELECT 1') $$;
+SELECT mfiauto.migrate();
+ROLLBACK;
 UPDATE mfiauto.installation SET schema_version = 0;
 SELECT mfiauto.migrate();
 SELECT mfiauto.ensure_partitions();

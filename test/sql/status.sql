@@ -82,6 +82,11 @@ INSERT INTO mfiauto.parked_fact (stage, reason, parked_at) VALUES ('capture', 'n
 CREATE TABLE public.status_client (id bigint PRIMARY KEY, phone text);
 GRANT SELECT, TRIGGER ON public.status_client TO status_owner;
 SELECT mfiauto.bind('client', 'public.status_client', '{"client_id": "id", "phone": "phone"}');
-SELECT item, state, detail FROM mfiauto.status WHERE item IN ('last error', 'parked', 'bindings');
+SELECT item, state, detail FROM mfiauto.status WHERE item IN ('last error', 'parked', 'bindings', 'phone numbers');
+-- Numbers are normalized or listed, never guessed.
+INSERT INTO public.status_client VALUES (1, '+221 77 000 00 01'), (2, '77 000 00 02'), (3, '12'), (4, 'call the uncle'), (5, NULL), (6, '');
+SELECT mfiauto.resync('client');
+SELECT client_id, phone, country, problem FROM mfiauto.unusable_phone ORDER BY client_id;
+SELECT item, state, detail FROM mfiauto.status WHERE item = 'phone numbers';
 DROP TABLE public.status_client;
 SELECT state, detail ~ 'status_client' AS names_it FROM mfiauto.status WHERE item = 'bindings';
