@@ -12,8 +12,9 @@ LANGUAGE plpgsql AS $$
 BEGIN
   RETURN QUERY
     WITH wanted AS (
-      SELECT DISTINCT ON (u.message_id) u.client_id, u.message_id, u.state, u.reason, gateways[u.ord] AS gateway, provider_ids[u.ord] AS provider_id
-        FROM unnest(client_ids, message_ids, states, reasons) WITH ORDINALITY AS u(client_id, message_id, state, reason, ord)
+      SELECT DISTINCT ON (u.message_id) u.client_id, u.message_id, u.state, u.reason, u.gateway, u.provider_id
+        FROM unnest(client_ids, message_ids, states, reasons, coalesce(gateways, '{}'), coalesce(provider_ids, '{}'))
+             WITH ORDINALITY AS u(client_id, message_id, state, reason, gateway, provider_id, ord)
        ORDER BY u.message_id, u.ord
     ), allowed AS (
       SELECT w.client_id, w.message_id, w.provider_id, m.created_at, o.attempts, coalesce(w.gateway, o.gateway) AS gateway,
