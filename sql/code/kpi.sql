@@ -27,48 +27,59 @@ BEGIN
   RETURN written;
 END $$;
 
--- What each loan has paid in all, day by day, by the day the money came; reversed payments never came.
-CREATE FUNCTION mfiauto._paid_by_day(zone text)
-RETURNS TABLE (loan_id bigint, paid_on date, amount numeric, paid_so_far numeric) LANGUAGE plpgsql STABLE AS $$
+-- Sets out the books for one refresh, of the loans that owe something in the time looked at: what each has paid in all, day
+-- by day (by the day the money came; reversed payments never came), and its schedule in force now. Loans that never got
+-- their money owe nothing. paid_before: money that this schedule does not show (an earlier one's, fees outside it) is
+-- paid before everything, then the oldest installment first.
+CREATE FUNCTION mfiauto._set_out_books(since date, today date, zone text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  home_currency text := (SELECT i.currency FROM mfiauto.institution i);
+  has_payments boolean := to_regclass('mfiauto.payment') IS NOT NULL;
 BEGIN
-  IF to_regclass('mfiauto.payment') IS NULL THEN
-    RETURN;
+  CREATE TEMP TABLE _mfi_owing ON COMMIT DROP AS
+  SELECT i.loan_id, NULL::bigint AS client_id, NULL::bigint AS branch_id, home_currency AS currency
+    FROM mfiauto.installment i WHERE i.due_date BETWEEN since AND today + 7 AND i.loan_id IS NOT NULL
+   UNION
+  SELECT o.loan_id, NULL, NULL, home_currency FROM mfiauto.installment_outcome o
+   WHERE o.due_on >= since OR o.paid_in_full_on IS NULL OR o.paid_in_full_on >= since - 90;
+  IF to_regclass('mfiauto.loan') IS NOT NULL THEN
+    -- A disbursal that was undone takes what was noted of the loan along.
+    DELETE FROM mfiauto.installment_outcome o USING mfiauto.loan l WHERE l.loan_id = o.loan_id AND l.status IN ('applied', 'approved', 'rejected', 'withdrawn');
+    DELETE FROM _mfi_owing w USING mfiauto.loan l WHERE l.loan_id = w.loan_id AND l.status IN ('applied', 'approved', 'rejected', 'withdrawn');
+    UPDATE _mfi_owing w SET client_id = l.client_id, branch_id = l.branch_id, currency = coalesce(l.currency, home_currency)
+      FROM mfiauto.loan l WHERE l.loan_id = w.loan_id;
   END IF;
-  RETURN QUERY
+  ANALYZE _mfi_owing;
+  CREATE TEMP TABLE _mfi_paid (loan_id bigint, paid_on date, amount numeric, paid_so_far numeric) ON COMMIT DROP;
+  IF has_payments THEN
+    INSERT INTO _mfi_paid
     SELECT d.loan_id, d.paid_on, d.amount, sum(d.amount) OVER (PARTITION BY d.loan_id ORDER BY d.paid_on)
       FROM (SELECT p.loan_id, mfiauto._local_date(p.paid_at, zone) AS paid_on, sum(p.amount) AS amount
-              FROM mfiauto.payment p WHERE NOT coalesce(p.reversed, false) AND p.loan_id IS NOT NULL GROUP BY 1, 2) d;
+              FROM mfiauto.payment p JOIN _mfi_owing w ON w.loan_id = p.loan_id
+             WHERE NOT coalesce(p.reversed, false) GROUP BY 1, 2) d;
+  END IF;
+  ANALYZE _mfi_paid;
+  CREATE TEMP TABLE _mfi_schedule ON COMMIT DROP AS
+  SELECT x.*
+    FROM (SELECT i.installment_id, i.due_date AS due_on, i.loan_id, coalesce(i.client_id, w.client_id) AS client_id, w.branch_id, w.currency,
+                 i.amount_due, i.amount_paid, i.paid_on,
+                 CASE WHEN has_payments
+                      THEN sum(i.amount_due) OVER (PARTITION BY i.loan_id ORDER BY i.due_date, i.number, i.installment_id) - i.amount_due
+                           + coalesce(p.paid, 0) - sum(i.amount_paid) OVER (PARTITION BY i.loan_id) END AS paid_before
+            FROM mfiauto.installment i
+            JOIN _mfi_owing w ON w.loan_id = i.loan_id
+            LEFT JOIN (SELECT d.loan_id, sum(d.amount) AS paid FROM _mfi_paid d GROUP BY d.loan_id) p ON p.loan_id = i.loan_id
+           WHERE i.due_date IS NOT NULL) x
+   WHERE x.due_on <= today + 7;
+  ANALYZE _mfi_schedule;
 END $$;
 
 -- Takes down what falls due: watched from a week before, frozen when the day has passed.
 CREATE FUNCTION mfiauto._observe_installments(since date, today date, zone text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   grace integer := (SELECT i.grace_days FROM mfiauto.institution i);
-  home_currency text := (SELECT i.currency FROM mfiauto.institution i);
   written bigint;
 BEGIN
-  -- The schedule in force now; loans that never got their money owe nothing.
-  CREATE TEMP TABLE _mfi_schedule ON COMMIT DROP AS
-  SELECT i.installment_id, i.due_date AS due_on, i.loan_id, i.client_id, NULL::bigint AS branch_id, home_currency AS currency,
-         i.amount_due, i.amount_paid, i.paid_on, NULL::numeric AS paid_before,
-         sum(i.amount_due) OVER (PARTITION BY i.loan_id ORDER BY i.due_date, i.number, i.installment_id) - i.amount_due AS due_before,
-         sum(i.amount_paid) OVER (PARTITION BY i.loan_id) AS paid_in_books
-    FROM mfiauto.installment i WHERE isfinite(i.due_date) AND i.loan_id IS NOT NULL;
-  ANALYZE _mfi_schedule;
-  IF to_regclass('mfiauto.loan') IS NOT NULL THEN
-    UPDATE _mfi_schedule s SET branch_id = l.branch_id, currency = coalesce(l.currency, home_currency), client_id = coalesce(s.client_id, l.client_id)
-      FROM mfiauto.loan l WHERE l.loan_id = s.loan_id;
-    DELETE FROM _mfi_schedule s USING mfiauto.loan l
-     WHERE l.loan_id = s.loan_id AND l.status IN ('applied', 'approved', 'rejected', 'withdrawn');
-  END IF;
-  -- Money that today's schedule does not show (an earlier schedule's, fees outside it) is paid before everything.
-  UPDATE _mfi_schedule s SET paid_before = s.due_before + p.paid - s.paid_in_books
-    FROM (SELECT d.loan_id, max(d.paid_so_far) AS paid FROM mfiauto._paid_by_day(zone) d GROUP BY d.loan_id) p
-   WHERE p.loan_id = s.loan_id;
-  IF to_regclass('mfiauto.payment') IS NOT NULL THEN
-    UPDATE _mfi_schedule s SET paid_before = s.due_before - s.paid_in_books WHERE s.paid_before IS NULL;
-  END IF;
-
   -- A date that moved before its day, or on it, takes its row along; one that moved later leaves the row behind.
   DELETE FROM mfiauto.installment_outcome o
    WHERE NOT o.is_frozen
@@ -99,20 +110,18 @@ CREATE FUNCTION mfiauto._measure_installments(since date, today date, zone text)
 DECLARE
   written bigint;
 BEGIN
-  CREATE TEMP TABLE _mfi_paid ON COMMIT DROP AS SELECT * FROM mfiauto._paid_by_day(zone);
-  CREATE INDEX ON _mfi_paid (loan_id, paid_on);
-  ANALYZE _mfi_paid;
   WITH measured AS (
     SELECT o.installment_id, o.due_on, o.amount_due, o.deadline_on,
-           (SELECT greatest(0, least(o.amount_due, max(p.paid_so_far) - o.paid_before)) FROM _mfi_paid p
-             WHERE p.loan_id = o.loan_id AND p.paid_on <= o.deadline_on HAVING max(p.paid_so_far) IS NOT NULL AND o.paid_before IS NOT NULL) AS by_deadline,
-           least((SELECT min(p.paid_on) FROM _mfi_paid p WHERE p.loan_id = o.loan_id AND p.paid_so_far >= o.paid_before + o.amount_due),
-                 CASE WHEN s.amount_paid >= o.amount_due THEN s.paid_on END) AS in_full_on
+           greatest(0, least(o.amount_due, coalesce(max(p.paid_so_far) FILTER (WHERE p.paid_on <= o.deadline_on) - o.paid_before, 0))) AS by_deadline,
+           least(min(p.paid_on) FILTER (WHERE p.paid_so_far >= o.paid_before + o.amount_due),
+                 min(s.paid_on) FILTER (WHERE s.amount_paid >= o.amount_due)) AS in_full_on
       FROM mfiauto.installment_outcome o
+      LEFT JOIN _mfi_paid p ON p.loan_id = o.loan_id
       LEFT JOIN _mfi_schedule s ON s.installment_id = o.installment_id AND s.due_on = o.due_on
      WHERE o.is_frozen AND (o.due_on >= since OR o.paid_in_full_on IS NULL)
+     GROUP BY o.installment_id, o.due_on
   ), outcome AS (
-    SELECT m.installment_id, m.due_on, CASE WHEN m.in_full_on <= m.deadline_on THEN m.amount_due ELSE coalesce(m.by_deadline, 0) END AS by_deadline, m.in_full_on
+    SELECT m.installment_id, m.due_on, CASE WHEN m.in_full_on <= m.deadline_on THEN m.amount_due ELSE m.by_deadline END AS by_deadline, m.in_full_on
       FROM measured m
   )
   UPDATE mfiauto.installment_outcome o SET paid_by_deadline = x.by_deadline, paid_in_full_on = x.in_full_on
@@ -155,19 +164,17 @@ END $$;
 
 -- Episodes: a loan is overdue from the day after the deadline of an unpaid installment until that one is paid; stretches
 -- that touch or overlap are one episode.
-CREATE FUNCTION mfiauto._refresh_episodes(since date, today date) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION mfiauto._refresh_episodes(today date) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   written bigint;
 BEGIN
-  -- Loans of which anything could have changed; those that were settled long ago keep their episodes.
-  CREATE TEMP TABLE _mfi_loan ON COMMIT DROP AS
-  SELECT DISTINCT o.loan_id FROM mfiauto.installment_outcome o
-   WHERE o.due_on >= since OR o.paid_in_full_on IS NULL OR o.paid_in_full_on >= since - 90;
-  DELETE FROM mfiauto.arrears_episode e USING _mfi_loan l WHERE l.loan_id = e.loan_id;
+  -- Loans that were settled long ago keep their episodes.
+  DELETE FROM mfiauto.arrears_episode e USING _mfi_owing l WHERE l.loan_id = e.loan_id;
+  DELETE FROM mfiauto.arrears_episode e WHERE NOT EXISTS (SELECT FROM mfiauto.installment_outcome o WHERE o.loan_id = e.loan_id);
   INSERT INTO mfiauto.arrears_episode
   WITH late AS (
     SELECT o.*, o.deadline_on + 1 AS late_from, coalesce(o.paid_in_full_on, 'infinity'::date) AS cured_on
-      FROM mfiauto.installment_outcome o JOIN _mfi_loan l ON l.loan_id = o.loan_id
+      FROM mfiauto.installment_outcome o JOIN _mfi_owing l ON l.loan_id = o.loan_id
      WHERE o.is_frozen AND o.deadline_on < today AND (o.paid_in_full_on IS NULL OR o.paid_in_full_on > o.deadline_on)
   ), marked AS (
     SELECT l.*, CASE WHEN l.late_from <= max(l.cured_on) OVER (PARTITION BY l.loan_id ORDER BY l.late_from, l.installment_id
@@ -267,7 +274,7 @@ BEGIN
 END $$;
 
 -- The first run goes thirteen months back. Compiling such statements costs more than running them. Reads the bank's books with the installation owner's rights.
-CREATE FUNCTION mfiauto._refresh_kpis(since date DEFAULT NULL) RETURNS void LANGUAGE plpgsql SET jit = off AS $$
+CREATE FUNCTION mfiauto._refresh_kpis(since date DEFAULT NULL) RETURNS void LANGUAGE plpgsql SET jit = off SET work_mem = '64MB' AS $$
 DECLARE
   zone text := (SELECT i.time_zone FROM mfiauto.institution i);
   today date := mfiauto._local_date(mfiauto.now(), (SELECT i.time_zone FROM mfiauto.institution i));
@@ -287,7 +294,7 @@ BEGIN
   END IF;
   PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('mfiauto kpi'));
   -- Left by an earlier refresh of this transaction.
-  FOREACH leftover IN ARRAY ARRAY['_mfi_schedule', '_mfi_paid', '_mfi_loan', '_mfi_portfolio', '_mfi_reached', '_mfi_unattributed'] LOOP
+  FOREACH leftover IN ARRAY ARRAY['_mfi_owing', '_mfi_schedule', '_mfi_paid', '_mfi_portfolio', '_mfi_reached', '_mfi_unattributed'] LOOP
     IF to_regclass('pg_temp.' || leftover) IS NOT NULL THEN
       EXECUTE format('DROP TABLE pg_temp.%I', leftover);
     END IF;
@@ -298,9 +305,10 @@ BEGIN
   written := mfiauto._refresh_messages(first_day);
   IF to_regclass('mfiauto.installment') IS NOT NULL THEN
     RAISE NOTICE 'refreshing KPIs from %: repayment', first_day;
+    PERFORM mfiauto._set_out_books(first_day, today, zone);
     PERFORM mfiauto._observe_installments(first_day, today, zone);
     PERFORM mfiauto._measure_installments(first_day, today, zone);
-    written := written + mfiauto._refresh_repayment(first_day, today, zone) + mfiauto._refresh_episodes(first_day, today);
+    written := written + mfiauto._refresh_repayment(first_day, today, zone) + mfiauto._refresh_episodes(today);
   ELSE
     RAISE NOTICE 'no on-time repayment and no arrears recovery: role installment is not bound';
   END IF;
