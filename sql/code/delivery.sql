@@ -131,7 +131,8 @@ LANGUAGE sql STABLE AS $$
     LEFT JOIN mfiauto.delivery_hold d ON d.scope = 'workflow' AND d.target = h.name
 $$;
 
--- Evaluates a condition for a set; where that fails, for its halves, until what fails is alone.
+-- Evaluates a condition for a set; where a value makes it fail, or it takes too long, for its halves, until what fails is alone. Where the
+-- condition itself cannot run any more (a column is gone), nothing is known of anybody.
 CREATE FUNCTION mfiauto._evaluate_safely(role text, query text, client_ids bigint[], subject_ids bigint[])
 RETURNS TABLE (ord integer, verdict boolean, failed boolean)
 LANGUAGE plpgsql AS $$
@@ -142,11 +143,15 @@ BEGIN
   BEGIN
     RETURN QUERY SELECT v.ord, v.verdict, false FROM mfiauto._evaluate(role, query, client_ids, subject_ids, mfiauto.now()) v;
     RETURN;
-  EXCEPTION WHEN OTHERS THEN
-    IF cardinality(client_ids) = 1 THEN
-      RETURN QUERY SELECT 1, NULL::boolean, true;
+  EXCEPTION
+    WHEN data_exception OR cardinality_violation OR plpgsql_error OR query_canceled THEN
+      IF cardinality(client_ids) = 1 THEN
+        RETURN QUERY SELECT 1, NULL::boolean, true;
+        RETURN;
+      END IF;
+    WHEN syntax_error_or_access_rule_violation OR invalid_schema_name THEN
+      RETURN QUERY SELECT i, NULL::boolean, false FROM generate_series(1, cardinality(client_ids)) i;
       RETURN;
-    END IF;
   END;
   RETURN QUERY SELECT v.ord, v.verdict, v.failed
                  FROM mfiauto._evaluate_safely(role, query, client_ids[:middle], subject_ids[:middle]) v;
@@ -309,6 +314,26 @@ BEGIN
   RETURN claims;
 END $$;
 
+-- All checks of a batch. Where a client's data make one fail, that client's message is held and the others go on.
+CREATE FUNCTION mfiauto._check_claims(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
+LANGUAGE plpgsql AS $$
+DECLARE
+  middle integer := cardinality(claims) / 2;
+  poisoned mfiauto._claim;
+BEGIN
+  BEGIN
+    RETURN mfiauto._check_exits(mfiauto._check_contact(mfiauto._recompose(mfiauto._check_hours(claims))));
+  EXCEPTION WHEN data_exception OR cardinality_violation OR plpgsql_error THEN
+    IF cardinality(claims) = 1 THEN
+      poisoned := claims[1];
+      poisoned.verdict := 'hold';
+      poisoned.reason := 'condition_error';
+      RETURN ARRAY[poisoned];
+    END IF;
+  END;
+  RETURN mfiauto._check_claims(claims[:middle]) || mfiauto._check_claims(claims[middle + 1:]);
+END $$;
+
 -- Writes what the checks decided and marks the lease of the rest.
 CREATE FUNCTION mfiauto._apply_claims(claims mfiauto._claim[], gateway text, pid integer, lease_s double precision) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -355,10 +380,7 @@ BEGIN
   END IF;
   -- From here on each statement sees what was committed while we waited for the locks.
   claims := mfiauto._load_claims(locked.client_ids, locked.message_ids);
-  claims := mfiauto._check_hours(claims);
-  claims := mfiauto._recompose(claims);
-  claims := mfiauto._check_contact(claims);
-  claims := mfiauto._check_exits(claims);
+  claims := mfiauto._check_claims(claims);
   PERFORM mfiauto._apply_claims(claims, _claim_messages.gateway, pid, lease_s);
   RETURN QUERY
     SELECT NULL::bigint, NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::boolean, NULL::text, NULL::integer, NULL::boolean, NULL::text,

@@ -11,6 +11,7 @@
 #include "base/guc.h"
 #include "base/query.h"
 #include "delivery/machine.h"
+#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
 #define RECORD_AT_COUNT 500
@@ -21,6 +22,7 @@
 MfiMachine	mfi_machine = {0};
 
 static bool has_unsaved(void);
+static char *plain_message(const ErrorData *error);
 
 void
 mfi_machine_begin(const char *activity)
@@ -36,6 +38,20 @@ mfi_machine_commit(void)
 }
 
 /*
+ * plain_message is an error's message without what may be somebody's data:
+ * errors about values quote them.
+ */
+static char *
+plain_message(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	if (category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION || category == ERRCODE_PLPGSQL_ERROR)
+		return psprintf("an error of class %s", unpack_sql_state(error->sqlerrcode));
+	return pnstrdup(error->message, pg_mbcliplen(error->message, strlen(error->message), sizeof(mfi_machine.trouble) - 1));
+}
+
+/*
  * mfi_machine_failed ends a failed transaction: told in the log, tried again
  * after a pause. Must be called from PG_CATCH.
  */
@@ -43,6 +59,7 @@ void
 mfi_machine_failed(const char *what)
 {
 	ErrorData  *error;
+	char	   *message;
 
 	MemoryContextSwitchTo(mfi_machine.pump_context);
 	error = CopyErrorData();
@@ -50,12 +67,12 @@ mfi_machine_failed(const char *what)
 	mfi_query_abort();
 	MemoryContextSwitchTo(mfi_machine.pump_context);
 	mfi_machine.trouble_until_ms = mfi_rate_now_ms() + TROUBLE_PAUSE_MS;
-	if (strncmp(mfi_machine.trouble, error->message, sizeof(mfi_machine.trouble) - 1) != 0)
+	message = plain_message(error);
+	if (strcmp(mfi_machine.trouble, message) != 0)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
-				 errmsg("delivery was interrupted while %s: %s", what, error->message),
-				 error->context != NULL ? errcontext("%s", error->context) : 0));
-	strlcpy(mfi_machine.trouble, error->message, sizeof(mfi_machine.trouble));
+				 errmsg("delivery was interrupted while %s: %s", what, message)));
+	strlcpy(mfi_machine.trouble, message, sizeof(mfi_machine.trouble));
 	FreeErrorData(error);
 }
 

@@ -42,6 +42,19 @@ SELECT mfiauto.set_clock('2026-01-07 09:30+00');
 SELECT claimed, sent, failed, suppressed, deferred FROM mfiauto.run_delivery();
 SELECT client_id, state, reason, body FROM mfiauto.message WHERE client_id IN (6, 10) AND created_at = '2026-01-07 09:00+00' ORDER BY client_id;
 
+-- A client whose data cannot be read stops nobody else.
+INSERT INTO bank.installment SELECT 400 + i, 10 + i, '2026-01-11', 7000 FROM generate_series(4, 7) i;
+SELECT mfiauto.run_engine() IS NOT NULL AS ran;
+SELECT mfiauto.set_clock('2026-01-08 09:00+00');
+SELECT messages FROM mfiauto.run_engine();
+CREATE FUNCTION public.moody(id bigint, name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN id = 5 THEN (1 / (id - 5))::text ELSE name END $$;
+ALTER TABLE bank.client RENAME TO client_data;
+CREATE VIEW bank.client AS SELECT id, public.moody(id, name) AS name, literacy, phone FROM bank.client_data;
+SELECT claimed, sent, failed, suppressed, deferred FROM mfiauto.run_delivery();
+SELECT client_id, state, reason FROM mfiauto.message WHERE created_at = '2026-01-08 09:00+00' ORDER BY client_id;
+DROP VIEW bank.client;
+ALTER TABLE bank.client_data RENAME TO client;
+
 -- A workflow that is held, paused, archived; a client who left.
 INSERT INTO bank.installment SELECT 300 + i, 10 + i, '2026-01-12', 7000 FROM generate_series(4, 6) i;
 SELECT mfiauto.run_engine() IS NOT NULL AS ran;
