@@ -20,7 +20,7 @@
 #include "utils/memutils.h"
 #include "worker/worker.h"
 
-#define PLAIN_DIGITS_MAX 5
+#define PLAIN_DIGITS_MAX 6
 
 static const char start_query[] =
 "INSERT INTO mfiauto.worker_state AS w (worker, pid, started_at, heartbeat_at)"

@@ -163,6 +163,9 @@ note_failure(Duty *duty, MemoryContext context)
 	FlushErrorState();
 	mfi_query_abort();
 	duty->failure_count++;
+	/* The extension went while the pass waited for it: the next turn says so and leaves. */
+	if (mfi_worker_look() != MFI_FINDING_READY)
+		return;
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("mfiauto %s worker tries again in %ld s: %s", duty->worker,
