@@ -38,12 +38,12 @@ SELECT arm, sum(due_count) AS installments_due, sum(on_time_count) AS on_time, r
        round(100 * sum(on_time_amount) / sum(due_amount), 1) AS percent_of_value
   FROM mfiauto.kpi_on_time_repayment WHERE grain = 'day' AND workflow IS NOT NULL GROUP BY arm ORDER BY arm DESC;
 \echo 'WHAT THE REMINDERS CHANGED (percentage points, with the 95 % interval)'
-SELECT round(100 * e.difference, 1) AS difference, round(100 * e.low_95, 1) AS low, round(100 * e.high_95, 1) AS high,
-       e.treated_clients, e.holdout_clients,
-       round(100 * (b.on_time_reached - b.on_time_alone)::numeric * (SELECT avg((EXISTS (SELECT FROM mfiauto.message_ledger m
-         WHERE m.subject = 'installment' AND m.subject_id = x.installment_id AND m.state = 'delivered' AND m.sent_at::date <= x.period))::integer)
-         FROM mfiauto.kpi_on_time_repayment_explain x WHERE x.arm = 'treated' AND x.counted_as <> 'immature'), 1) AS planted_effect
-  FROM mfiauto.kpi_reminder_effect e CROSS JOIN play.behavior b;
+SELECT x.difference, x.low, x.high, x.treated_clients, x.holdout_clients, x.planted_effect, x.planted_effect BETWEEN x.low AND x.high AS inside
+  FROM (SELECT round(100 * e.difference, 1) AS difference, round(100 * e.low_95, 1) AS low, round(100 * e.high_95, 1) AS high, e.treated_clients, e.holdout_clients,
+               round(100 * (b.on_time_reached - b.on_time_alone)::numeric * (SELECT avg((EXISTS (SELECT FROM mfiauto.message_ledger m
+                 WHERE m.subject = 'installment' AND m.subject_id = x.installment_id AND m.state = 'delivered' AND m.sent_at::date <= x.period))::integer)
+                 FROM mfiauto.kpi_on_time_repayment_explain x WHERE x.arm = 'treated' AND x.counted_as <> 'immature'), 1) AS planted_effect
+          FROM mfiauto.kpi_reminder_effect e CROSS JOIN play.behavior b) x;
 \echo 'planted_effect: what the demo''s clients were made to do. They pay on time 15 points more often if'
 \echo 'a reminder reached them; not all are reached. Few held-out clients make a wide interval.'
 \echo
