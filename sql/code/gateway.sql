@@ -161,7 +161,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM mfiauto._check_gateway_exists(gateway);
   IF NOT mfiauto._remove_secret(gateway, key) THEN
-    RAISE EXCEPTION 'gateway "%" has no secret "%"', gateway, key USING ERRCODE = '42704';
+    RAISE EXCEPTION 'gateway "%" has no secret "%"', gateway, key USING ERRCODE = '42704', HINT = 'The view mfiauto.gateway names those it has.';
   END IF;
   PERFORM mfiauto._note_secret(gateway, key, false);
 END $$;

@@ -104,9 +104,15 @@ SELECT mfiauto._open_door('mfiauto._watch(text, regclass, text, text, text, text
 CREATE FUNCTION mfiauto._unwatch(name text, relation text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   source mfiauto.source;
+  given regclass;
 BEGIN
+  BEGIN
+    given := to_regclass(_unwatch.relation);
+  EXCEPTION WHEN invalid_name THEN
+    given := NULL;
+  END;
   SELECT * INTO source FROM mfiauto.source s
-   WHERE s.kind = 'watch' AND s.name = _unwatch.name AND (s.relation = _unwatch.relation OR to_regclass(s.relation) = to_regclass(_unwatch.relation));
+   WHERE s.kind = 'watch' AND s.name = _unwatch.name AND (s.relation = _unwatch.relation OR to_regclass(s.relation) = given);
   IF source.source_id IS NULL THEN
     RAISE EXCEPTION 'event "%" is not watched on "%"', name, relation
       USING ERRCODE = '42704', HINT = coalesce((SELECT 'Watched: ' || string_agg(format('%s on %s', s.name, s.relation), ', ' ORDER BY s.name, s.relation) || '.' FROM mfiauto.source s WHERE s.kind = 'watch'),

@@ -1,0 +1,278 @@
+-- Every public function given what it should not get, one argument at a time: each refusal has a SQLSTATE that fits, a plain
+-- message, and a remedy. The tables of calls and of bad values are data: a new function needs a line for each of its arguments.
+\set SHOW_CONTEXT never
+SET client_min_messages = error;
+CREATE EXTENSION mfiauto;
+CREATE TEMP TABLE function AS
+  SELECT p.oid, p.proname::text AS name, p.proargnames[1:p.pronargs] AS arguments, p.proargtypes::oid[] AS types
+    FROM pg_proc p WHERE p.pronamespace = 'mfiauto'::regnamespace AND p.proname !~ '^_' AND p.prorettype <> 'trigger'::regtype;
+CREATE FUNCTION answer(call text, OUT state text, OUT message text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('SELECT FROM (SELECT * FROM mfiauto.%s) x', call);
+  RAISE EXCEPTION USING ERRCODE = 'ZZ999';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  state := nullif(state, 'ZZ999');
+END $$;
+CREATE TEMP VIEW null_call AS
+  SELECT f.name, format('%s(%s)', f.name, (SELECT string_agg('NULL::' || format_type(t.type, NULL), ', ' ORDER BY t.n) FROM unnest(f.types) WITH ORDINALITY AS t(type, n))) AS call FROM function f;
+
+-- Before install(): what needs the tables says so, the rest only computes.
+SELECT a.state, a.message, a.hint, CASE WHEN a.state IS NULL OR a.hint !~ 'install' THEN string_agg(c.name, ' ' ORDER BY c.name) END AS functions, count(*) > 0 AS some
+  FROM null_call c, answer(c.call) a WHERE c.name NOT IN ('install', 'job_statements', 'schedule_jobs', 'unschedule_jobs') GROUP BY 1, 2, 3 ORDER BY 1 NULLS FIRST, 2;
+SELECT mfiauto.install();
+\set ECHO none
+\i test/lib/workflow_books.sql
+\set ECHO all
+-- Tables of another version than the code's.
+BEGIN;
+UPDATE mfiauto.installation SET schema_version = 0;
+SELECT a.state, a.message, a.hint, count(*) > 50 AS most FROM null_call c, answer(c.call) a
+ WHERE a.state IS NOT NULL AND c.name NOT IN ('install', 'uninstall', 'migrate', 'schedule_jobs', 'unschedule_jobs') GROUP BY 1, 2, 3;
+SELECT mfiauto.migrate();
+ROLLBACK;
+
+CREATE TABLE bank.payment (id bigint, loan_id bigint, at timestamptz, amount numeric);
+CREATE SEQUENCE bank.s;
+CREATE TABLE wdef AS SELECT '{"for_each": "installment", "anchor": "due_date", "steps": [{"at": "0 days 09:00", "send": "late"}]}'::json AS d;
+CREATE ROLE regress_bad_input;
+SELECT mfiauto.create_workflow('w', d) FROM wdef;
+SELECT mfiauto.create_gateway('g', channel => 'sms', preset => 'sandbox');
+CREATE TEMP TABLE good (function text, argument text, value text);
+INSERT INTO good VALUES
+  ('activate_workflow', 'name', $v$'w'$v$),
+  ('activate_workflow', 'max_per_day', $v$5$v$),
+  ('allow_node', 'node', $v$repeat('a',32)$v$),
+  ('alter_gateway', 'name', $v$'g'$v$),
+  ('alter_gateway', 'settings', $v$'{}'::json$v$),
+  ('alter_gateway', 'definition', $v$NULL$v$),
+  ('alter_gateway', 'priority', $v$5$v$),
+  ('alter_gateway', 'is_enabled', $v$true$v$),
+  ('alter_template', 'name', $v$'late'$v$),
+  ('alter_template', 'channel', $v$'sms'$v$),
+  ('alter_template', 'locale', $v$NULL$v$),
+  ('alter_template', 'class', $v$NULL$v$),
+  ('alter_template', 'body', $v$'x'$v$),
+  ('alter_template', 'subject', $v$NULL$v$),
+  ('alter_template', 'html', $v$NULL$v$),
+  ('alter_template', 'alphabet', $v$NULL$v$),
+  ('alter_workflow', 'name', $v$'w'$v$),
+  ('alter_workflow', 'definition', $v$(select d from wdef)$v$),
+  ('archive_workflow', 'name', $v$'w'$v$),
+  ('bind', 'role', $v$'payment'$v$),
+  ('bind', 'relation', $v$'bank.payment'::regclass$v$),
+  ('bind', 'columns', $v$'{"payment_id":"id","loan_id":"loan_id","paid_at":"at","amount":"amount"}'::jsonb$v$),
+  ('bind', 'row_filter', $v$NULL$v$),
+  ('bind', 'sources', $v$NULL$v$),
+  ('bind', 'replica', $v$false$v$),
+  ('cancel_messages', 'workflow', $v$'w'$v$),
+  ('create_gateway', 'name', $v$'g2'$v$),
+  ('create_gateway', 'channel', $v$'sms'$v$),
+  ('create_gateway', 'preset', $v$'sandbox'$v$),
+  ('create_gateway', 'definition', $v$NULL$v$),
+  ('create_gateway', 'settings', $v$'{}'::json$v$),
+  ('create_gateway', 'priority', $v$100$v$),
+  ('create_template', 'name', $v$'t2'$v$),
+  ('create_template', 'body', $v$'x'$v$),
+  ('create_template', 'channel', $v$'sms'$v$),
+  ('create_template', 'locale', $v$'*'$v$),
+  ('create_template', 'class', $v$NULL$v$),
+  ('create_template', 'subject', $v$NULL$v$),
+  ('create_template', 'html', $v$NULL$v$),
+  ('create_template', 'alphabet', $v$'gsm7-transliterate'$v$),
+  ('create_workflow', 'name', $v$'w2'$v$),
+  ('create_workflow', 'definition', $v$(select d from wdef)$v$),
+  ('date_text', 'd', $v$'2026-01-01'::date$v$),
+  ('date_text', 'locale', $v$'fr'$v$),
+  ('drop_gateway', 'name', $v$'g'$v$),
+  ('drop_holiday', 'on_date', $v$'2026-01-01'::date$v$),
+  ('drop_holiday', 'country', $v$'*'$v$),
+  ('drop_policy', 'country', $v$'SN'$v$),
+  ('drop_policy', 'class', $v$'marketing'$v$),
+  ('drop_secret', 'gateway', $v$'g'$v$),
+  ('drop_secret', 'key', $v$'token'$v$),
+  ('drop_template', 'name', $v$'late'$v$),
+  ('drop_template', 'channel', $v$NULL$v$),
+  ('drop_template', 'locale', $v$NULL$v$),
+  ('drop_workflow', 'name', $v$'w'$v$),
+  ('enroll', 'workflow', $v$'w'$v$),
+  ('enroll', 'client_id', $v$1::bigint$v$),
+  ('enroll', 'subject_id', $v$101::bigint$v$),
+  ('enroll', 'context', $v$NULL$v$),
+  ('explain_client', 'client_id', $v$1::bigint$v$),
+  ('explain_client', 'workflow', $v$'w'$v$),
+  ('grant_access', 'role', $v$'regress_bad_input'::regrole$v$),
+  ('grant_access', 'profile', $v$'analyst'$v$),
+  ('hold_delivery', 'reason', $v$'x'$v$),
+  ('hold_delivery', 'gateway', $v$'g'$v$),
+  ('hold_delivery', 'workflow', $v$NULL$v$),
+  ('identify', 'client_id', $v$1::bigint$v$),
+  ('identify', 'traits', $v$'{"a":1}'::jsonb$v$),
+  ('money_text', 'amount', $v$5$v$),
+  ('money_text', 'currency', $v$'XOF'$v$),
+  ('money_text', 'locale', $v$'fr'$v$),
+  ('normalize_phone', 'phone', $v$'+221770000001'$v$),
+  ('normalize_phone', 'country', $v$'SN'$v$),
+  ('opt_in', 'client_id', $v$1::bigint$v$),
+  ('opt_in', 'channel', $v$'sms'$v$),
+  ('opt_in', 'purpose', $v$'marketing'$v$),
+  ('opt_in', 'source', $v$'x'$v$),
+  ('opt_in', 'text_version', $v$'x'$v$),
+  ('opt_in', 'proof', $v$'{}'::jsonb$v$),
+  ('opt_out', 'client_id', $v$1::bigint$v$),
+  ('opt_out', 'channel', $v$'sms'$v$),
+  ('opt_out', 'purpose', $v$'marketing'$v$),
+  ('opt_out', 'reason', $v$'x'$v$),
+  ('pause_workflow', 'name', $v$'w'$v$),
+  ('preview_activation', 'name', $v$'w'$v$),
+  ('preview_template', 'name', $v$'late'$v$),
+  ('preview_template', 'client_id', $v$1::bigint$v$),
+  ('preview_template', 'subject_id', $v$101::bigint$v$),
+  ('preview_template', 'subject', $v$'installment'$v$),
+  ('receive', 'gateway', $v$'g'$v$),
+  ('receive', 'headers', $v$'{}'::jsonb$v$),
+  ('receive', 'body', $v$'x'$v$),
+  ('refresh_kpis', 'since', $v$'2026-01-01'::date$v$),
+  ('release_delivery', 'stale', $v$'expire'$v$),
+  ('release_delivery', 'gateway', $v$NULL$v$),
+  ('release_delivery', 'workflow', $v$NULL$v$),
+  ('render', 'template', $v$'x'$v$),
+  ('render', 'context', $v$'{}'::jsonb$v$),
+  ('render', 'partials', $v$NULL$v$),
+  ('render', 'escape', $v$'html'$v$),
+  ('resolve_unknown', 'message_id', $v$1::bigint$v$),
+  ('resolve_unknown', 'state', $v$'delivered'$v$),
+  ('resume_workflow', 'name', $v$'w'$v$),
+  ('resync', 'role', $v$'client'$v$),
+  ('retry_message', 'message_id', $v$1::bigint$v$),
+  ('revoke_access', 'role', $v$'regress_bad_input'::regrole$v$),
+  ('revoke_access', 'profile', $v$'analyst'$v$),
+  ('set_holiday', 'on_date', $v$'2026-01-01'::date$v$),
+  ('set_holiday', 'name', $v$'x'$v$),
+  ('set_holiday', 'country', $v$'SN'$v$),
+  ('set_institution', 'name', $v$'x'$v$),
+  ('set_institution', 'country', $v$'SN'$v$),
+  ('set_institution', 'time_zone', $v$'UTC'$v$),
+  ('set_institution', 'locale', $v$'fr'$v$),
+  ('set_institution', 'currency', $v$'XOF'$v$),
+  ('set_institution', 'grace_days', $v$5$v$),
+  ('set_policy', 'country', $v$'SN'$v$),
+  ('set_policy', 'class', $v$'marketing'$v$),
+  ('set_policy', 'contact_from', $v$'08:00'::time$v$),
+  ('set_policy', 'contact_until', $v$'19:00'::time$v$),
+  ('set_policy', 'weekdays', $v$'{1,2}'::int[]$v$),
+  ('set_policy', 'skips_holidays', $v$true$v$),
+  ('set_policy', 'break_weekday', $v$5$v$),
+  ('set_policy', 'break_from', $v$'12:00'::time$v$),
+  ('set_policy', 'break_until', $v$'14:00'::time$v$),
+  ('set_policy', 'cap_count', $v$3$v$),
+  ('set_policy', 'cap_days', $v$7$v$),
+  ('set_policy', 'min_gap', $v$'1 day'::interval$v$),
+  ('set_policy', 'barred_in_arrears', $v$true$v$),
+  ('set_secret', 'gateway', $v$'g'$v$),
+  ('set_secret', 'key', $v$'token'$v$),
+  ('set_secret', 'value', $v$'x'$v$),
+  ('set_secret', 'file', $v$NULL$v$),
+  ('set_secret', 'env', $v$NULL$v$),
+  ('sms_parts', 'body', $v$'x'$v$),
+  ('sms_transliterate', 'body', $v$'x'$v$),
+  ('suppress_address', 'channel', $v$'sms'$v$),
+  ('suppress_address', 'address', $v$'+221770000001'$v$),
+  ('suppress_address', 'reason', $v$'x'$v$),
+  ('test_gateway', 'gateway', $v$'g'$v$),
+  ('test_gateway', 'to_address', $v$'+221770000001'$v$),
+  ('test_gateway', 'body', $v$'x'$v$),
+  ('time_text', 't', $v$'09:00'::time$v$),
+  ('time_text', 'locale', $v$'fr'$v$),
+  ('track', 'name', $v$'X'$v$),
+  ('track', 'client_id', $v$1::bigint$v$),
+  ('track', 'properties', $v$'{}'::jsonb$v$),
+  ('track', 'occurred_at', $v$NULL$v$),
+  ('track', 'subject', $v$NULL$v$),
+  ('track', 'subject_id', $v$NULL$v$),
+  ('unbind', 'role', $v$'client'$v$),
+  ('unpark', 'workflow', $v$'w'$v$),
+  ('unsuppress_address', 'channel', $v$'sms'$v$),
+  ('unsuppress_address', 'address', $v$'+221770000001'$v$),
+  ('unwatch', 'name', $v$'X'$v$),
+  ('unwatch', 'relation', $v$'bank.loan'$v$),
+  ('watch', 'name', $v$'X'$v$),
+  ('watch', 'relation', $v$'bank.loan'::regclass$v$),
+  ('watch', 'operation', $v$'UPDATE'$v$),
+  ('watch', 'condition', $v$NULL$v$),
+  ('watch', 'client', $v$'client_id'$v$),
+  ('watch', 'subject', $v$'id'$v$),
+  ('watch', 'properties', $v$NULL$v$);
+-- A function without its line here is a function without its test.
+SELECT f.name FROM function f WHERE cardinality(f.arguments) > 0
+   AND f.name NOT IN ('install', 'uninstall', 'schedule_jobs', 'unschedule_jobs', 'job_statements', 'set_clock')
+   AND f.arguments <> ARRAY(SELECT g.argument FROM good g WHERE g.function = f.name ORDER BY array_position(f.arguments, g.argument)) ORDER BY 1;
+CREATE TEMP TABLE bad (type regtype, value text);
+INSERT INTO bad SELECT 'text', v FROM unnest(ARRAY['NULL', $v$''$v$, $v$' '$v$, $v$'nope'$v$, $v$'''; drop table x; --'$v$, $v$'$$ {{'$v$, $v$E'\u200b\u202e'$v$,
+  $v$E'a\r\nInjected: yes'$v$, $v$repeat('x', 2000000)$v$]) v;
+INSERT INTO bad SELECT t, v FROM unnest('{json,jsonb}'::regtype[]) t, unnest(ARRAY['NULL', $v$'[]'$v$, $v$'5'$v$, $v$'null'$v$, $v$'{"nope": 1}'$v$, $v$'{"a": 1e400}'$v$,
+  $v$'{"client_id": "1/0"}'$v$, $v$format('{"a": "%s"}', repeat('x', 2000000))$v$, $v$repeat('[', 3000) || repeat(']', 3000)$v$]) v;
+INSERT INTO bad SELECT 'json', v FROM unnest(ARRAY[$v$'{"a": "\u0000"}'$v$, $v$'{"a": 1, "a": 2}'$v$]) v;
+INSERT INTO bad SELECT 'bigint', v FROM unnest('{NULL,0,-1,9223372036854775807,-9223372036854775808}'::text[]) v;
+INSERT INTO bad SELECT 'integer', v FROM unnest('{NULL,0,-1,2147483647,-2147483648}'::text[]) v;
+INSERT INTO bad SELECT 'numeric', v FROM unnest(ARRAY['NULL', $v$'NaN'$v$, $v$'Infinity'$v$, '-5.5', '1e1000']) v;
+INSERT INTO bad SELECT 'date', v FROM unnest(ARRAY['NULL', $v$'infinity'$v$, $v$'-infinity'$v$, $v$'5874897-12-31'$v$, $v$'4713-01-01 BC'$v$]) v;
+INSERT INTO bad SELECT 'timestamptz', v FROM unnest(ARRAY['NULL', $v$'infinity'$v$, $v$'-infinity'$v$, $v$'294276-12-31'$v$, $v$'4713-01-02 BC'$v$]) v;
+INSERT INTO bad SELECT 'time', v FROM unnest(ARRAY['NULL', $v$'24:00'$v$, $v$'00:00'$v$]) v;
+INSERT INTO bad SELECT 'interval', v FROM unnest(ARRAY['NULL', $v$'-1 day'$v$, $v$'100000000 years'$v$, $v$'0'$v$]) v;
+INSERT INTO bad SELECT 'boolean', 'NULL';
+INSERT INTO bad SELECT 'integer[]', v FROM unnest(ARRAY['NULL', $v$'{}'$v$, $v$'{0,9}'$v$, $v$'{NULL}'$v$, $v$'{{1,2},{3,4}}'$v$, 'array_fill(1, ARRAY[100000])']) v;
+INSERT INTO bad SELECT 'regclass', v FROM unnest(ARRAY['NULL', '999999', $v$'pg_class'$v$, $v$'mfiauto.journal_1'$v$, $v$'bank.s'$v$]) v;
+INSERT INTO bad SELECT 'regrole', v FROM unnest(ARRAY['NULL', '999999']) v;
+CREATE TEMP TABLE refusal AS
+  SELECT f.name, f.arguments[b.n] AS argument, b.value, a.*
+    FROM function f
+    CROSS JOIN LATERAL (SELECT t.n, b.value, t.type FROM unnest(f.types) WITH ORDINALITY AS t(type, n) JOIN bad b ON b.type = t.type) b
+    CROSS JOIN LATERAL (SELECT string_agg(format('%I => %s', g.argument, CASE WHEN g.argument = f.arguments[b.n] THEN format('(%s)::%s', b.value, b.type::regtype) ELSE g.value END), ', ') AS list
+                          FROM good g WHERE g.function = f.name) l
+    CROSS JOIN LATERAL answer(format('%s(%s)', f.name, l.list)) a
+   WHERE l.list IS NOT NULL;
+SELECT count(*) > 1000 AS "more than a thousand calls", count(state) > 600 AS refused FROM refusal;
+-- SQLSTATEs that do not fit, messages that are not written as messages are.
+SELECT name, argument, left(value, 40) AS value, state, left(message, 80) AS message FROM refusal
+ WHERE state NOT IN ('22023', '22004', '22008', '22P02', '22P05', '42601', '42703', '42704', '42710', '42804', '42809', '42501', '54000', '55000')
+    OR message ~ '^[A-Z]' AND message !~ '^(NULL|[a-z]*[A-Z])' OR message ~ '\.$' ORDER BY 1, 2, 3;
+-- Refusals that name no remedy: what is missing, or too long, speaks for itself.
+SELECT name, argument, state, string_agg(DISTINCT left(message, 70), ' / ') AS message FROM refusal
+ WHERE hint = '' AND detail = '' AND state NOT IN ('22004', '54000') AND value ~ '^(NULL|''.{0,8}''|-?[0-9]{1,3})$' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+
+-- Read as a user would.
+\pset tuples_only on
+\pset format unaligned
+\pset fieldsep '\n  '
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$bind('payment', 999999, '{}')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$bind('payment', 'mfiauto.event_log', '{"payment_id": "event_id", "client_id": "client_id", "paid_at": "occurred_at", "amount": "1"}')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$bind('payment', 'bank.payment', '{"payment_id": "id", "loan_id": "loan_id", "paid_at": "at", "amount": "amount"}', sources => '{"bank.payment; drop table x": "id"}')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$watch('E', 'mfiauto.event_log', 'INSERT', client => 'client_id')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$release_delivery(workflow => 'nope')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$hold_delivery('x', workflow => 'nope')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$hold_delivery(repeat('x', 1001))$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$set_policy(min_gap => '400 days')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$set_policy(min_gap => '-1 day')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$set_policy(weekdays => '{{1,2},{3,4}}')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$refresh_kpis('-infinity')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$set_secret('g', 'token', '')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$opt_in(1, 'sms', 'marketing', repeat('x', 1001))$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$suppress_address('sms', '+221770000001', repeat('x', 1001))$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$alter_template('nope', body => 'x')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$retry_message(1)$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$drop_secret('g', 'token')$c$) a;
+SELECT a.state || ' ' || a.message, nullif(a.detail, ''), nullif(a.hint, '') FROM answer($c$create_workflow('w', '{"class": "a\u0000b"}')$c$) a;
+
+-- In a transaction that only reads, what writes is refused and what looks is not.
+BEGIN READ ONLY;
+SELECT string_agg(c.name, ' ' ORDER BY c.name) FROM null_call c, answer(c.call) a WHERE a.state IS NULL AND c.name NOT IN ('job_statements');
+SELECT a.state || ' ' || a.message FROM answer($c$track('Hello', 1)$c$) a;
+SELECT a.state || ' ' || a.message FROM answer($c$create_template('t', 'x')$c$) a;
+ROLLBACK;
+-- After DROP EXTENSION there is nothing to call, and the books are there.
+SELECT mfiauto.unbind(r) FROM unnest('{installment,loan,client}'::text[]) r;
+DROP EXTENSION mfiauto;
+SELECT mfiauto.track('Hello', 1);
+SELECT count(*) FROM mfiauto.workflow_head;
+DROP ROLE regress_bad_input;
