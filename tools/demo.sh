@@ -33,6 +33,7 @@ start_server "mfiauto.workers = off" "mfiauto.private_hosts = '127.0.0.1'" "shar
 as_postgres perl gateway.pl "$work/demo/port" "$work/demo/provider.log" >/dev/null &
 provider=$!
 # The provider goes first, the server and its files after it, with the status that was.
+# shellcheck disable=SC2317 # the trap calls it
 end_demo() {
 	local status=$?
 	set +e
