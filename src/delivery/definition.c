@@ -30,12 +30,6 @@ static void settle(MfiGateway *gateway);
 static void check_base_url(const MfiGateway *gateway);
 static const char *text_of(Jsonb *jsonb);
 
-char *
-mfi_definition_copy(const char *text)
-{
-	return text != NULL ? pstrdup(text) : NULL;
-}
-
 static const char *
 text_of(Jsonb *jsonb)
 {
@@ -53,41 +47,6 @@ jsonb_of(json_t *json)
 	copy = pstrdup(text);
 	free(text);
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy)));
-}
-
-void
-mfi_definition_check_header(const char *name, const char *path)
-{
-	if (name[0] == '\0' ||
-		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != strlen(name))
-		mfi_reader_fail(path, "a header's name has letters, digits, \"-\" and \"_\" only", NULL);
-	if (pg_strcasecmp(name, "Content-Length") == 0 || pg_strcasecmp(name, "Transfer-Encoding") == 0 ||
-		pg_strcasecmp(name, "Host") == 0 || pg_strcasecmp(name, "Connection") == 0)
-		mfi_reader_fail(path, "this header is not the definition's to set", NULL);
-}
-
-/*
- * mfi_definition_check_url refuses a message's values in the scheme and the host: where a
- * message goes is decided by an administrator alone.
- */
-void
-mfi_definition_check_url(const char *url, const char *path)
-{
-	const char *host = strstr(url, "://");
-	MfiSlot    *slot;
-	char	   *authority;
-
-	if (host == NULL)
-	{
-		if (strncmp(url, "{{", 2) != 0)
-			mfi_reader_fail(path, "expected https://… or a setting that holds it", NULL);
-		authority = pnstrdup(url, strcspn(url, "}") + strspn(url + strcspn(url, "}"), "}"));
-	}
-	else
-		authority = pnstrdup(url, host + 3 - url + strcspn(host + 3, "/?"));
-	slot = mfi_slot_parse(authority, path, MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	if (slot->fixed != NULL && strncmp(slot->fixed, "https://", 8) != 0 && strncmp(slot->fixed, "http://", 7) != 0)
-		mfi_reader_fail(path, "only http and https are known", NULL);
 }
 
 static List *

@@ -103,7 +103,16 @@ typedef struct MfiMachine
 	MfiDeliveryCounts counts;
 } MfiMachine;
 
+/* machine.c */
 extern MfiMachine mfi_machine;
+
+/* The machine's transactions; both leave its own memory context current. */
+extern void mfi_machine_begin(const char *activity);
+extern void mfi_machine_commit(void);
+/* After an error in one of the machine's transactions: abort, log, wait a little. */
+extern void mfi_machine_failed(const char *what);
+extern MfiItem *mfi_item_new(MfiLane *lane);
+extern void mfi_item_free(MfiItem *item);
 
 /* lane.c */
 extern void mfi_lane_look(int64 now_ms);
@@ -123,8 +132,6 @@ extern void mfi_record_finished(void);
 extern void mfi_record_release_ready(void);
 
 /* send.c */
-extern MfiItem *mfi_item_new(MfiLane *lane);
-extern void mfi_item_free(MfiItem *item);
 extern void mfi_item_finish(MfiItem *item, int64 now_ms);
 extern void mfi_send_ready(int64 now_ms);
 extern void mfi_send_collect(int64 now_ms);
@@ -134,12 +141,5 @@ extern void mfi_send_keep(MfiItem *item, int64 now_ms);
 extern void mfi_send_fail(MfiItem *item, MfiVerdict verdict, const char *error, int64 now_ms);
 extern bool mfi_send_needs_token(MfiItem *item, int64 now_ms);
 extern void mfi_send_token_request(MfiLane *lane, int64 now_ms);
-
-/* delivery.c */
-/* The machine's transactions; both leave its own memory context current. */
-extern void mfi_machine_begin(const char *activity);
-extern void mfi_machine_commit(void);
-/* After an error in one of the machine's transactions: abort, log, wait a little. */
-extern void mfi_machine_failed(const char *what);
 
 #endif							/* MFI_DELIVERY_MACHINE_H */

@@ -20,26 +20,6 @@ static void finish_token(MfiItem *item, const MfiAnswer *answer, int64 now_ms);
 static void build(MfiItem *item, const char *token, MfiRequest *request);
 static bool has_stale(MfiLane *lane, int64 now_ms);
 
-MfiItem *
-mfi_item_new(MfiLane *lane)
-{
-	MemoryContext context = AllocSetContextCreate(mfi_machine.context, "mfiauto message", ALLOCSET_SMALL_SIZES);
-	MfiItem    *item = MemoryContextAllocZero(context, sizeof(MfiItem));
-
-	item->context = context;
-	item->lane = lane;
-	item->gateway = lane->gateway;
-	mfi_gateway_retain(item->gateway);
-	return item;
-}
-
-void
-mfi_item_free(MfiItem *item)
-{
-	mfi_gateway_release(item->gateway);
-	MemoryContextDelete(item->context);
-}
-
 /*
  * mfi_item_finish decides what becomes of an item and puts it among those to
  * be recorded.
