@@ -17,7 +17,7 @@ BEGIN
              WITH ORDINALITY AS u(client_id, message_id, state, reason, gateway, provider_id, ord)
        ORDER BY u.message_id, u.ord
     ), allowed AS (
-      SELECT w.client_id, w.message_id, w.provider_id, m.created_at, o.attempts, coalesce(w.gateway, o.gateway) AS gateway,
+      SELECT w.client_id, w.message_id, w.provider_id, m.created_at, o.attempts, o.claimed_at, coalesce(w.gateway, o.gateway) AS gateway,
              -- Whatever ends a message whose earlier attempt may have been accepted: that is not known.
              t.to_state AS state, CASE WHEN t.to_state <> w.state THEN 'outcome_unknown' ELSE w.reason END AS reason,
              -- What a gateway takes is known once the message was on its way.
@@ -40,6 +40,7 @@ BEGIN
              gateway = coalesce(a.gateway, m.gateway),
              provider_id = coalesce(a.provider_id, m.provider_id),
              attempts = coalesce(a.attempts, m.attempts),
+             claimed_at = coalesce(a.claimed_at, m.claimed_at),
              sent_at = CASE WHEN a.state IN ('submitted', 'sent', 'delivered') THEN coalesce(m.sent_at, mfiauto.now()) ELSE m.sent_at END,
              finished_at = CASE WHEN a.state IN ('submitted', 'sent', 'unknown') THEN m.finished_at ELSE mfiauto.now() END,
              cost = CASE WHEN a.state IN ('submitted', 'sent', 'delivered', 'unknown') THEN coalesce(a.cost, m.cost) ELSE m.cost END,
@@ -335,7 +336,7 @@ BEGIN
 END $$;
 
 -- Writes what the checks decided and marks the lease of the rest.
-CREATE FUNCTION mfiauto._apply_claims(claims mfiauto._claim[], gateway text, pid integer, lease_s double precision) RETURNS void
+CREATE FUNCTION mfiauto._apply_claims(claims mfiauto._claim[], gateway text, pid integer, lease_s double precision, checked_at timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -349,7 +350,7 @@ BEGIN
    WHERE c.verdict IN ('defer', 'hold') AND o.client_id = c.client_id AND o.message_id = c.message_id;
   UPDATE mfiauto.outbox o
      SET gateway = _apply_claims.gateway, lease_until = pg_catalog.clock_timestamp() + lease_s * interval '1 second', lease_pid = pid,
-         attempts = c.attempts, is_held = false, reason = CASE o.reason WHEN 'outcome_unknown' THEN o.reason END
+         claimed_at = _apply_claims.checked_at, attempts = c.attempts, is_held = false, reason = CASE o.reason WHEN 'outcome_unknown' THEN o.reason END
     FROM unnest(claims) c
    WHERE c.verdict = 'send' AND o.client_id = c.client_id AND o.message_id = c.message_id;
   UPDATE mfiauto.message_ledger m
@@ -370,6 +371,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   locked record;
   claims mfiauto._claim[];
+  checked_at timestamptz;
 BEGIN
   IF EXISTS (SELECT FROM mfiauto.delivery_hold d WHERE d.scope = 'all' OR (d.scope = 'gateway' AND d.target = _claim_messages.gateway)) THEN
     RETURN;
@@ -380,8 +382,9 @@ BEGIN
   END IF;
   -- From here on each statement sees what was committed while we waited for the locks.
   claims := mfiauto._load_claims(locked.client_ids, locked.message_ids);
+  checked_at := pg_catalog.clock_timestamp();
   claims := mfiauto._check_claims(claims);
-  PERFORM mfiauto._apply_claims(claims, _claim_messages.gateway, pid, lease_s);
+  PERFORM mfiauto._apply_claims(claims, _claim_messages.gateway, pid, lease_s, checked_at);
   RETURN QUERY
     SELECT NULL::bigint, NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::boolean, NULL::text, NULL::integer, NULL::boolean, NULL::text,
            count(*)::integer, count(*) FILTER (WHERE c.verdict NOT IN ('send', 'defer', 'hold'))::integer,

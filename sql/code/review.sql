@@ -233,8 +233,9 @@ BEGIN
       JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = o.client_id AND e.enrollment_id = o.enrollment_id OFFSET 0) e ON true
      WHERE k.verdict IS NOT NULL);
   exited := mfiauto._exit_runs(v.workflow_id, v.version, ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.verdict));
+  -- The claim that held it had put it off until it would ask again itself.
   UPDATE mfiauto.outbox o
-     SET is_held = false, reason = NULL
+     SET is_held = false, reason = NULL, due_at = least(o.due_at, mfiauto.now())
     FROM unnest(runs) r
    WHERE NOT r.verdict AND o.client_id = r.client_id AND o.enrollment_id = r.enrollment_id AND o.is_held AND o.reason = 'exit_unknown';
   GET DIAGNOSTICS messages = ROW_COUNT;

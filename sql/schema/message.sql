@@ -73,6 +73,7 @@ CREATE TABLE mfiauto.message_ledger (
   created_at timestamptz NOT NULL,
   due_at timestamptz NOT NULL,
   expires_at timestamptz,
+  claimed_at timestamptz,
   sent_at timestamptz,
   finished_at timestamptz,
   enrollment_id bigint,
@@ -111,7 +112,8 @@ CREATE INDEX message_ledger_message_idx ON mfiauto.message_ledger (message_id);
 CREATE INDEX message_ledger_provider_idx ON mfiauto.message_ledger (gateway, provider_id) WHERE provider_id IS NOT NULL;
 CREATE INDEX message_ledger_unknown_idx ON mfiauto.message_ledger (gateway) WHERE state = 'unknown';
 COMMENT ON TABLE mfiauto.message_ledger IS
-  'One row per intended message, sent or not. title is an e-mail''s subject line; subject and subject_id are what it is about; repetition is the anchor''s date.';
+  'One row per intended message, sent or not. title is an e-mail''s subject line; subject and subject_id are what it is about; repetition is the anchor''s date; claimed_at is when, by the real clock, the last look
+   at the books before it left began: what was committed by then counted.';
 
 -- Uniqueness that a partitioned ledger cannot say: one message per enrollment, step, repetition and channel.
 CREATE TABLE mfiauto.message_key (
@@ -140,6 +142,7 @@ CREATE TABLE mfiauto.outbox (
   tried_gateways text[],
   lease_until timestamptz,
   lease_pid integer,
+  claimed_at timestamptz,
   attempts smallint NOT NULL DEFAULT 0,
   is_held boolean NOT NULL DEFAULT false,
   reason text,

@@ -58,6 +58,27 @@ wants_more(MfiLane *lane, int64 now_ms)
 }
 
 /*
+ * mfi_claim_is_wanted tells whether the queue has more for a gateway that has
+ * nothing to wait for: what was claimed was canceled or put off, for instance.
+ */
+bool
+mfi_claim_is_wanted(int64 now_ms)
+{
+	ListCell   *cell;
+
+	if (now_ms < mfi_machine.trouble_until_ms)
+		return false;
+	foreach(cell, mfi_machine.lanes)
+	{
+		MfiLane    *lane = lfirst(cell);
+
+		if (lane->has_due && wants_more(lane, now_ms))
+			return true;
+	}
+	return false;
+}
+
+/*
  * find_better lists the gateways of the channel that go first and work.
  */
 static Datum

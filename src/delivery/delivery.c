@@ -111,6 +111,8 @@ mfi_delivery_poll(long *timeout_ms)
 			mfi_machine.in_flight < mfi_guc_connections && ready_at_ms >= 0 && !lane->is_fetching_token)
 			wait_ms = Min(wait_ms, Max(0, ready_at_ms - now_ms));
 	}
+	if (mfi_claim_is_wanted(now_ms))
+		wait_ms = 0;
 	*timeout_ms = (long) Min(wait_ms, IDLE_MS);
 	return descriptor;
 }

@@ -125,6 +125,7 @@ extern void mfi_lane_mark_strays(const char *channel);
 
 /* claim.c */
 extern void mfi_claim_due(int64 now_ms);
+extern bool mfi_claim_is_wanted(int64 now_ms);
 
 /* record.c */
 extern void mfi_record_decide(MfiItem *item, int64 now_ms);

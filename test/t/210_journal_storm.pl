@@ -95,23 +95,23 @@ for my $round (1 .. $rounds)
 	{
 		$storm->pump_nb;
 		usleep(200_000 + rand(400_000));
-		if ($round == 5 && $kill_count == 0)
+		my ($status, $pid) = $node->psql('bank', q{SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'mfiauto engine%'});
+		next unless $status == 0 && $pid;
+		if ($round >= 5 && $kill_count == 0)
 		{
 			# kill -9 of a worker: the server restarts every process, and the storm of this round is over.
-			my ($status, $pid) = $node->psql('bank', q{SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'mfiauto engine%' LIMIT 1});
-			if ($status == 0 && $pid) { $kill_count += kill 'KILL', $pid; }
+			$kill_count += kill 'KILL', $pid;
 		}
-		elsif (rand() < 0.5)
+		elsif (rand() < 0.3)
 		{
-			my ($status, $count) = $node->psql('bank', q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type LIKE 'mfiauto engine%'});
-			$termination_count += $count if $status == 0;
+			$termination_count += kill 'TERM', $pid;
 		}
 	}
 	$storm->finish;
 	$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
 }
 is($kill_count, 1, 'the engine worker was killed once');
-cmp_ok($termination_count, '>=', 5, "and terminated $termination_count times");
+cmp_ok($termination_count, '>=', 3, "and terminated $termination_count times");
 
 # What the killed round left prepared commits now, and so does what was prepared before the storm.
 is($node->safe_psql('bank', q{SELECT count(*) FROM mfiauto.enrollment WHERE client_id = 999999999}), '0', 'nothing came of what is only prepared');
