@@ -142,7 +142,7 @@ BEGIN
     RAISE EXCEPTION 'grace_days must be between 0 and 90, not %', grace_days USING ERRCODE = '22023';
   END IF;
   IF time_zone IS NOT NULL THEN
-    SELECT z.name INTO zone FROM pg_timezone_names z WHERE lower(z.name) = lower(_set_institution.time_zone) LIMIT 1;
+    SELECT z.name INTO zone FROM pg_timezone_names z WHERE lower(z.name) = (SELECT lower(left(_set_institution.time_zone, 100))) LIMIT 1;
     IF zone IS NULL OR NOT mfiauto._valid_zone(zone) THEN
       RAISE EXCEPTION 'time zone "%" does not exist', time_zone USING ERRCODE = '22023',
         HINT = coalesce('Close names: ' || nullif(array_to_string(mfiauto._close_names(time_zone,
