@@ -112,6 +112,8 @@ BEGIN
   IF to_regclass(format('mfiauto.%I', role)) IS NULL THEN
     EXECUTE format('CREATE VIEW mfiauto.%I WITH (security_invoker = true) AS SELECT * FROM mfiauto.%I()', role, '_view_' || role);
     EXECUTE format('COMMENT ON VIEW mfiauto.%I IS %L', role, format('The bank''s own books in the role %s, read with the reader''s rights.', role));
+    -- Those who were given a profile before there was this view.
+    PERFORM mfiauto._apply_access(g.role_name) FROM (SELECT DISTINCT a.role_name FROM mfiauto.access_grant a) g;
   END IF;
 END $$;
 

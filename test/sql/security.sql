@@ -69,3 +69,57 @@ SELECT mfiauto.uninstall('yes, delete everything');
 SELECT mfiauto.migrate();
 RESET ROLE;
 REVOKE ALL ON SCHEMA mfiauto FROM security_nobody;
+
+-- What admin may do and what it may not: bind reads with the owner's rights, a watch's condition runs with the writers'.
+CREATE ROLE security_admin;
+CREATE ROLE security_bank;
+CREATE SCHEMA bank AUTHORIZATION security_bank;
+SET ROLE security_bank;
+CREATE TABLE bank.client (id bigint PRIMARY KEY, name text);
+CREATE TABLE bank.salary (id bigint, amount numeric);
+GRANT USAGE ON SCHEMA bank TO security_owner, security_admin;
+GRANT SELECT, TRIGGER ON bank.client TO security_owner;
+RESET ROLE;
+SELECT mfiauto.grant_access('security_admin', 'admin');
+CREATE SCHEMA theirs AUTHORIZATION security_admin;
+SET ROLE security_admin;
+CREATE FUNCTION theirs.peek(text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$ BEGIN RAISE NOTICE 'runs as %', current_user; RETURN true; END $$;
+CREATE FUNCTION theirs.same(text, text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT theirs.peek($1)';
+CREATE OPERATOR theirs.= (LEFTARG = text, RIGHTARG = text, FUNCTION = theirs.same);
+CREATE DOMAIN theirs.word AS text CHECK (theirs.peek(value));
+GRANT USAGE ON SCHEMA theirs TO security_owner;
+-- Names of ours in the session's own schema are not taken for ours.
+CREATE TEMP TABLE installation (schema_version integer);
+CREATE TEMP TABLE binding_config (role text);
+CREATE FUNCTION pg_temp._check_role(text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'taken for ours'; END $$;
+SELECT mfiauto.watch('W', 'bank.client', 'UPDATE', client => 'id', condition => 'theirs.peek(NEW.name)');
+SELECT mfiauto.watch('W', 'bank.client', 'UPDATE', client => 'id', condition => 'NEW.name OPERATOR(theirs.=) ''x''');
+SELECT mfiauto.watch('W', 'bank.client', 'UPDATE', client => 'id', condition => 'NEW.name::theirs.word IS NULL');
+SELECT mfiauto.watch('W', 'bank.client', 'UPDATE', client => 'id', condition => 'true) EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger(); --');
+SELECT mfiauto.watch('W', 'bank.client', 'UPDATE', client => 'id', condition => 'true /*');
+SELECT mfiauto.bind('client', 'bank.salary', '{"client_id": "id", "name": "amount::text"}');
+SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id", "name": "name) FROM pg_authid; --"}');
+-- What looks like SQL inside a name or a text stays a name or a text.
+SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id", "name": "''it''''s $$ $_$ %s %I \\ ''"}');
+SELECT mfiauto.watch('"; DROP TABLE bank.client; --', 'bank.client', 'UPDATE', client => 'id', properties => '{"a'');DROP TABLE bank.client;--": "name", "$q$": "''$sql$''"}');
+RESET ROLE;
+INSERT INTO bank.client VALUES (1, 'Awa');
+UPDATE bank.client SET name = 'Binta';
+SELECT r.parked FROM mfiauto.run_engine() r;
+SELECT name, properties FROM mfiauto.event WHERE properties ? '$q$';
+SELECT client_id, name FROM mfiauto.client;
+SET ROLE security_admin;
+SELECT has_table_privilege('mfiauto.client', 'SELECT') AS may_read;
+SELECT count(*) FROM mfiauto._secret;
+SELECT mfiauto.set_secret('g', 'k', file => '/etc/passwd');
+SELECT mfiauto.grant_access('security_admin', 'author');
+RESET ROLE;
+-- Under an owner who is a superuser, what is bound would be read as one.
+SELECT mfiauto.uninstall('yes, delete everything');
+SET client_min_messages = error;
+SELECT mfiauto.install();
+RESET client_min_messages;
+SELECT mfiauto.grant_access('security_admin', 'admin');
+SET ROLE security_admin;
+SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id"}');
+RESET ROLE;
