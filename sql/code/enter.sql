@@ -205,7 +205,7 @@ BEGIN
         FROM concerned c
         JOIN head h ON h.workflow_id = c.workflow_id
        WHERE NOT EXISTS (SELECT FROM mfiauto.enrollment_state e
-                          WHERE e.client_id = c.client_id AND e.workflow_id = c.workflow_id AND e.subject = h.subject AND e.subject_id = c.subject_id)
+                          WHERE e.client_id = c.client_id AND e.workflow_id = c.workflow_id AND e.subject = h.subject AND e.subject_id = c.subject_id OFFSET 0)
     )
     SELECT f.workflow_id, f.version, NULL::integer, array_agg(f.client_id ORDER BY f.on_date, f.subject_id, f.client_id),
            array_agg(f.subject_id ORDER BY f.on_date, f.subject_id, f.client_id), array_agg(f.subject_id ORDER BY f.on_date, f.subject_id, f.client_id)
@@ -267,7 +267,7 @@ BEGIN
               FROM judged j WHERE NOT j.is_in OR (j.place > quota AND v.anchor_column IS NULL)) j
      WHERE NOT EXISTS (SELECT FROM mfiauto.decision_log d
                         WHERE d.client_id = j.client_id AND d.workflow_id = v.workflow_id AND d.subject_id = j.subject_id
-                          AND d.decision = 'refused' AND d.reason = j.reason)
+                          AND d.decision = 'refused' AND d.reason = j.reason OFFSET 0)
   )
   SELECT ARRAY(SELECT ROW(t.client_id, t.enrollment_id, t.subject_id, j.loan_id, j.anchor_on, j.step_no, j.due_at, j.arm, NULL, j.zone, j.country,
                           NULL, NULL, NULL)::mfiauto._run
@@ -355,8 +355,9 @@ BEGIN
                                       WHEN v.subject = 'loan' THEN l.loan_id END AS subject_id) u
       LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = u.subject_id OFFSET 0) s ON true
      WHERE k.verdict AND u.subject_id IS NOT NULL
+       -- OFFSET 0: looked up by the index, row by row. As a join it is quadratic in a long pass, whose own rows no statistics tell of.
        AND NOT EXISTS (SELECT FROM mfiauto.enrollment_state e
                         WHERE e.client_id = k.client_id AND e.workflow_id = v.workflow_id AND e.subject = v.subject AND e.subject_id = u.subject_id
-                          AND (e.ended_at IS NULL OR v.reentry = 'never' OR (v.reentry = 'interval' AND e.entered_at > clock - v.reentry_after)))
+                          AND (e.ended_at IS NULL OR v.reentry = 'never' OR (v.reentry = 'interval' AND e.entered_at > clock - v.reentry_after)) OFFSET 0)
      ORDER BY k.client_id, u.subject_id, k.event_id));
 END $$;
