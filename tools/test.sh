@@ -47,7 +47,7 @@ run_compared() {
 
 run_tap() {
 	local name=$1 status=0 began=$SECONDS out=$work/tap.$1.log
-	(cd "$suite" && as_postgres env TESTDIR="$suite" PG_REGRESS="$pgxs/test/regress/pg_regress" PG_TEST_PORT_DIR="$suite/ports" PG_TEST_TIMEOUT_DEFAULT=90 \
+	(cd "$suite" && as_postgres env TESTDIR="$suite" PG_REGRESS="$pgxs/test/regress/pg_regress" PG_TEST_PORT_DIR="$suite/ports" \
 		PERL5LIB="$pgxs/test/perl:$suite/test/lib" PGTZ=UTC prove -v "test/t/$name.pl") >"$out" 2>&1 || status=$?
 	report tap "$name" "$status" $((SECONDS - began))
 	[ "$status" = 0 ] || { grep -E '^(not ok|#|Bail|Dubious|  )|error|ERROR' "$out" | head -n 60; tail -n 5 "$out"; }
