@@ -23,7 +23,8 @@ BEGIN
              -- What a gateway takes is known once the message was on its way.
              CASE WHEN o.lease_until IS NOT NULL THEN greatest(coalesce(m.parts, 1), 1) * (g.settings ->> 'cost_per_part')::numeric END AS cost,
              CASE WHEN o.lease_until IS NOT NULL AND g.settings ? 'cost_per_part'
-                  THEN coalesce(g.settings ->> 'currency', (SELECT i.currency FROM mfiauto.institution i)) END AS currency
+                  THEN coalesce(g.settings ->> 'currency', (SELECT i.currency FROM mfiauto.institution i)) END AS currency,
+             g.definition ? 'receipt' AS has_receipts
         FROM wanted w
         JOIN mfiauto.message_ledger m ON m.message_id = w.message_id AND m.client_id = w.client_id
         LEFT JOIN mfiauto.outbox o ON o.client_id = m.client_id AND o.message_id = m.message_id
@@ -48,6 +49,9 @@ BEGIN
         FROM allowed a
        WHERE m.client_id = a.client_id AND m.created_at = a.created_at AND m.message_id = a.message_id
       RETURNING m.client_id, m.message_id, m.state, m.next_channels
+    ), named AS (
+      INSERT INTO mfiauto.provider_key (client_id, message_id, gateway, provider_id, named_at)
+      SELECT a.client_id, a.message_id, a.gateway, a.provider_id, mfiauto.now() FROM allowed a WHERE a.has_receipts AND a.provider_id <> ''
     ), dequeued AS (
       DELETE FROM mfiauto.outbox o USING moved v WHERE o.client_id = v.client_id AND o.message_id = v.message_id
     )

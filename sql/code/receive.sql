@@ -77,11 +77,11 @@ BEGIN
        AND coalesce(o.gateway, m.gateway) = _find_receipt_message.gateway;
   END IF;
   IF message_id IS NULL AND provider_id <> '' THEN
-    SELECT m.client_id, m.message_id INTO client_id, message_id
-      FROM mfiauto.message_ledger m
-     WHERE m.gateway = _find_receipt_message.gateway AND m.provider_id = CASE WHEN is_prefix THEN split_part(_find_receipt_message.provider_id, '.', 1)
+    SELECT k.client_id, k.message_id INTO client_id, message_id
+      FROM mfiauto.provider_key k
+     WHERE k.gateway = _find_receipt_message.gateway AND k.provider_id = CASE WHEN is_prefix THEN split_part(_find_receipt_message.provider_id, '.', 1)
                                                                                ELSE _find_receipt_message.provider_id END
-     ORDER BY m.created_at DESC LIMIT 1;
+     ORDER BY k.named_at DESC LIMIT 1;
   END IF;
 END $$;
 

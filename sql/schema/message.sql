@@ -109,11 +109,22 @@ CREATE TABLE mfiauto.message_ledger (
 ) PARTITION BY RANGE (created_at);
 CREATE TABLE mfiauto.message_ledger_default PARTITION OF mfiauto.message_ledger DEFAULT WITH (fillfactor = 70);
 CREATE INDEX message_ledger_message_idx ON mfiauto.message_ledger (message_id);
-CREATE INDEX message_ledger_provider_idx ON mfiauto.message_ledger (gateway, provider_id) WHERE provider_id IS NOT NULL;
 CREATE INDEX message_ledger_unknown_idx ON mfiauto.message_ledger (gateway) WHERE state = 'unknown';
 COMMENT ON TABLE mfiauto.message_ledger IS
   'One row per intended message, sent or not. title is an e-mail''s subject line; subject and subject_id are what it is about; repetition is the anchor''s date; claimed_at is when, by the real clock, the last look
    at the books before it left began: what was committed by then counted.';
+
+-- Where a provider's id leads, for receipts. Apart from the ledger: an index on it there would make every recorded outcome write
+-- all of the ledger's indexes anew.
+CREATE TABLE mfiauto.provider_key (
+  client_id bigint NOT NULL,
+  message_id bigint NOT NULL,
+  gateway text NOT NULL,
+  provider_id text NOT NULL,
+  named_at timestamptz NOT NULL
+);
+CREATE INDEX provider_key_provider_idx ON mfiauto.provider_key (gateway, provider_id);
+COMMENT ON TABLE mfiauto.provider_key IS 'The message behind each id that a provider gave, where its gateway declares receipts.';
 
 -- Uniqueness that a partitioned ledger cannot say: one message per enrollment, step, repetition and channel.
 CREATE TABLE mfiauto.message_key (

@@ -19,6 +19,8 @@ INSERT INTO mfiauto.message_ledger (client_id, created_at, due_at, sent_at, stat
 SELECT i, mfiauto.now(), mfiauto.now(), mfiauto.now(), 'sent', 'transactional', 'sms', g, g || i, ('00000000-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid,
        CASE WHEN i = 4 THEN '{voice}'::text[] END
   FROM (VALUES (1, 'twilio'), (2, 'twilio'), (3, 'twilio'), (4, 'twilio'), (11, 'kannel'), (12, 'kannel'), (13, 'kannel'), (14, 'kannel'), (21, 'meta'), (22, 'meta'), (31, 'grid')) v(i, g);
+INSERT INTO mfiauto.provider_key SELECT m.client_id, m.message_id, m.gateway, m.provider_id, m.created_at FROM mfiauto.message_ledger m
+ WHERE m.provider_id IS NOT NULL AND NOT EXISTS (SELECT FROM mfiauto.provider_key k WHERE k.message_id = m.message_id);
 CREATE VIEW pg_temp.seen AS SELECT client_id, state, reason FROM mfiauto.message ORDER BY client_id;
 CREATE FUNCTION pg_temp.reference(client bigint) RETURNS text LANGUAGE sql AS $$
   SELECT m.message_id || '-' || m.idempotency_key FROM mfiauto.message_ledger m WHERE m.client_id = client $$;
@@ -67,6 +69,8 @@ SELECT client_id, granted, source FROM mfiauto.consent ORDER BY client_id;
 SELECT mfiauto.receive('twilio', '{}', 'MessageSid=early&MessageStatus=delivered');
 INSERT INTO mfiauto.message_ledger (client_id, created_at, due_at, sent_at, state, class, channel, gateway, provider_id)
 VALUES (41, mfiauto.now(), mfiauto.now(), mfiauto.now(), 'sent', 'transactional', 'sms', 'twilio', 'early');
+INSERT INTO mfiauto.provider_key SELECT m.client_id, m.message_id, m.gateway, m.provider_id, m.created_at FROM mfiauto.message_ledger m
+ WHERE m.provider_id IS NOT NULL AND NOT EXISTS (SELECT FROM mfiauto.provider_key k WHERE k.message_id = m.message_id);
 SELECT mfiauto._match_receipts();
 SELECT * FROM pg_temp.seen WHERE client_id = 41;
 
