@@ -266,7 +266,8 @@ find_partial(Render *render, const TemplateNode *node)
 		if (partial->name.length == node->slice.length &&
 			partial->indent.length == node->indent.length &&
 			memcmp(partial->name.text, node->slice.text, node->slice.length) == 0 &&
-			memcmp(partial->indent.text, node->indent.text, node->indent.length) == 0)
+			(node->indent.length == 0 ||
+			 memcmp(partial->indent.text, node->indent.text, node->indent.length) == 0))
 			return partial->template;
 	}
 	partials.val.binary.data = &render->partials->root;
