@@ -78,7 +78,7 @@ bench_engine() {
 				advance) echo 'rate of due enrollments advanced, with composed messages, over one bare UPDATE and INSERT … SELECT' ;;
 			esac)"
 	done
-	psql_server -qAtd bench -c '\timing on' -c 'SELECT * FROM mfiauto.run_engine()' | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' |
+	psql_server -qAtd bench -c 'SELECT * FROM mfiauto.run_engine()' -c '\timing on' -c 'SELECT * FROM mfiauto.run_engine()' | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' |
 		{ read -r idle; line engine_idle_ms "$idle" "milliseconds of a pass with nothing to do (not a ratio; this machine)"; }
 }
 
@@ -106,7 +106,7 @@ need_base_packages nginx-light
 build_and_install
 start_server "synchronous_commit = on" "fsync = on" "mfiauto.private_hosts = '127.0.0.1'" "shared_buffers = 512MB" "max_wal_size = 4GB" "autovacuum = on"
 psql_server -q -c 'CREATE DATABASE bench' -c "ALTER DATABASE bench SET mfiauto.workers = off"
-psql_server -qd bench -c 'SET client_min_messages = error' -c 'CREATE EXTENSION mfiauto' -c 'SELECT mfiauto.install()' >/dev/null
+psql_server -qd bench -c "CREATE EXTENSION mfiauto" -c "SELECT mfiauto.install()" >/dev/null 2>&1
 if is_wanted capture; then bench_capture; fi
 if is_wanted engine; then bench_engine; fi
 if is_wanted delivery; then bench_delivery; fi

@@ -48,7 +48,13 @@ BEGIN
              currency = CASE WHEN a.state IN ('submitted', 'sent', 'delivered', 'unknown') THEN coalesce(a.currency, m.currency) ELSE m.currency END
         FROM allowed a
        WHERE m.client_id = a.client_id AND m.created_at = a.created_at AND m.message_id = a.message_id
-      RETURNING m.client_id, m.message_id, m.state, m.next_channels
+      RETURNING m.client_id, m.message_id, m.state, m.gateway, m.next_channels
+    ), doubted AS (
+      INSERT INTO mfiauto.unknown_message (client_id, message_id, gateway)
+      SELECT v.client_id, v.message_id, v.gateway FROM moved v WHERE v.state = 'unknown' AND v.gateway IS NOT NULL
+      ON CONFLICT DO NOTHING
+    ), resolved AS (
+      DELETE FROM mfiauto.unknown_message u USING moved v WHERE v.state <> 'unknown' AND u.client_id = v.client_id AND u.message_id = v.message_id
     ), named AS (
       INSERT INTO mfiauto.provider_key (client_id, message_id, gateway, provider_id, named_at)
       SELECT a.client_id, a.message_id, a.gateway, a.provider_id, mfiauto.now() FROM allowed a WHERE a.has_receipts AND a.provider_id <> ''
@@ -640,6 +646,7 @@ BEGIN
            expires_at = CASE WHEN m.expires_at <= mfiauto.now()
                              THEN mfiauto.now() + (SELECT c.expires_after FROM mfiauto.message_class c WHERE c.class = m.class) ELSE m.expires_at END
      WHERE m.client_id = message.client_id AND m.created_at = message.created_at AND m.message_id = message.message_id;
+    DELETE FROM mfiauto.unknown_message u WHERE u.client_id = message.client_id AND u.message_id = message.message_id;
     INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority, due_at, expires_at, enrollment_id, workflow_id, version)
     SELECT m.client_id, m.message_id, m.created_at, m.channel, c.priority, mfiauto.now(), m.expires_at, m.enrollment_id, m.workflow_id, m.version
       FROM mfiauto.message_ledger m JOIN mfiauto.message_class c ON c.class = m.class

@@ -109,13 +109,20 @@ CREATE TABLE mfiauto.message_ledger (
 ) PARTITION BY RANGE (created_at);
 CREATE TABLE mfiauto.message_ledger_default PARTITION OF mfiauto.message_ledger DEFAULT WITH (fillfactor = 70);
 CREATE INDEX message_ledger_message_idx ON mfiauto.message_ledger (message_id);
-CREATE INDEX message_ledger_unknown_idx ON mfiauto.message_ledger (gateway) WHERE state = 'unknown';
 COMMENT ON TABLE mfiauto.message_ledger IS
   'One row per intended message, sent or not. title is an e-mail''s subject line; subject and subject_id are what it is about; repetition is the anchor''s date; claimed_at is when, by the real clock, the last look
    at the books before it left began: what was committed by then counted.';
 
--- Where a provider's id leads, for receipts. Apart from the ledger: an index on it there would make every recorded outcome write
--- all of the ledger's indexes anew.
+-- Messages whose outcome is not known, and where a provider's id leads. Both beside the ledger: an index there on anything that an
+-- outcome changes, or whose condition does, would make every recorded outcome write all of the ledger's indexes anew.
+CREATE TABLE mfiauto.unknown_message (
+  client_id bigint NOT NULL,
+  message_id bigint NOT NULL,
+  gateway text NOT NULL,
+  CONSTRAINT unknown_message_pkey PRIMARY KEY (client_id, message_id)
+);
+COMMENT ON TABLE mfiauto.unknown_message IS 'One row a message in state unknown, for mfiauto.gateway_status.';
+
 CREATE TABLE mfiauto.provider_key (
   client_id bigint NOT NULL,
   message_id bigint NOT NULL,
@@ -246,7 +253,7 @@ CREATE VIEW mfiauto.gateway_status AS
          coalesce(s.sent_count, 0) AS sent, coalesce(s.failed_count, 0) AS failed, coalesce(s.retried_count, 0) AS retried,
          (SELECT count(*) FROM mfiauto.outbox o WHERE o.gateway = g.gateway AND o.attempts > 0 AND o.lease_until IS NULL) AS retrying,
          (SELECT count(*) FROM mfiauto.outbox o WHERE o.gateway = g.gateway AND o.lease_until IS NOT NULL) AS in_flight,
-         (SELECT count(*) FROM mfiauto.message_ledger m WHERE m.gateway = g.gateway AND m.state = 'unknown') AS unknown,
+         (SELECT count(*) FROM mfiauto.unknown_message u WHERE u.gateway = g.gateway) AS unknown,
          (SELECT count(*) FROM mfiauto.outbox o WHERE o.channel = g.channel AND o.lease_until IS NULL) AS queued_on_channel,
          (g.settings ->> 'rate_per_second')::numeric AS rate_per_second,
          s.last_success_at, s.last_error, s.last_error_at

@@ -18,6 +18,7 @@
 #define IDLE_MS 1000
 
 static bool has_unsaved(void);
+static bool is_quiet(void);
 
 const char *
 mfi_delivery_trouble(void)
@@ -52,6 +53,25 @@ mfi_delivery_wake(void)
 }
 
 /* Whether a gateway's state changed without a message being there to record. */
+/*
+ * is_quiet tells that nothing travels and nothing is about to: a fast gateway
+ * answers a whole round at once, and its next round is worth waiting for.
+ */
+static bool
+is_quiet(void)
+{
+	ListCell   *cell;
+
+	if (mfi_machine.in_flight > 0)
+		return false;
+	foreach(cell, mfi_machine.lanes)
+	{
+		if (((MfiLane *) lfirst(cell))->ready_count > 0)
+			return false;
+	}
+	return true;
+}
+
 static bool
 has_unsaved(void)
 {
@@ -78,7 +98,7 @@ mfi_delivery_pump(void)
 	mfi_http_step();
 	mfi_send_collect(now_ms);
 	if ((mfi_machine.finished_count > 0 || has_unsaved()) && now_ms >= mfi_machine.trouble_until_ms &&
-		(mfi_machine.finished_count >= RECORD_AT_COUNT || mfi_machine.in_flight == 0 ||
+		(mfi_machine.finished_count >= RECORD_AT_COUNT || is_quiet() ||
 		 now_ms - mfi_machine.finished_since_ms >= RECORD_AFTER_MS))
 	{
 		mfi_record_finished();
