@@ -35,6 +35,7 @@ typedef struct MfiLane
 
 	char	   *token;
 	int64		token_until_ms;
+	int			token_number;	/* counts the tokens that this lane had */
 	bool		is_fetching_token;
 
 	/* not yet saved */
@@ -67,6 +68,7 @@ typedef struct MfiItem
 	bool		may_resend;		/* the class prefers twice to never */
 	char	   *tried;			/* comma-separated gateways */
 	bool		is_repeated;	/* once more after 401 */
+	int			token_number;	/* which token it was sent with */
 	bool		is_leased;		/* its claim was committed */
 	int64		since_ms;
 	TimestampTz started_at;

@@ -125,6 +125,7 @@ finish_token(MfiItem *item, const MfiAnswer *answer, int64 now_ms)
 		if (lane->token != NULL)
 			pfree(lane->token);
 		lane->token = MemoryContextStrdup(mfi_machine.context, token);
+		lane->token_number++;
 		lane->token_until_ms = now_ms + (int64) (Max(lifetime_s - TOKEN_MARGIN_S, lifetime_s / 2) * 1000);
 	}
 	else
@@ -162,6 +163,7 @@ mfi_send_item(MfiItem *item, int64 now_ms)
 	char	   *problem = NULL;
 
 	set_limits(item->gateway, &limits);
+	item->token_number = item->lane->token_number;
 	PG_TRY();
 	{
 		build(item, item->lane->token, &request);
@@ -291,7 +293,9 @@ mfi_send_collect(int64 now_ms)
 			note_throughput(lane, now_ms);
 			if (item->outcome.verdict == MFI_VERDICT_UNAUTHORIZED && !item->is_repeated && item->test == NULL)
 			{
-				lane->token_until_ms = 0;
+				/* A refusal of the token before this one says nothing against this one. */
+				if (item->token_number == lane->token_number)
+					lane->token_until_ms = 0;
 				item->is_repeated = true;
 				dlist_push_head(&lane->ready, &item->node);
 				lane->ready_count++;
