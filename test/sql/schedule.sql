@@ -34,4 +34,4 @@ SELECT mfiauto.ensure_partitions() > 0 AS some_made;
 SELECT mfiauto.ensure_partitions() AS none_made;
 SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) AS bounds FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid
  WHERE i.inhparent IN ('mfiauto.event_log'::regclass, 'mfiauto.message_ledger'::regclass) ORDER BY 1;
-SELECT relname, reloptions FROM pg_class WHERE relname ~ '^message_ledger_2026' ORDER BY 1;
+SELECT relname, reloptions FROM pg_class WHERE relname ~ '^message_ledger_2026' AND relkind = 'r' ORDER BY 1;
