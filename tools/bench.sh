@@ -88,7 +88,7 @@ bench_delivery() {
 	cc -O2 -Wall -Wextra -o "$work/raw_multi" test/bench/raw_multi.c -lcurl
 	mkdir "$work/nginx"; if [ "$(id -u)" = 0 ]; then chown "$server_user" "$work/nginx"; fi
 	sed "s#@DIR@#$work/nginx#g; s#@PORT@#$http#" test/bench/nginx.conf >"$work/nginx.conf"
-	as_postgres nginx -e "$work/nginx/start.log" -c "$work/nginx.conf" & nginx_pid=$!
+	as_postgres nginx -e "$work/nginx/start.log" -c "$work/nginx.conf" &
 	psql_server -qd bench -v http="$http" -f test/bench/delivery.sql >/dev/null
 	for ((round = 1; round <= rounds; round++)); do
 		"$work/raw_multi" "http://127.0.0.1:$http/" "$requests" 64 >"$work/raw.out"
@@ -97,7 +97,7 @@ bench_delivery() {
 		psql_server -qAtd bench -v rows="$requests" -f test/bench/delivery_round.sql >"$work/delivery.out"
 		sed -n 's/^seconds //p' "$work/delivery.out" >>"$work/delivery.ours"
 	done
-	kill "$nginx_pid" 2>/dev/null || true
+	as_postgres nginx -e "$work/nginx/start.log" -c "$work/nginx.conf" -s stop
 	line delivery_rate "$(ratio "$(median <"$work/delivery.raw")" "$(median <"$work/delivery.ours")")" \
 		"durable messages delivered a second over the bare libcurl multi loop, same requests, 64 connections"
 }
