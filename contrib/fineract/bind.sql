@@ -84,6 +84,31 @@ LANGUAGE sql STABLE ROWS 1000 AS $body$
 $body$;
 CREATE VIEW mfiauto_fineract.loan_party WITH (security_invoker) AS SELECT * FROM mfiauto_fineract.loan_party_rows();
 
+-- Consent as the institution's table has it: a yes or no to education and marketing (reminders of what is owed need none). Records what
+-- changed since it was last looked at, and says of how many clients. Run it here and then as often as consent must be fresh.
+CREATE FUNCTION mfiauto_fineract.sync_consent() RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+  change record;
+  change_count bigint := 0;
+BEGIN
+  FOR change IN
+    SELECT c.client_id, c.consent FROM mfiauto_fineract.client_rows() c
+      LEFT JOIN LATERAL (SELECT k.granted FROM mfiauto.consent k
+                          WHERE k.client_id = c.client_id AND 'contact table' IN (k.source, k.reason) ORDER BY k.given_at DESC, k.consent_id DESC LIMIT 1) k ON true
+     WHERE c.consent IS DISTINCT FROM k.granted AND c.consent IS NOT NULL
+     ORDER BY c.client_id
+  LOOP
+    IF change.consent THEN
+      PERFORM mfiauto.opt_in(change.client_id, purpose => p.purpose, source => 'contact table') FROM (VALUES ('education'), ('marketing')) p(purpose);
+    ELSE
+      PERFORM mfiauto.opt_out(change.client_id, purpose => p.purpose, reason => 'contact table') FROM (VALUES ('education'), ('marketing')) p(purpose);
+    END IF;
+    change_count := change_count + 1;
+  END LOOP;
+  RETURN change_count;
+END $body$;
+SELECT mfiauto_fineract.sync_consent() \g /dev/null
+
 SELECT mfiauto.bind('client', 'mfiauto_fineract.client', '{
     "client_id": "client_id", "name": "name", "phone": "phone", "email": "email", "locale": "locale", "birth_date": "birth_date",
     "gender": "gender", "region": "region", "status": "status", "joined_on": "joined_on", "officer_id": "officer_id",

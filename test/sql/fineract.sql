@@ -154,6 +154,13 @@ UPDATE public.dt_contact SET language = 'fr' WHERE client_id = 1;
 SELECT * FROM news();
 SELECT locale FROM mfiauto.client WHERE client_id = 1;
 
+-- Consent follows the institution's own table, for education and marketing.
+SELECT client_id, purpose, granted, source, reason FROM mfiauto.consent ORDER BY client_id, purpose;
+UPDATE public.dt_contact SET consent = NOT consent;
+SELECT mfiauto_fineract.sync_consent() AS changed;
+SELECT mfiauto_fineract.sync_consent() AS changed;
+SELECT client_id, purpose, granted FROM (SELECT DISTINCT ON (client_id, purpose) * FROM mfiauto.consent ORDER BY client_id, purpose, given_at DESC, consent_id DESC) c ORDER BY client_id, purpose;
+
 -- Unusable numbers are counted and listed, never guessed.
 SELECT fin.apply(14, 3, NULL, 1, 100, '2026-01-16'); SELECT fin.approve(14, '2026-01-13'); SELECT fin.disburse(14, '2026-01-13');
 SELECT fin.apply(15, 4, NULL, 1, 100, '2026-01-16'); SELECT fin.approve(15, '2026-01-13'); SELECT fin.disburse(15, '2026-01-13');
