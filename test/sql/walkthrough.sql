@@ -60,9 +60,9 @@ SELECT count(*) >= 4 AS presets FROM mfiauto.gateway_preset;
 \set ECHO all
 \o
 SELECT events FROM mfiauto.run_engine();
+UPDATE mfiauto.workflow_version SET holdout = 0;
 SELECT * FROM mfiauto.preview_activation('repayment_reminder');
 SELECT mfiauto.activate_workflow('repayment_reminder');
-UPDATE mfiauto.workflow_version SET holdout = 0;
 SELECT * FROM mfiauto.run_engine();
 SELECT workflow, version, client_id, subject, subject_id, state, step, due_at, arm FROM mfiauto.enrollment ORDER BY subject_id;
 SELECT name, client_id, subject, subject_id, properties FROM mfiauto.event WHERE name LIKE 'Savings%' OR name LIKE 'Card%' ORDER BY name;
