@@ -491,6 +491,7 @@ BEGIN
   END LOOP;
   PERFORM mfiauto._touch();
   event_count := mfiauto._emit_standard_events() + mfiauto._emit_watched_events() + mfiauto._pass_on_notes();
+  PERFORM mfiauto._mark_dirty();
   RETURN event_count;
 END $$;
 

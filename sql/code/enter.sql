@@ -321,7 +321,7 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT v.workflow_id, v.version, b.client_id, b.event_id, b.subject_id,
                  (row_number() OVER (PARTITION BY v.workflow_id ORDER BY b.event_id) - 1) / batch_size AS chunk
             FROM mfiauto.batch_event b
-            JOIN mfiauto.workflow_version v ON v.trigger_event = b.name
+            JOIN mfiauto.workflow_version v ON b.name = ANY (v.trigger_events) AND v.trigger_kind <> 'inactive'
             JOIN mfiauto.workflow_head h ON h.workflow_id = v.workflow_id AND h.live_version = v.version AND h.state = 'active') f
    GROUP BY f.workflow_id, f.version, f.chunk
    ORDER BY f.workflow_id, f.chunk

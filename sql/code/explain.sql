@@ -71,11 +71,11 @@ BEGIN
     END IF;
     RETURN QUERY
       SELECT NULL::text, NULL::bigint,
-             CASE WHEN count(*) = 0 THEN format('not entered: no event "%s" of this client since the workflow was activated', v.trigger_event)
-                  WHEN v.trigger_condition IS NOT NULL THEN format('not entered: the trigger''s condition was not true for "%s": %s', v.trigger_event, v.trigger_condition)
-                  ELSE format('not entered: "%s" happened and the engine has not come to it, or refused it above', v.trigger_event) END
+             CASE WHEN count(*) = 0 THEN format('not entered: no event "%s" of this client since the workflow was activated', array_to_string(v.trigger_events, '" or "'))
+                  WHEN v.trigger_condition IS NOT NULL THEN format('not entered: the trigger''s condition was not true for "%s": %s', array_to_string(v.trigger_events, '" or "'), v.trigger_condition)
+                  ELSE format('not entered: "%s" happened and the engine has not come to it, or refused it above', array_to_string(v.trigger_events, '" or "')) END
         FROM mfiauto.event_log l
-       WHERE l.client_id = _explain_absence.client_id AND l.name = v.trigger_event AND l.received_at >= head.activated_at;
+       WHERE l.client_id = _explain_absence.client_id AND l.name = ANY (v.trigger_events) AND l.received_at >= head.activated_at;
     RETURN;
   END IF;
   about := ARRAY(

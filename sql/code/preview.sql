@@ -162,7 +162,7 @@ BEGIN
       USING ERRCODE = '42704', HINT = 'mfiauto.workflow lists the workflows.';
   END IF;
   IF v.anchor_column IS NULL THEN
-    RETURN QUERY SELECT format('nobody enters now, but with each event "%s"', v.trigger_event), NULL::text, mfiauto._today(), 0::bigint, 0::bigint, 0::bigint,
+    RETURN QUERY SELECT format('nobody enters now, but with each event "%s"', array_to_string(v.trigger_events, '" or "')), NULL::text, mfiauto._today(), 0::bigint, 0::bigint, 0::bigint,
                         NULL::numeric, NULL::text;
     RETURN;
   END IF;

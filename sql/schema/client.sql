@@ -44,3 +44,10 @@ CREATE TABLE mfiauto.suppression (
 );
 COMMENT ON TABLE mfiauto.suppression IS
   'Addresses that are never written to again, whatever the class: SHA-256 of channel and address, so that it survives the client''s erasure.';
+
+-- Whom something changed for since the derived facts (who may see him, his profile, his segments) were last brought up to date.
+CREATE TABLE mfiauto.client_dirty (
+  client_id bigint NOT NULL,
+  CONSTRAINT client_dirty_pkey PRIMARY KEY (client_id)
+);
+COMMENT ON TABLE mfiauto.client_dirty IS 'Clients whose profile and segments the engine has still to look at; it empties it in batches when nothing else is due.';

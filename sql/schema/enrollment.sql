@@ -17,6 +17,11 @@ CREATE TABLE mfiauto.enrollment_state (
   arm text NOT NULL DEFAULT 'treated',
   reason text,
   context jsonb,
+  waiting_since timestamptz,
+  wait_until timestamptz,
+  loops jsonb,
+  hops integer NOT NULL DEFAULT 0,
+  entry_key text,
   entered_at timestamptz NOT NULL,
   ended_at timestamptz,
   CONSTRAINT enrollment_state_pkey PRIMARY KEY (client_id, enrollment_id),
@@ -30,6 +35,8 @@ CREATE UNIQUE INDEX enrollment_state_live_key ON mfiauto.enrollment_state (clien
 CREATE INDEX enrollment_state_due_idx ON mfiauto.enrollment_state (due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE mfiauto.enrollment_state IS
   'One run of (workflow, client, subject). step_no is the step to run next, due_at when (null: nothing to do; parked_due_at keeps it while the run is in error). loan_id: the loan the subject belongs to.
+   waiting_since, wait_until: of a step that waits for something, from when it counts and when it times out. loops: {"step_no": how often it went round}. hops: over how many
+   workflows a chain of emit and enroll has come here. entry_key: the caller''s key of enroll(), which makes a repeated call harmless.
    An anchored run that ended by exit_if, subject_gone or client_changed is opened again, the same row, when the books say so.';
 
 CREATE VIEW mfiauto.enrollment AS

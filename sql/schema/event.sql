@@ -9,6 +9,7 @@ CREATE TABLE mfiauto.event_log (
   subject_id bigint,
   loan_id bigint,
   properties jsonb NOT NULL DEFAULT '{}',
+  hops integer NOT NULL DEFAULT 0,
   occurred_at timestamptz NOT NULL,
   received_at timestamptz NOT NULL,
   CONSTRAINT event_log_pkey PRIMARY KEY (client_id, received_at, event_id),

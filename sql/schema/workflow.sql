@@ -31,9 +31,25 @@ CREATE TABLE mfiauto.workflow_version (
   owner text NOT NULL,
   subject text NOT NULL,
   anchor_column text,
-  trigger_event text,
+  trigger_kind text NOT NULL,
+  trigger_events text[],
+  trigger_filters jsonb[],
   trigger_condition text,
   trigger_sql text,
+  trigger_count integer,
+  trigger_within interval,
+  trigger_after interval,
+  trigger_cron text,
+  trigger_zone text,
+  trigger_segment text,
+  trigger_column text,
+  trigger_at time,
+  trigger_minimum_years integer,
+  trigger_leap_day text,
+  trigger_trait text,
+  trigger_limit numeric,
+  trigger_rearm numeric,
+  trigger_existing boolean NOT NULL DEFAULT false,
   class text NOT NULL,
   enter_if text,
   exit_if text,
@@ -53,11 +69,17 @@ CREATE TABLE mfiauto.workflow_version (
   CONSTRAINT workflow_version_class_fkey FOREIGN KEY (class) REFERENCES mfiauto.message_class (class),
   CONSTRAINT workflow_version_reentry_check CHECK (reentry IN ('never', 'always', 'interval') AND (reentry = 'interval') = (reentry_after IS NOT NULL)),
   CONSTRAINT workflow_version_holdout_check CHECK (holdout >= 0 AND holdout < 100),
-  CONSTRAINT workflow_version_entry_check CHECK (anchor_column IS NULL OR trigger_event IS NULL)
+  CONSTRAINT workflow_version_trigger_kind_check
+    CHECK (trigger_kind IN ('anchor', 'event', 'segment', 'status', 'inactive', 'schedule', 'yearly', 'trait', 'manual')),
+  CONSTRAINT workflow_version_entry_check CHECK ((trigger_kind = 'anchor') = (anchor_column IS NOT NULL)),
+  CONSTRAINT workflow_version_leap_day_check CHECK (trigger_leap_day IN ('02-28', '03-01'))
 );
 
 COMMENT ON TABLE mfiauto.workflow_version IS
-  'A version of a workflow, never changed. owner: the role whose rights its conditions run with; the *_sql columns are complete read-only queries.';
+  'A version of a workflow, never changed. owner: the role whose rights its conditions run with; the *_sql columns are complete read-only queries.
+   trigger_kind says what makes a client enter. event, segment, status, trait: an event of one of trigger_events whose properties contain one of trigger_filters
+   (null: any), for which trigger_sql holds, the trigger_count-th within trigger_within. inactive: none of trigger_events for trigger_after. schedule: trigger_cron on
+   trigger_segment. yearly: the day of trigger_column (role.column) at trigger_at. trigger_zone: institution or client.';
 
 -- The program: steps are numbered from 1 in order of the text; next_no, then_no and else_no are step numbers, null = the end.
 CREATE TABLE mfiauto.workflow_step (
@@ -71,9 +93,25 @@ CREATE TABLE mfiauto.workflow_step (
   else_no integer,
   at_offset integer,
   at_time time,
+  branch_names text[],
+  branch_nos integer[],
+  branch_weights numeric[],
+  branch_sql text[],
   wait interval,
+  wait_most interval,
+  wait_time time,
+  wait_weekday integer,
+  wait_working_days integer,
+  wait_sql text,
+  wait_type text,
+  events text[],
+  since_entry boolean NOT NULL DEFAULT false,
+  timeout interval,
+  check_every interval,
+  at_most integer,
   template text,
   channels text[],
+  fallback_after interval,
   class text,
   expires interval,
   condition text,
@@ -81,13 +119,23 @@ CREATE TABLE mfiauto.workflow_step (
   task_title text,
   assignee text,
   due_after interval,
+  traits jsonb,
+  trait_sql jsonb,
+  segment text,
+  event_name text,
+  event_properties jsonb,
+  target_workflow text,
   CONSTRAINT workflow_step_pkey PRIMARY KEY (workflow_id, version, step_no),
   CONSTRAINT workflow_step_version_fkey FOREIGN KEY (workflow_id, version) REFERENCES mfiauto.workflow_version (workflow_id, version),
-  CONSTRAINT workflow_step_kind_check CHECK (kind IN ('send', 'wait', 'if', 'task', 'end')),
+  CONSTRAINT workflow_step_kind_check CHECK (kind IN
+    ('send', 'wait', 'wait_for', 'if', 'switch', 'split', 'repeat', 'set', 'add_to', 'remove_from', 'task', 'emit', 'enroll', 'exit', 'end')),
   CONSTRAINT workflow_step_anchor_check CHECK ((at_offset IS NULL) = (at_time IS NULL))
 );
 COMMENT ON TABLE mfiauto.workflow_step IS
-  'A version''s compiled program. path is the place in the definition (steps[4].then[0]). at_offset, at_time: days from the anchor and local time of an anchored step.';
+  'A version''s compiled program. path is the place in the definition (steps[4].then[0]). at_offset, at_time: days from the anchor and local time of an anchored step.
+   then_no, else_no: if; wait_for (else: timed out); repeat (then: its list, which comes back here; else: what follows); a task with outcomes (else: timed out).
+   branch_*: parallel arrays, of a switch (conditions; else_no), a split (names and weights), a task with outcomes (names). condition_sql of a wait_for with events is
+   over an event, as a trigger''s. wait_sql gives a text that is a wait_type (date, timestamp, timestamptz). trait_sql: {"trait": a query that gives jsonb as text}.';
 
 CREATE VIEW mfiauto.workflow AS
   SELECT h.name, h.state, h.live_version, v.version AS newest_version, v.subject, v.class, v.owner,

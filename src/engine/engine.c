@@ -113,12 +113,13 @@ set_planner(void)
 
 /*
  * run_batch consumes what the journal has and then goes through the concerns
- * once.
+ * once. When nothing was to do, it looks after what follows from the books.
  */
 static void
 run_batch(MfiEngineCounts *counts)
 {
 	const MfiConcern *concern;
+	MfiEngineCounts before = *counts;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -138,6 +139,8 @@ run_batch(MfiEngineCounts *counts)
 		if (concern == mfi_plan_concerns)
 			counts->exited += select_number("SELECT mfiauto._reach_goals()");
 	}
+	if (memcmp(counts, &before, sizeof(before)) == 0)
+		counts->followed += select_number("SELECT mfiauto._follow_clients(pg_catalog.current_setting('mfiauto.batch_size')::integer)");
 	SPI_finish();
 }
 

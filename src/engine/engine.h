@@ -14,6 +14,7 @@ typedef struct MfiEngineCounts
 	int64		exited;
 	int64		messages;
 	int64		parked;
+	int64		followed;		/* clients whose profile and segments were brought up to date */
 } MfiEngineCounts;
 
 /*

@@ -1,18 +1,31 @@
 /*
  * program.h
  *		From a definition that was read to the rows of a workflow's program.
+ *		Everything here needs SPI.
  */
 #ifndef MFI_ENGINE_PROGRAM_H
 #define MFI_ENGINE_PROGRAM_H
 
 #include "engine/definition.h"
+#include "lib/stringinfo.h"
 
 /*
  * Checks the definition against the installation (templates, classes, bindings,
  * conditions, as the role that will own it) and returns the program as JSON:
- * {"version": a row of workflow_version, "steps": rows of workflow_step}. Needs
- * SPI.
+ * {"version": a row of workflow_version, "steps": rows of workflow_step}.
  */
 extern char *mfi_program_compile(MfiDefinition *definition, Oid owner);
+
+/* Runs a query over one or two values and tells whether it has a row. */
+extern bool mfi_program_exists(const char *query, Datum one, Oid type_of_two, Datum two);
+
+/* A word in double quotes, for messages. */
+extern char *mfi_program_quoted(const char *word);
+
+extern void mfi_program_check_class(const MfiDefinition *definition, const char *path,
+									const char *class);
+extern void mfi_program_check_steps(const MfiDefinition *definition, List *steps);
+extern void mfi_program_write_steps(StringInfo out, const MfiDefinition *definition, Oid owner,
+									List *steps, int after);
 
 #endif /* MFI_ENGINE_PROGRAM_H */

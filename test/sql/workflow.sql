@@ -83,7 +83,7 @@ SELECT mfiauto.create_workflow('branches', '{
   ]}');
 SELECT step_no, path, kind, next_no, then_no, else_no, wait, template, class, expires, assignee, due_after
   FROM program WHERE name = 'branches' ORDER BY step_no;
-SELECT subject, trigger_event, reentry, reentry_after, goal_within, exit_on_goal, holdout, v.max_per_day, class
+SELECT subject, trigger_events, reentry, reentry_after, goal_within, exit_on_goal, holdout, v.max_per_day, class
   FROM mfiauto.workflow_version v JOIN mfiauto.workflow_head h USING (workflow_id) WHERE h.name = 'branches';
 -- The trigger's condition is asked of events: $2 is their ids.
 INSERT INTO mfiauto.event_log (event_id, client_id, name, subject, subject_id, loan_id, properties, occurred_at, received_at) VALUES

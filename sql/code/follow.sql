@@ -1,0 +1,36 @@
+-- What follows from the books for a client: who may see him, his profile, his segments.
+--
+-- Such derived facts are brought up to date by the engine when nothing else is due, for the clients that something changed for
+-- (mfiauto.client_dirty), in batches. Reminders never wait for them.
+
+-- Notes whom the batch concerns.
+CREATE FUNCTION mfiauto._mark_dirty() RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO mfiauto.client_dirty (client_id)
+  SELECT t.client_id FROM mfiauto.batch_touched t WHERE t.role <> 'message'
+   UNION
+  SELECT b.client_id FROM mfiauto.batch_event b
+  ON CONFLICT DO NOTHING
+$$;
+
+-- One batch of clients; returns how many. The engine calls it with its lock held. Each follower takes the clients it is given
+-- as they stand in the books now, and says itself what is wrong with what users wrote.
+CREATE FUNCTION mfiauto._follow_clients(batch_size integer) RETURNS bigint
+LANGUAGE plpgsql SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  client_ids bigint[];
+BEGIN
+  WITH taken AS (
+    DELETE FROM mfiauto.client_dirty d
+     USING (SELECT c.client_id FROM mfiauto.client_dirty c LIMIT batch_size) c
+     WHERE d.client_id = c.client_id
+    RETURNING d.client_id
+  )
+  SELECT array_agg(t.client_id ORDER BY t.client_id) INTO client_ids FROM taken t;
+  IF client_ids IS NULL THEN
+    RETURN 0;
+  END IF;
+  -- Followers, in the order in which they build on one another.
+  RETURN cardinality(client_ids);
+END $$;

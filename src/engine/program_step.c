@@ -1,0 +1,124 @@
+/*
+ * program_step.c
+ *		The steps of a program: what they name is looked up, and each is written
+ *		as a row of workflow_step.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "engine/program.h"
+#include "engine/writing.h"
+#include "utils/builtins.h"
+
+static const char *const kind_words[] = { "send", "wait", "if", "task", "end" };
+
+/*
+ * check_template requires a live variant of the template on one of the step's
+ * channels.
+ */
+static void
+check_template(const MfiDefinition *definition, const MfiStep *step)
+{
+	Datum name = CStringGetTextDatum(step->template);
+	StringInfoData list;
+	ListCell *cell;
+
+	if (!mfi_program_exists(
+			"SELECT FROM mfiauto.template_version t WHERE t.name = $1 AND t.is_live", name,
+			InvalidOid, (Datum) 0))
+		mfi_definition_refuse(definition->name, psprintf("%s.send", step->path),
+							  ERRCODE_UNDEFINED_OBJECT, "the name of a template",
+							  mfi_program_quoted(step->template),
+							  psprintf("Make it first: SELECT mfiauto.create_template('%s', "
+									   "channel => 'sms', body => '…').",
+									   step->template));
+	if (step->channels == NIL)
+		return;
+	initStringInfo(&list);
+	foreach (cell, step->channels)
+		appendStringInfo(&list, "%s%s", list.len == 0 ? "" : ",", (char *) lfirst(cell));
+	if (!mfi_program_exists(
+			"SELECT FROM mfiauto.template_version t WHERE t.name = $1 AND t.is_live AND "
+			"t.channel = ANY (pg_catalog.string_to_array($2, ','))",
+			name, TEXTOID, CStringGetTextDatum(list.data)))
+		mfi_definition_refuse(
+			definition->name, psprintf("%s.channels", step->path), ERRCODE_UNDEFINED_OBJECT,
+			psprintf("a channel on which template \"%s\" has a text", step->template), list.data,
+			psprintf(
+				"Make one: SELECT mfiauto.create_template('%s', channel => '%s', body => '…').",
+				step->template, (char *) linitial(step->channels)));
+}
+
+void
+mfi_program_check_steps(const MfiDefinition *definition, List *steps)
+{
+	ListCell *cell;
+
+	foreach (cell, steps)
+	{
+		MfiStep *step = lfirst(cell);
+
+		if (step->template != NULL)
+			check_template(definition, step);
+		if (step->class != NULL)
+			mfi_program_check_class(definition, psprintf("%s.class", step->path), step->class);
+		mfi_program_check_steps(definition, step->then_steps);
+		mfi_program_check_steps(definition, step->else_steps);
+	}
+}
+
+static int
+first_number(List *steps, int otherwise)
+{
+	return steps == NIL ? otherwise : ((MfiStep *) linitial(steps))->number;
+}
+
+/*
+ * mfi_program_write_steps writes a list and the lists inside it; after is the number of
+ * the step that follows the list, 0 the end.
+ */
+void
+mfi_program_write_steps(StringInfo out, const MfiDefinition *definition, Oid owner, List *steps,
+						int after)
+{
+	for (int i = 0; i < list_length(steps); i++)
+	{
+		MfiStep *step = list_nth(steps, i);
+		int next =
+			i + 1 < list_length(steps) ? ((MfiStep *) list_nth(steps, i + 1))->number : after;
+
+		if (step->number > 1)
+			appendStringInfoString(out, ", ");
+		appendStringInfoChar(out, '{');
+		mfi_writing_number(out, "step_no", step->number);
+		mfi_writing_member(out, "path", step->path);
+		mfi_writing_member(out, "kind", kind_words[step->kind]);
+		mfi_writing_number(out, "next_no", step->kind == MFI_STEP_END ? 0 : next);
+		if (step->kind == MFI_STEP_IF)
+		{
+			mfi_writing_number(out, "then_no", first_number(step->then_steps, next));
+			mfi_writing_number(out, "else_no", first_number(step->else_steps, next));
+		}
+		if (step->at.time != NULL)
+		{
+			mfi_writing_member(out, "at_offset", psprintf("%d", step->at.days));
+			mfi_writing_member(out, "at_time", step->at.time);
+		}
+		mfi_writing_member(out, "wait", step->wait);
+		mfi_writing_json(out, "since_entry", "false");
+		mfi_writing_member(out, "template", step->template);
+		mfi_writing_words(out, "channels", step->channels);
+		mfi_writing_member(out, "class", step->class);
+		mfi_writing_member(out, "expires", step->expires);
+		mfi_writing_member(out, "condition", step->condition);
+		mfi_writing_member(out, "condition_sql",
+						   mfi_writing_condition(definition, owner, psprintf("%s.if", step->path),
+												 step->condition, false));
+		mfi_writing_member(out, "task_title", step->task_title);
+		mfi_writing_member(out, "assignee", step->assignee);
+		mfi_writing_member(out, "due_after", step->due_after);
+		appendStringInfoChar(out, '}');
+		mfi_program_write_steps(out, definition, owner, step->then_steps, next);
+		mfi_program_write_steps(out, definition, owner, step->else_steps, next);
+	}
+}
