@@ -86,6 +86,12 @@ BEGIN
       LEFT JOIN mfiauto._first_steps(_restart_runs.workflow_id, _restart_runs.version, runs) f
         ON f.client_id = r.client_id AND f.subject_id = r.subject_id
      WHERE f.step_no IS NOT NULL OR r.outcome = 'moved');
+  INSERT INTO mfiauto.step_flow AS f (workflow_id, version, from_no, to_no, is_jump, run_count)
+  SELECT _restart_runs.workflow_id, _restart_runs.version, coalesce(e.step_no, 0), CASE WHEN r.due_at IS NULL THEN 0 ELSE r.step_no END, true, count(*)
+    FROM unnest(restarted) r
+    JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id OFFSET 0) e ON true
+   GROUP BY 3, 4
+  ON CONFLICT ON CONSTRAINT step_flow_pkey DO UPDATE SET run_count = f.run_count + excluded.run_count;
   WITH set_on AS (
     UPDATE mfiauto.enrollment_state e
        SET anchor_on = r.anchor_on, step_no = CASE WHEN r.due_at IS NOT NULL THEN r.step_no END, due_at = r.due_at,

@@ -28,7 +28,8 @@ $$;
 
 -- Sends each run to the step that its step_no names now (null: completed). A step with a moment of its own waits for it; one
 -- that is barred waits for the wanted moment, to be noted then; any other is due at once, at the time the run carries.
-CREATE FUNCTION mfiauto._advance(workflow_id integer, version integer, runs mfiauto._run[]) RETURNS bigint
+-- from_no: the step that all of them leave; null: each the one it stands at. Counted for workflow_diagram().
+CREATE FUNCTION mfiauto._advance(workflow_id integer, version integer, runs mfiauto._run[], from_no integer DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -48,17 +49,31 @@ BEGIN
         FROM target t WHERE t.is_timed)) m
   ),
   place AS MATERIALIZED (
-    SELECT t.client_id, t.enrollment_id, t.step_no, CASE WHEN t.is_timed THEN coalesce(m.at, m.wanted AT TIME ZONE m.zone) ELSE t.due_at END AS due_at
+    SELECT t.client_id, t.enrollment_id, t.step_no, CASE WHEN t.is_timed THEN coalesce(m.at, m.wanted AT TIME ZONE m.zone) ELSE t.due_at END AS due_at,
+           coalesce(_advance.from_no, o.step_no) AS from_no
       FROM target t
       LEFT JOIN moment m ON t.is_timed AND m.wanted = t.anchor_on + t.at_offset + t.at_time AND m.zone = t.zone AND m.country = t.country
                         AND m.class = t.class AND m.day_offset = t.at_offset
+      LEFT JOIN LATERAL (SELECT e.step_no FROM mfiauto.enrollment_state e
+                          WHERE _advance.from_no IS NULL AND e.client_id = t.client_id AND e.enrollment_id = t.enrollment_id OFFSET 0) o ON true
+  ),
+  gone AS (
+    UPDATE mfiauto.enrollment_state e
+       SET step_no = p.step_no, due_at = CASE WHEN p.step_no IS NOT NULL THEN p.due_at END,
+           state = CASE WHEN p.step_no IS NULL THEN 'completed' ELSE 'active' END, ended_at = CASE WHEN p.step_no IS NULL THEN clock END
+      FROM place p
+     WHERE e.client_id = p.client_id AND e.enrollment_id = p.enrollment_id AND e.state = 'active'
+    RETURNING p.from_no, p.step_no
+  ),
+  flow AS (
+    SELECT g.from_no, coalesce(g.step_no, 0) AS to_no, count(*) AS run_count FROM gone g GROUP BY 1, 2
+  ),
+  counted AS (
+    INSERT INTO mfiauto.step_flow AS f (workflow_id, version, from_no, to_no, run_count)
+    SELECT _advance.workflow_id, _advance.version, w.from_no, w.to_no, w.run_count FROM flow w
+    ON CONFLICT ON CONSTRAINT step_flow_pkey DO UPDATE SET run_count = f.run_count + excluded.run_count
   )
-  UPDATE mfiauto.enrollment_state e
-     SET step_no = p.step_no, due_at = CASE WHEN p.step_no IS NOT NULL THEN p.due_at END,
-         state = CASE WHEN p.step_no IS NULL THEN 'completed' ELSE 'active' END, ended_at = CASE WHEN p.step_no IS NULL THEN clock END
-    FROM place p
-   WHERE e.client_id = p.client_id AND e.enrollment_id = p.enrollment_id AND e.state = 'active';
-  GET DIAGNOSTICS advanced = ROW_COUNT;
+  SELECT coalesce(sum(w.run_count), 0) INTO advanced FROM flow w;
   RETURN advanced;
 END $$;
 
@@ -309,7 +324,7 @@ BEGIN
                                        NULL, NULL, r.outcome)::mfiauto._run FROM unnest(runs) r WHERE r.outcome <> 'run')
     ELSE ARRAY(SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, s.next_no,
                           CASE s.kind WHEN 'wait' THEN mfiauto._wait_until(r.due_at, s.wait, r.zone) ELSE r.due_at END,
-                          r.arm, NULL, r.zone, r.country, NULL, NULL, r.outcome)::mfiauto._run FROM unnest(runs) r) END);
+                          r.arm, NULL, r.zone, r.country, NULL, NULL, r.outcome)::mfiauto._run FROM unnest(runs) r) END, s.step_no);
 END $$;
 
 -- Which way each run goes at an "if": then where the condition is true, else where it is false or not known.

@@ -171,7 +171,7 @@ BEGIN
   UPDATE mfiauto.workflow_head h SET state = 'archived', paused_at = NULL WHERE h.workflow_id = head.head_id;
   WITH ended AS (
     UPDATE mfiauto.enrollment_state e
-       SET state = 'exited', reason = 'workflow_stopped', ended_at = mfiauto.now(), step_no = NULL, due_at = NULL
+       SET state = 'exited', reason = 'workflow_stopped', ended_at = mfiauto.now(), due_at = NULL
      WHERE e.workflow_id = head.head_id AND e.ended_at IS NULL
     RETURNING e.*
   )
@@ -197,6 +197,7 @@ BEGIN
       USING ERRCODE = '55000', DETAIL = 'What a workflow has sent is explained by its versions, which stay.',
             HINT = CASE head.head_state WHEN 'archived' THEN 'It is at rest already.' ELSE 'archive_workflow() ends it.' END;
   END IF;
+  DELETE FROM mfiauto.step_flow f WHERE f.workflow_id = head.head_id;
   DELETE FROM mfiauto.workflow_step s WHERE s.workflow_id = head.head_id;
   DELETE FROM mfiauto.workflow_version v WHERE v.workflow_id = head.head_id;
   DELETE FROM mfiauto.workflow_head h WHERE h.workflow_id = head.head_id;

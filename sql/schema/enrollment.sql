@@ -47,6 +47,19 @@ CREATE VIEW mfiauto.enrollment AS
     LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = e.workflow_id AND s.version = e.version AND s.step_no = e.step_no;
 COMMENT ON VIEW mfiauto.enrollment IS 'Who is where in which workflow; state error means parked: reason says why, unpark() tries again.';
 
+-- How many runs went from a step to another, counted as they go: the log is partitioned by time and goes with it.
+CREATE TABLE mfiauto.step_flow (
+  workflow_id integer NOT NULL,
+  version integer NOT NULL,
+  from_no integer NOT NULL,
+  to_no integer NOT NULL,
+  is_jump boolean NOT NULL DEFAULT false,
+  run_count bigint NOT NULL,
+  CONSTRAINT step_flow_pkey PRIMARY KEY (workflow_id, version, from_no, to_no, is_jump)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE mfiauto.step_flow IS
+  'Runs that went from step to step, for workflow_diagram(). 0: the end. is_jump: not along the program, because the anchor''s date moved or the run was opened again.';
+
 CREATE SEQUENCE mfiauto.decision_id_seq AS bigint;
 CREATE TABLE mfiauto.decision_log (
   client_id bigint NOT NULL,
