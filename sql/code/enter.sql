@@ -93,8 +93,8 @@ BEGIN
     RETURN;
   END IF;
   WITH key AS (
-    INSERT INTO mfiauto.message_key (client_id, enrollment_id, step_no, repetition, channel, message_id)
-    SELECT r.client_id, r.enrollment_id, r.step_no, coalesce(r.anchor_on::text, ''), '', nextval('mfiauto.message_id_seq')
+    INSERT INTO mfiauto.message_key (client_id, enrollment_id, version, step_no, repetition, channel, message_id)
+    SELECT r.client_id, r.enrollment_id, _record_unsent.version, r.step_no, coalesce(r.anchor_on::text, ''), '', nextval('mfiauto.message_id_seq')
       FROM unnest(runs) r
     ON CONFLICT DO NOTHING
     RETURNING client_id, enrollment_id, step_no, message_id
@@ -118,7 +118,7 @@ LANGUAGE sql STABLE AS $$
   SELECT DISTINCT r.client_id, r.enrollment_id, r.step_no
     FROM unnest(runs) r
     JOIN mfiauto.workflow_version v ON v.workflow_id = _already_sent.workflow_id AND v.version = _already_sent.version
-    JOIN mfiauto.message_key k ON k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.step_no = r.step_no
+    JOIN mfiauto.message_key k ON k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.version = v.version AND k.step_no = r.step_no
                               AND k.repetition <> r.anchor_on::text AND k.repetition <> ''
     JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = k.client_id AND m.message_id = k.message_id OFFSET 0) m ON true
    WHERE m.state NOT IN ('skipped', 'canceled', 'suppressed', 'expired')

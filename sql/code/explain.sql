@@ -182,8 +182,8 @@ LANGUAGE sql STABLE SET jit = off AS $$
   SELECT g.reached_at, 8, g.event_id, 'goal', s.path, e.subject, e.subject_id, 'reached: ' || v.goal_event || ' came in time after this step'
     FROM mfiauto.goal_hit g
     JOIN mfiauto.enrollment_state e ON e.client_id = g.client_id AND e.enrollment_id = g.enrollment_id
-    JOIN mfiauto.workflow_version v ON v.workflow_id = e.workflow_id AND v.version = e.version
-    LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = e.workflow_id AND s.version = e.version AND s.step_no = g.step_no
+    JOIN mfiauto.workflow_version v ON v.workflow_id = e.workflow_id AND v.version = g.version
+    LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = e.workflow_id AND s.version = g.version AND s.step_no = g.step_no
    WHERE g.client_id = _client_lines.client_id AND g.workflow_id = coalesce(_client_lines.workflow_id, g.workflow_id)
   UNION ALL
   SELECT e.ended_at, 9, e.enrollment_id, 'completed', NULL, e.subject, e.subject_id, 'no step is left'

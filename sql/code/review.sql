@@ -76,8 +76,7 @@ BEGIN
     DELETE FROM mfiauto.message_key k
      USING mfiauto.message_ledger m, unnest(stale.client_ids, stale.message_ids) AS u(client_id, message_id)
      WHERE m.client_id = u.client_id AND m.message_id = u.message_id AND m.reason = 'anchor_moved'
-       AND k.client_id = m.client_id AND k.enrollment_id = m.enrollment_id AND k.step_no = m.step_no AND k.repetition = m.repetition
-       AND k.message_id = m.message_id;
+       AND k.client_id = m.client_id AND k.enrollment_id = m.enrollment_id AND k.message_id = m.message_id;
   END IF;
   restarted := ARRAY(
     SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, coalesce(f.step_no, 2147483647), f.due_at, r.arm, NULL,
@@ -180,9 +179,9 @@ BEGIN
     RETURN 0;
   END IF;
   WITH hit AS (
-    INSERT INTO mfiauto.goal_hit (client_id, enrollment_id, step_no, repetition, workflow_id, event_id, reached_at)
-    SELECT DISTINCT ON (m.client_id, m.enrollment_id, m.step_no, m.repetition)
-           m.client_id, m.enrollment_id, m.step_no, m.repetition, m.workflow_id, b.event_id, b.occurred_at
+    INSERT INTO mfiauto.goal_hit (client_id, enrollment_id, version, step_no, repetition, workflow_id, event_id, reached_at)
+    SELECT DISTINCT ON (m.client_id, m.enrollment_id, m.version, m.step_no, m.repetition)
+           m.client_id, m.enrollment_id, m.version, m.step_no, m.repetition, m.workflow_id, b.event_id, b.occurred_at
       FROM mfiauto.batch_event b
       JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = b.client_id OFFSET 0) m ON true
       JOIN mfiauto.workflow_version v ON v.workflow_id = m.workflow_id AND v.version = m.version AND v.goal_event = b.name
@@ -190,7 +189,7 @@ BEGIN
        AND (m.loan_id IS NULL OR b.loan_id IS NULL OR m.loan_id = b.loan_id)
        AND b.occurred_at BETWEEN m.due_at AND m.due_at + v.goal_within
        AND (m.state NOT IN ('skipped', 'canceled', 'suppressed', 'expired', 'failed') OR (m.state = 'canceled' AND m.reason IN ('exit_if', 'goal')))
-     ORDER BY m.client_id, m.enrollment_id, m.step_no, m.repetition, b.occurred_at, b.event_id
+     ORDER BY m.client_id, m.enrollment_id, m.version, m.step_no, m.repetition, b.occurred_at, b.event_id
     ON CONFLICT DO NOTHING
     RETURNING client_id, enrollment_id
   )

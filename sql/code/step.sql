@@ -159,7 +159,7 @@ BEGIN
       LEFT JOIN LATERAL (
         SELECT k.client_id FROM mfiauto.message_key k
           JOIN mfiauto.message_ledger m ON m.client_id = k.client_id AND m.message_id = k.message_id
-         WHERE is_timed AND s.kind = 'send' AND k.client_id = p.client_id AND k.enrollment_id = p.enrollment_id AND k.step_no = s.step_no
+         WHERE is_timed AND s.kind = 'send' AND k.client_id = p.client_id AND k.enrollment_id = p.enrollment_id AND k.version = v.version AND k.step_no = s.step_no
            AND k.repetition <> p.anchor_on::text AND k.repetition <> '' AND m.state NOT IN ('skipped', 'canceled', 'suppressed', 'expired')
            AND abs(p.anchor_on - k.repetition::date) <= v.resend_if_moved LIMIT 1) a ON true
      ORDER BY p.ord);
@@ -199,14 +199,14 @@ BEGIN
                                           r.phone, r.email, r.push_token, r.known_country) m
       LEFT JOIN mfiauto.message_class p ON p.class = coalesce(m.class, s.class, v.class)
       LEFT JOIN LATERAL (SELECT k.message_id FROM mfiauto.message_key k
-                          WHERE k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.step_no = s.step_no
+                          WHERE k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.version = v.version AND k.step_no = s.step_no
                             AND k.repetition = coalesce(r.anchor_on::text, '')
                             AND k.channel = CASE WHEN is_next_channel THEN coalesce(m.channel, '-') ELSE '' END LIMIT 1) k ON true
      WHERE k.message_id IS NULL
   ),
   keyed AS (
-    INSERT INTO mfiauto.message_key (client_id, enrollment_id, step_no, repetition, channel, message_id)
-    SELECT m.client_id, m.enrollment_id, s.step_no, m.repetition, CASE WHEN is_next_channel THEN coalesce(m.channel, '-') ELSE '' END, m.message_id FROM made m
+    INSERT INTO mfiauto.message_key (client_id, enrollment_id, version, step_no, repetition, channel, message_id)
+    SELECT m.client_id, m.enrollment_id, v.version, s.step_no, m.repetition, CASE WHEN is_next_channel THEN coalesce(m.channel, '-') ELSE '' END, m.message_id FROM made m
   ),
   written AS (
     INSERT INTO mfiauto.message_ledger (client_id, message_id, created_at, due_at, expires_at, finished_at, enrollment_id, subject, subject_id, loan_id,

@@ -97,7 +97,7 @@ CREATE TABLE mfiauto.task (
   created_at timestamptz NOT NULL,
   closed_at timestamptz,
   CONSTRAINT task_pkey PRIMARY KEY (client_id, task_id),
-  CONSTRAINT task_step_key UNIQUE (client_id, enrollment_id, step_no, repetition),
+  CONSTRAINT task_step_key UNIQUE (client_id, enrollment_id, version, step_no, repetition),
   CONSTRAINT task_state_check CHECK (state IN ('open', 'done', 'canceled', 'holdout'))
 );
 COMMENT ON TABLE mfiauto.task IS 'Work that a workflow gave to a person: who, about whom, by when, and what came of it.';
@@ -106,10 +106,11 @@ COMMENT ON TABLE mfiauto.task IS 'Work that a workflow gave to a person: who, ab
 CREATE TABLE mfiauto.goal_hit (
   client_id bigint NOT NULL,
   enrollment_id bigint NOT NULL,
+  version integer NOT NULL,
   step_no integer NOT NULL,
   repetition text NOT NULL,
   workflow_id integer NOT NULL,
   event_id bigint NOT NULL,
   reached_at timestamptz NOT NULL,
-  CONSTRAINT goal_hit_pkey PRIMARY KEY (client_id, enrollment_id, step_no, repetition)
+  CONSTRAINT goal_hit_pkey PRIMARY KEY (client_id, enrollment_id, version, step_no, repetition)
 );

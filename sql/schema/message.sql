@@ -133,15 +133,17 @@ CREATE TABLE mfiauto.provider_key (
 CREATE INDEX provider_key_provider_idx ON mfiauto.provider_key (gateway, provider_id);
 COMMENT ON TABLE mfiauto.provider_key IS 'The message behind each id that a provider gave, where its gateway declares receipts.';
 
--- Uniqueness that a partitioned ledger cannot say: one message per enrollment, step, repetition and channel.
+-- Uniqueness that a partitioned ledger cannot say: one message per enrollment, step, repetition and channel. A run that goes over to a
+-- new version takes its keys along, under the new numbers of their steps.
 CREATE TABLE mfiauto.message_key (
   client_id bigint NOT NULL,
   enrollment_id bigint NOT NULL,
+  version integer NOT NULL,
   step_no integer NOT NULL,
   repetition text NOT NULL,
   channel text NOT NULL,
   message_id bigint NOT NULL,
-  CONSTRAINT message_key_pkey PRIMARY KEY (client_id, enrollment_id, step_no, repetition, channel)
+  CONSTRAINT message_key_pkey PRIMARY KEY (client_id, enrollment_id, version, step_no, repetition, channel)
 );
 
 -- The queue: what has yet to leave, or is leaving. What a claim changes (gateway, lease, attempts) is in no index.
