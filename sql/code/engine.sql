@@ -5,6 +5,10 @@ CREATE FUNCTION mfiauto._run_engine(OUT events bigint, OUT entered bigint, OUT a
 SELECT mfiauto._open_door('mfiauto._run_engine()', '{admin}',
   'One pass of the engine in this transaction, until nothing is due at the clock: consumes events, enters, exits and advances enrollments, makes their messages.');
 
+-- One batch, as the engine's worker does one in a transaction; whether there was anything to do.
+CREATE FUNCTION mfiauto._run_engine_batch() RETURNS boolean
+  LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_run_engine_batch';
+
 -- How many statements the last pass of this session executed, nested ones too: it must not depend on how many runs were due.
 CREATE FUNCTION mfiauto._engine_statements() RETURNS bigint
   LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_count_engine_statements';
