@@ -60,7 +60,7 @@ run_rules() {
 	[ "$status" = 0 ] || cat "$work/rules.log"
 }
 
-need_base_packages git perl libipc-run-perl kannel
+need_base_packages git perl libipc-run-perl kannel graphviz
 build_and_install
 pgxs=$(dirname "$("$bin/pg_config" --pgxs)")/..
 pgxs=$(cd "$pgxs" && pwd)
