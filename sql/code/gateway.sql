@@ -72,8 +72,8 @@ BEGIN
     RAISE EXCEPTION 'priority must not be null' USING ERRCODE = '22004';
   END IF;
   PERFORM mfiauto._check_gateway(name, channel, definition::text, given::text);
-  INSERT INTO mfiauto.gateway_config (gateway, channel, preset, definition, settings, priority, created_at, created_by)
-  VALUES (name, channel, preset, definition::jsonb, given::jsonb, priority, mfiauto.now(), mfiauto._caller());
+  INSERT INTO mfiauto.gateway_config (gateway, channel, preset, definition, source, settings, priority, created_at, created_by)
+  VALUES (name, channel, preset, definition::jsonb, CASE WHEN preset IS NULL THEN definition::text END, given::jsonb, priority, mfiauto.now(), mfiauto._caller());
   PERFORM mfiauto._wake_delivery();
 END $$;
 SELECT mfiauto._open_door('mfiauto._create_gateway(text, text, text, json, json, integer)', '{admin}',
@@ -99,7 +99,7 @@ BEGIN
   new_definition := coalesce(definition::jsonb, (SELECT p.definition FROM mfiauto.gateway_preset p WHERE p.preset = old.preset), old.definition);
   PERFORM mfiauto._check_gateway(name, old.channel, new_definition::text, new_settings::text);
   UPDATE mfiauto.gateway_config g
-     SET settings = new_settings, definition = new_definition, priority = coalesce(_alter_gateway.priority, old.priority),
+     SET settings = new_settings, definition = new_definition, source = coalesce(definition::text, old.source), priority = coalesce(_alter_gateway.priority, old.priority),
          is_enabled = coalesce(_alter_gateway.is_enabled, old.is_enabled), preset = CASE WHEN definition IS NULL THEN old.preset END
    WHERE g.gateway = name;
   PERFORM mfiauto._reset_circuit(name);

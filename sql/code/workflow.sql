@@ -33,7 +33,8 @@ BEGIN
   SELECT coalesce(max(v.version), 0) + 1 INTO made FROM mfiauto.workflow_version v WHERE v.workflow_id = head;
   INSERT INTO mfiauto.workflow_version
     SELECT v.* FROM jsonb_populate_record(NULL::mfiauto.workflow_version, (program -> 'version') || jsonb_build_object(
-      'workflow_id', head, 'version', made, 'definition', _create_workflow.definition, 'created_at', mfiauto.now())) v;
+      'workflow_id', head, 'version', made, 'definition', _create_workflow.definition,
+      'source', _create_workflow.definition::text, 'created_at', mfiauto.now())) v;
   INSERT INTO mfiauto.workflow_step
     SELECT (jsonb_populate_record(NULL::mfiauto.workflow_step, s.step || jsonb_build_object('workflow_id', head, 'version', made))).*
       FROM jsonb_array_elements(program -> 'steps') s(step);

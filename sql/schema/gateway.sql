@@ -5,6 +5,7 @@ CREATE TABLE mfiauto.gateway_config (
   channel text NOT NULL,
   preset text,
   definition jsonb NOT NULL,
+  source text,
   settings jsonb NOT NULL DEFAULT '{}',
   priority integer NOT NULL DEFAULT 100,
   is_enabled boolean NOT NULL DEFAULT true,
@@ -14,6 +15,7 @@ CREATE TABLE mfiauto.gateway_config (
   CONSTRAINT gateway_config_pkey PRIMARY KEY (gateway),
   CONSTRAINT gateway_config_gateway_check CHECK (gateway ~ '^[a-z][a-z0-9_]{0,62}$')
 );
+COMMENT ON TABLE mfiauto.gateway_config IS 'The ways out. source: a definition of the institution''s own as it was written; null: the preset''s.';
 
 -- What delivery knows of a gateway between passes: breaker, pauses asked for by the provider, tallies.
 CREATE TABLE mfiauto.gateway_state (

@@ -28,6 +28,7 @@ CREATE TABLE mfiauto.workflow_version (
   workflow_id integer NOT NULL,
   version integer NOT NULL,
   definition jsonb NOT NULL,
+  source text NOT NULL,
   owner text NOT NULL,
   subject text NOT NULL,
   anchor_column text,
@@ -76,7 +77,7 @@ CREATE TABLE mfiauto.workflow_version (
 );
 
 COMMENT ON TABLE mfiauto.workflow_version IS
-  'A version of a workflow, never changed. owner: the role whose rights its conditions run with; the *_sql columns are complete read-only queries.
+  'A version of a workflow, never changed. source: the definition as it was written. owner: the role whose rights its conditions run with; the *_sql columns are complete read-only queries.
    trigger_kind says what makes a client enter. event, segment, status, trait: an event of one of trigger_events whose properties contain one of trigger_filters
    (null: any), for which trigger_sql holds, the trigger_count-th within trigger_within. inactive: none of trigger_events for trigger_after. schedule: trigger_cron on
    trigger_segment. yearly: the day of trigger_column (role.column) at trigger_at. trigger_zone: institution or client.';

@@ -75,8 +75,8 @@ SELECT locale, version, class, alphabet, body FROM mfiauto.template WHERE name =
 
 -- Drop: not from under a live workflow.
 INSERT INTO mfiauto.workflow_head (workflow_id, name, state, live_version, salt, created_at) VALUES (1, 'repayment', 'active', 1, 's', now());
-INSERT INTO mfiauto.workflow_version (workflow_id, version, definition, owner, subject, class, created_at)
-VALUES (1, 1, '{}', current_user, 'installment', 'collection', now());
+INSERT INTO mfiauto.workflow_version (workflow_id, version, definition, source, owner, subject, trigger_kind, class, created_at)
+VALUES (1, 1, '{}', '{}', current_user, 'installment', 'manual', 'collection', now());
 INSERT INTO mfiauto.workflow_step (workflow_id, version, step_no, path, kind, template, channels) VALUES (1, 1, 1, 'steps[0]', 'send', 'reminder_before', '{sms}');
 SELECT mfiauto.drop_template('reminder_before', 'sms', 'fr');
 SELECT mfiauto.drop_template('reminder_before', 'sms', 'fr-SN');
