@@ -44,6 +44,11 @@ CREATE FUNCTION mfiauto._evaluate(role text, query text, client_ids bigint[], su
 RETURNS TABLE (ord integer, verdict boolean)
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_evaluate';
 
+-- The same for an expression that gives a value.
+CREATE FUNCTION mfiauto._evaluate_text(role text, query text, client_ids bigint[], subject_ids bigint[], at timestamptz)
+RETURNS TABLE (ord integer, value text)
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_evaluate_text';
+
 -- Which access profiles may use which door; grant_access() reads it.
 CREATE TABLE mfiauto._door (
   function_oid oid NOT NULL,

@@ -56,6 +56,16 @@ BEGIN
   END IF;
 END $$;
 
+-- An expression's value for each pair, as text, in their order.
+CREATE FUNCTION mfiauto._values(owner text, query text, client_ids bigint[], subject_ids bigint[])
+RETURNS SETOF text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF cardinality(client_ids) > 0 THEN
+    RETURN QUERY SELECT e.value FROM mfiauto._evaluate_text(owner, query, client_ids, subject_ids, mfiauto.now()) e;
+  END IF;
+END $$;
+
 -- In which arm of a workflow a unit is: the same for ever, for all its installments.
 CREATE FUNCTION mfiauto._arm(salt text, holdout numeric, unit text) RETURNS text
 LANGUAGE sql STABLE AS $$

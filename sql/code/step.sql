@@ -18,14 +18,6 @@ LANGUAGE sql STABLE AS $$
    ORDER BY d.workflow_id, d.version, d.step_no
 $$;
 
--- A duration after a moment: its days in local time, its hours as hours, so that a change of the clocks moves neither.
-CREATE FUNCTION mfiauto._wait_until(since timestamptz, wait interval, zone text) RETURNS timestamptz
-LANGUAGE sql STABLE AS $$
-  SELECT ((since AT TIME ZONE zone) + make_interval(months => (extract(year FROM wait) * 12 + extract(month FROM wait))::integer, days => extract(day FROM wait)::integer))
-           AT TIME ZONE zone
-         + make_interval(secs => (extract(hour FROM wait) * 3600 + extract(minute FROM wait) * 60 + extract(second FROM wait))::double precision)
-$$;
-
 -- Sends each run to the step that its step_no names now (null: completed). A step with a moment of its own waits for it; one
 -- that is barred waits for the wanted moment, to be noted then; any other is due at once, at the time the run carries.
 -- from_no: the step that all of them leave; null: each the one it stands at. Counted for workflow_diagram().
@@ -230,50 +222,27 @@ BEGIN
   RETURN queued;
 END $$;
 
--- Gives the runs' tasks to people: the title is a text like a message's, the officer the loan's, else the client's.
-CREATE FUNCTION mfiauto._give_tasks(workflow_id integer, version integer, step_no integer, runs mfiauto._run[]) RETURNS void
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
-#variable_conflict use_column
-DECLARE
-  v mfiauto.workflow_version;
-  s mfiauto.workflow_step;
-  workflow text;
-BEGIN
-  IF cardinality(runs) = 0 THEN
-    RETURN;
-  END IF;
-  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _give_tasks.workflow_id AND w.version = _give_tasks.version;
-  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _give_tasks.step_no;
-  workflow := (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
-  INSERT INTO mfiauto.task (client_id, workflow_id, version, enrollment_id, step_no, repetition, title, assignee, state, due_at, created_at)
-  SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, s.step_no, coalesce(r.anchor_on::text, ''),
-         mfiauto.render(s.task_title, t.context),
-         CASE s.assignee WHEN 'officer' THEN 'officer ' || coalesce(t.context -> 'loan' ->> 'officer_id', t.context -> 'client' ->> 'officer_id', '?')
-                         ELSE s.assignee END,
-         CASE r.arm WHEN 'holdout' THEN 'holdout' ELSE 'open' END,
-         CASE WHEN s.due_after IS NULL THEN NULL ELSE mfiauto._wait_until(r.due_at, s.due_after, r.zone) END, mfiauto.now()
-    FROM ROWS FROM (unnest(runs),
-                    mfiauto._context(ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), v.subject,
-                                     ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), workflow))
-         AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
-              ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found)
-    CROSS JOIN LATERAL (SELECT CASE WHEN r.context IS NULL THEN r.known ELSE r.known || r.context END AS context) t
-  ON CONFLICT DO NOTHING;
-END $$;
+-- The runs, each sent to a step (null: to its end) at the time it carries.
+CREATE FUNCTION mfiauto._sent_to(runs mfiauto._run[], step_no integer) RETURNS mfiauto._run[]
+LANGUAGE sql STABLE AS $$
+  SELECT ARRAY(SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, _sent_to.step_no, r.due_at, r.arm, NULL, r.zone, r.country,
+                          NULL, NULL, r.outcome)::mfiauto._run
+                 FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality)
+$$;
 
--- Runs one step for those who are due.
+-- Runs one step for those who are due. What the step is to those who take it, one function a kind says (workflow, version, step,
+-- runs): it does the work and returns those who go on, each with its next step and the time from which that one counts;
+-- who is missing there stays, as the function left it. A step that is not taken is left with all that is inside it.
 CREATE FUNCTION mfiauto._run_step(workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[],
                                   OUT entered bigint, OUT advanced bigint, OUT exited bigint, OUT messages bigint)
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
-  is_exempt boolean;
-  has_arms boolean;
   runs mfiauto._run[];
   going mfiauto._run[];
+  leaving mfiauto._run[] := '{}';
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _run_step.workflow_id AND w.version = _run_step.version;
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _run_step.step_no;
@@ -282,7 +251,6 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  is_exempt := (SELECT NOT c.holdout_allowed FROM mfiauto.message_class c WHERE c.class = coalesce(s.class, v.class));
   runs := mfiauto._judge_step(v.workflow_id, v.version, s.step_no, client_ids, ids, subject_ids);
 
   going := runs;
@@ -292,43 +260,77 @@ BEGIN
     UPDATE mfiauto.enrollment_state e SET due_at = r.due_at
       FROM unnest(runs) r
      WHERE r.outcome = 'later' AND e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id;
-    runs := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome NOT IN ('subject_gone', 'client_changed', 'exit_if', 'later'));
+    leaving := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome NOT IN ('subject_gone', 'client_changed', 'exit_if', 'later', 'run'));
     going := ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.outcome = 'run');
+    PERFORM mfiauto._skip_step(v.workflow_id, v.version, s.step_no, leaving);
   END IF;
+
+  IF cardinality(going) > 0 THEN
+    CASE s.kind
+      WHEN 'send' THEN
+        messages := mfiauto._run_send(v.workflow_id, v.version, s.step_no, going);
+        going := mfiauto._sent_to(going, s.next_no);
+      WHEN 'wait' THEN going := mfiauto._run_wait(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'if' THEN going := mfiauto._run_if(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'task' THEN going := mfiauto._run_task(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'end' THEN going := mfiauto._sent_to(going, NULL);
+    END CASE;
+  END IF;
+  IF cardinality(leaving) > 0 THEN
+    going := going || mfiauto._sent_to(leaving, s.next_no);
+  END IF;
+  IF cardinality(going) > 0 THEN
+    advanced := mfiauto._advance(v.workflow_id, v.version, going, s.step_no);
+  END IF;
+END $$;
+
+-- Notes those who do not take a step, and why: a message in the ledger, anything else among the decisions.
+CREATE FUNCTION mfiauto._skip_step(workflow_id integer, version integer, step_no integer, runs mfiauto._run[]) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  s mfiauto.workflow_step;
+BEGIN
   IF cardinality(runs) = 0 THEN
     RETURN;
   END IF;
-
+  SELECT * INTO STRICT s FROM mfiauto.workflow_step w
+   WHERE w.workflow_id = _skip_step.workflow_id AND w.version = _skip_step.version AND w.step_no = _skip_step.step_no;
   IF s.kind = 'send' THEN
-    has_arms := NOT is_exempt AND EXISTS (SELECT FROM unnest(going) r WHERE r.arm = 'holdout');
-    messages := mfiauto._send(v.workflow_id, v.version, s.step_no,
-                              CASE WHEN has_arms THEN ARRAY(SELECT r::mfiauto._run FROM unnest(going) r WHERE r.arm = 'treated') ELSE going END, NULL, false);
-    IF has_arms OR cardinality(going) < cardinality(runs) THEN
-      PERFORM mfiauto._record_unsent(v.workflow_id, v.version, ARRAY(
-        SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, r.step_no, r.due_at, r.arm, NULL, r.zone, r.country, r.verdict,
-                   r.expires_at, CASE r.outcome WHEN 'run' THEN 'holdout' ELSE r.outcome END)::mfiauto._run
-          FROM unnest(runs) r WHERE r.outcome <> 'run' OR (r.arm = 'holdout' AND NOT is_exempt)));
-    END IF;
+    PERFORM mfiauto._record_unsent(s.workflow_id, s.version, runs);
   ELSE
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
-    SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'skipped', r.outcome, clock
-      FROM unnest(runs) r WHERE r.outcome <> 'run';
-    IF s.kind = 'task' THEN
-      PERFORM mfiauto._give_tasks(v.workflow_id, v.version, s.step_no, going);
-    END IF;
+    SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'skipped', r.outcome, mfiauto.now()
+      FROM unnest(runs) r
+      JOIN mfiauto.workflow_version v ON v.workflow_id = s.workflow_id AND v.version = s.version;
   END IF;
-  -- A step that did not run is left with all that is inside it.
-  advanced := mfiauto._advance(v.workflow_id, v.version, CASE s.kind
-    WHEN 'if' THEN mfiauto._branch(v.workflow_id, v.version, s.step_no, going)
-                   || ARRAY(SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, s.next_no, r.due_at, r.arm, NULL, r.zone, r.country,
-                                       NULL, NULL, r.outcome)::mfiauto._run FROM unnest(runs) r WHERE r.outcome <> 'run')
-    ELSE ARRAY(SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, s.next_no,
-                          CASE s.kind WHEN 'wait' THEN mfiauto._wait_until(r.due_at, s.wait, r.zone) ELSE r.due_at END,
-                          r.arm, NULL, r.zone, r.country, NULL, NULL, r.outcome)::mfiauto._run FROM unnest(runs) r) END, s.step_no);
+END $$;
+
+-- A send: those of the holdout arm, unless the class is exempt, are recorded and get nothing. Returns how many were queued.
+CREATE FUNCTION mfiauto._run_send(workflow_id integer, version integer, step_no integer, runs mfiauto._run[]) RETURNS bigint
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  has_arms boolean;
+BEGIN
+  has_arms := EXISTS (SELECT FROM unnest(runs) r WHERE r.arm = 'holdout')
+    AND (SELECT c.holdout_allowed
+           FROM mfiauto.workflow_step s
+           JOIN mfiauto.workflow_version v ON v.workflow_id = s.workflow_id AND v.version = s.version
+           JOIN mfiauto.message_class c ON c.class = coalesce(s.class, v.class)
+          WHERE s.workflow_id = _run_send.workflow_id AND s.version = _run_send.version AND s.step_no = _run_send.step_no);
+  IF NOT has_arms THEN
+    RETURN mfiauto._send(workflow_id, version, step_no, runs, NULL, false);
+  END IF;
+  PERFORM mfiauto._record_unsent(workflow_id, version, ARRAY(
+    SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, r.step_no, r.due_at, r.arm, NULL, r.zone, r.country, r.verdict,
+               r.expires_at, 'holdout')::mfiauto._run
+      FROM unnest(runs) r WHERE r.arm = 'holdout'));
+  RETURN mfiauto._send(workflow_id, version, step_no, ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.arm = 'treated'), NULL, false);
 END $$;
 
 -- Which way each run goes at an "if": then where the condition is true, else where it is false or not known.
-CREATE FUNCTION mfiauto._branch(workflow_id integer, version integer, step_no integer, runs mfiauto._run[]) RETURNS mfiauto._run[]
+CREATE FUNCTION mfiauto._run_if(workflow_id integer, version integer, step_no integer, runs mfiauto._run[]) RETURNS mfiauto._run[]
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -337,11 +339,8 @@ DECLARE
   s mfiauto.workflow_step;
   branched mfiauto._run[];
 BEGIN
-  IF cardinality(runs) = 0 THEN
-    RETURN runs;
-  END IF;
-  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _branch.workflow_id AND w.version = _branch.version;
-  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _branch.step_no;
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _run_if.workflow_id AND w.version = _run_if.version;
+  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _run_if.step_no;
   branched := ARRAY(
     SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, CASE WHEN r.branch THEN s.then_no ELSE s.else_no END, r.due_at, r.arm,
                NULL, r.zone, r.country, NULL, NULL, CASE WHEN r.branch THEN 'then' WHEN r.branch IS NULL THEN 'else_unknown' ELSE 'else' END)::mfiauto._run

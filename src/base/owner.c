@@ -49,11 +49,14 @@ typedef struct Door
 PG_FUNCTION_INFO_V1(mfiauto_door);
 PG_FUNCTION_INFO_V1(mfiauto_caller);
 PG_FUNCTION_INFO_V1(mfiauto_evaluate);
+PG_FUNCTION_INFO_V1(mfiauto_evaluate_text);
 
 static Oid	installation_relation(void);
 static void find_door_target(FunctionCallInfo fcinfo, Door *door);
 static bool start_time_limit(void);
 static void report_time_limit(TimestampTz limit, MemoryContext context);
+static void run_expression(const char *role, const char *query, Datum *values);
+static Datum evaluate(FunctionCallInfo fcinfo);
 
 static Oid
 installation_relation(void)
@@ -269,40 +272,22 @@ report_time_limit(TimestampTz limit, MemoryContext context)
 }
 
 /*
- * SQL: mfiauto._evaluate(role text, query text, client_ids bigint[],
- * subject_ids bigint[], at timestamptz) RETURNS TABLE (ord integer, verdict
- * boolean): runs a compiled condition query with a role's rights, restricted,
- * read-only, within mfiauto.condition_timeout; one row a pair, in their order. For the engine and the claim,
- * which may not know each other; the query comes from workflow_version or
- * workflow_step.
+ * run_expression runs a compiled query with a role's rights, restricted,
+ * read-only, within mfiauto.condition_timeout. Its rows are SPI's.
  */
-Datum
-mfiauto_evaluate(PG_FUNCTION_ARGS)
+static void
+run_expression(const char *role, const char *query, Datum *values)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *role = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID};
-	Datum		values[3] = {PG_GETARG_DATUM(2), PG_GETARG_DATUM(3), PG_GETARG_DATUM(4)};
-	MfiOwnerScope scope;
+	Oid			rights = get_role_oid(role, false);
 	MemoryContext caller = CurrentMemoryContext;
+	MfiOwnerScope scope;
 	TimestampTz limit;
 	bool		is_timed;
-	uint64		row;
-	int			pair_count = ArrayGetNItems(ARR_NDIM(PG_GETARG_ARRAYTYPE_P(2)), ARR_DIMS(PG_GETARG_ARRAYTYPE_P(2)));
-	int			pair;
-	bool	   *is_known = palloc0(pair_count + 1);
-	bool	   *verdicts = palloc0(pair_count + 1);
-	bool	   *verdict_nulls = palloc0(pair_count + 1);
-
-	Oid			rights = get_role_oid(role, false);
 
 	/* The installation's owner writes the queries: a superuser's name must not give him more than he has. */
 	if (superuser_arg(rights) && !superuser())
 		rights = GetUserId();
-	InitMaterializedSRF(fcinfo, 0);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
 	mfi_owner_enter(&scope, rights, true);
 	limit = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), mfi_guc_condition_timeout_ms);
 	is_timed = start_time_limit();
@@ -326,26 +311,69 @@ mfiauto_evaluate(PG_FUNCTION_ARGS)
 	if (is_timed)
 		disable_timeout(STATEMENT_TIMEOUT, false);
 	mfi_owner_leave(&scope);
-	for (row = 0; row < SPI_processed; row++)
+}
+
+/*
+ * evaluate gives one row a pair, in their order, whatever rows the query has:
+ * (ord, what its second column says), null where it has none.
+ */
+static Datum
+evaluate(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *role = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Datum		arguments[3] = {PG_GETARG_DATUM(2), PG_GETARG_DATUM(3), PG_GETARG_DATUM(4)};
+	int			pair_count = ArrayGetNItems(ARR_NDIM(PG_GETARG_ARRAYTYPE_P(2)), ARR_DIMS(PG_GETARG_ARRAYTYPE_P(2)));
+	uint64	   *row_of = palloc0((pair_count + 1) * sizeof(uint64));
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	run_expression(role, query, arguments);
+	if (SPI_processed > 0 && getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, 2)) != TupleDescAttr(result->setDesc, 1)->atttypid)
+		elog(ERROR, "condition query gives another type than is asked for");
+	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		bool		is_null;
 		int			ord = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &is_null));
-		Datum		verdict;
 
 		/* A subject that stands twice in the books counts once, as it came first. */
-		if (is_null || ord < 1 || ord > pair_count || is_known[ord - 1])
-			continue;
-		is_known[ord - 1] = true;
-		verdict = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 2, &verdict_nulls[ord - 1]);
-		verdicts[ord - 1] = !verdict_nulls[ord - 1] && DatumGetBool(verdict);
+		if (!is_null && ord >= 1 && ord <= pair_count && row_of[ord - 1] == 0)
+			row_of[ord - 1] = row + 1;
 	}
-	for (pair = 0; pair < pair_count; pair++)
+	for (int pair = 0; pair < pair_count; pair++)
 	{
-		Datum		values_out[2] = {Int32GetDatum(pair + 1), BoolGetDatum(verdicts[pair])};
-		bool		nulls_out[2] = {false, !is_known[pair] || verdict_nulls[pair]};
+		Datum		values[2] = {Int32GetDatum(pair + 1), (Datum) 0};
+		bool		nulls[2] = {false, true};
 
-		tuplestore_putvalues(result->setResult, result->setDesc, values_out, nulls_out);
+		if (row_of[pair] > 0)
+			values[1] = SPI_getbinval(SPI_tuptable->vals[row_of[pair] - 1], SPI_tuptable->tupdesc, 2, &nulls[1]);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	SPI_finish();
 	return (Datum) 0;
+}
+
+/*
+ * SQL: mfiauto._evaluate(role text, query text, client_ids bigint[],
+ * subject_ids bigint[], at timestamptz) RETURNS TABLE (ord integer, verdict
+ * boolean): runs a compiled condition query. For the engine and the claim,
+ * which may not know each other; the query comes from workflow_version or
+ * workflow_step.
+ */
+Datum
+mfiauto_evaluate(PG_FUNCTION_ARGS)
+{
+	return evaluate(fcinfo);
+}
+
+/*
+ * SQL: mfiauto._evaluate_text(…) RETURNS TABLE (ord integer, value text): the
+ * same for an expression that gives a value.
+ */
+Datum
+mfiauto_evaluate_text(PG_FUNCTION_ARGS)
+{
+	return evaluate(fcinfo);
 }

@@ -16,8 +16,18 @@ typedef enum MfiStepKind
 {
 	MFI_STEP_SEND,
 	MFI_STEP_WAIT,
+	MFI_STEP_WAIT_FOR,
 	MFI_STEP_IF,
+	MFI_STEP_SWITCH,
+	MFI_STEP_SPLIT,
+	MFI_STEP_REPEAT,
+	MFI_STEP_SET,
+	MFI_STEP_ADD_TO,
+	MFI_STEP_REMOVE_FROM,
 	MFI_STEP_TASK,
+	MFI_STEP_EMIT,
+	MFI_STEP_ENROLL,
+	MFI_STEP_EXIT,
 	MFI_STEP_END
 } MfiStepKind;
 
@@ -28,6 +38,16 @@ typedef struct MfiMoment
 	int second;		  /* of the day */
 	const char *time; /* HH:MM:SS; NULL: no moment of its own */
 } MfiMoment;
+
+/* One of several ways on: of a switch, a split, a task with outcomes. */
+typedef struct MfiBranch
+{
+	const char *name; /* of an arm or an outcome */
+	const char *path; /* of its condition */
+	const char *condition;
+	const char *weight; /* as text */
+	List *steps;		/* of MfiStep *; may be empty */
+} MfiBranch;
 
 /* One step; texts are NULL where the definition has none. */
 typedef struct MfiStep
@@ -44,6 +64,7 @@ typedef struct MfiStep
 	const char *condition;
 	List *then_steps; /* of MfiStep * */
 	List *else_steps;
+	List *branches; /* of MfiBranch * */
 	const char *task_title;
 	const char *assignee;
 	const char *due_after;
@@ -73,6 +94,13 @@ typedef struct MfiDefinition
 
 /* How far from its anchor a step may be, in days. */
 #define MFI_ANCHOR_DAYS_MAX 3660
+
+/*
+ * The lists of steps that a client may be sent into from a step, empty ones
+ * too; NIL if there is only the step that follows. Those of a repeat are not
+ * ways on: its list comes back.
+ */
+extern List *mfi_step_ways(const MfiStep *step);
 
 /* Reads the list under "steps". */
 extern List *mfi_step_read_all(MfiDefinition *definition, json_t *list);

@@ -43,8 +43,9 @@ typedef struct Condition
 {
 	const MfiConditionScope *scope;
 	const char *text;
-	int offset; /* characters before the text in what is being parsed; -1: another text */
-	int at;		/* byte where an error without a position stands; -1: none */
+	const char *noun; /* what messages call it */
+	int offset;		  /* characters before the text in what is being parsed; -1: another text */
+	int at;			  /* byte where an error without a position stands; -1: none */
 	bool uses_client;
 	bool uses_subject;
 	bool uses_loan;
@@ -55,19 +56,32 @@ static void pin_settings(void);
 static Node *parse_alone(Condition *condition);
 static bool check_raw_node(Node *node, Condition *condition);
 static void check_column(Condition *condition, ColumnRef *column);
-static char *write_query(Condition *condition, const char *prefix);
-static Query *analyze_query(Condition *condition);
+static char *write_query(Condition *condition, const char *prefix, const char *suffix);
+static Query *analyze_query(Condition *condition, MfiValueKind kind, const char **type);
+static Query *wrap_value(Condition *condition, MfiValueKind kind, const char *type);
 static bool check_analyzed_node(Node *node, Condition *condition);
 static void run_over_nothing(const char *query);
 static int place_error(Condition *condition, int location);
 static void add_context(void *arg);
 
 #define QUERY_PREFIX "SELECT k.ord::pg_catalog.int4 AS ord, (\n"
+#define QUERY_SUFFIX "\n) AS verdict"
 
 char *
 mfi_expression_compile(const MfiConditionScope *scope, const char *text)
 {
-	Condition condition = { .scope = scope, .text = text, .at = -1 };
+	return mfi_expression_compile_value(scope, text, MFI_VALUE_CONDITION, NULL);
+}
+
+char *
+mfi_expression_compile_value(const MfiConditionScope *scope, const char *text, MfiValueKind kind,
+							 const char **type)
+{
+	Condition condition = { .scope = scope,
+							.text = text,
+							.noun = kind == MFI_VALUE_CONDITION ? "condition" : "expression",
+							.at = -1 };
+	const char *found_type;
 	ErrorContextCallback context = { .previous = error_context_stack,
 									 .callback = add_context,
 									 .arg = &condition };
@@ -82,7 +96,11 @@ mfi_expression_compile(const MfiConditionScope *scope, const char *text)
 	/* As _evaluate() will run it: never with more rights than the installation's owner has. */
 	mfi_owner_enter(&owner,
 					superuser_arg(scope->owner) && !superuser() ? GetUserId() : scope->owner, true);
-	query = analyze_query(&condition);
+	query = analyze_query(&condition, kind, &found_type);
+	if (kind != MFI_VALUE_CONDITION)
+		query = wrap_value(&condition, kind, found_type);
+	if (type != NULL)
+		*type = found_type;
 	stored = pg_get_querydef(query, false);
 	run_over_nothing(stored);
 	mfi_owner_leave(&owner);
@@ -124,12 +142,12 @@ parse_alone(Condition *condition)
 		select->limitCount != NULL || select->limitOffset != NULL || select->lockingClause != NIL ||
 		select->op != SETOP_NONE)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
-						errmsg("condition is not exactly one SQL expression"),
+						errmsg("%s is not exactly one SQL expression", condition->noun),
 						errhint("Write what could stand after WHERE, without further clauses.")));
 	target = linitial_node(ResTarget, select->targetList);
 	if (target->name != NULL)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
-						errmsg("condition is not exactly one SQL expression"),
+						errmsg("%s is not exactly one SQL expression", condition->noun),
 						errdetail("\"%s\" was read as a column alias.", target->name),
 						errhint("Look for an operator that is missing before it.")));
 	return target->val;
@@ -163,22 +181,23 @@ check_raw_node(Node *node, Condition *condition)
 		return false;
 	if (IsA(node, SubLink))
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("condition holds a sub-select"),
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s holds a sub-select", condition->noun),
 				 errhint("Map what it looks for as a column of a canonical role, for example in "
 						 "client.traits."),
 				 place_error(condition, ((SubLink *) node)->location)));
 	if (IsA(node, ParamRef))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_PARAMETER),
-				 errmsg("condition holds a parameter, $%d", ((ParamRef *) node)->number),
+				 errmsg("%s holds a parameter, $%d", condition->noun, ((ParamRef *) node)->number),
 				 errhint("Conditions take no parameters; mfiauto.now() is the present time."),
 				 place_error(condition, ((ParamRef *) node)->location)));
 	if (IsA(node, FuncCall) && ((FuncCall *) node)->over == NULL &&
 		is_aggregate(((FuncCall *) node)->funcname))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("condition holds an aggregate"),
-				 errhint("A condition looks at one subject at a time."),
-				 place_error(condition, ((FuncCall *) node)->location)));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("%s holds an aggregate", condition->noun),
+						errhint("A condition looks at one subject at a time."),
+						place_error(condition, ((FuncCall *) node)->location)));
 	if (IsA(node, ColumnRef))
 	{
 		check_column(condition, (ColumnRef *) node);
@@ -203,6 +222,12 @@ has_subject_row(const MfiConditionScope *scope)
 	return false;
 }
 
+static bool
+sees_event(const MfiConditionScope *scope)
+{
+	return scope->is_trigger || scope->is_awaited;
+}
+
 /*
  * reachable_roles lists what a condition of this scope may name.
  */
@@ -217,7 +242,7 @@ reachable_roles(const MfiConditionScope *scope)
 		list = psprintf("%s, loan, client", scope->subject);
 	else if (has_subject_row(scope))
 		list = psprintf("%s, client", scope->subject);
-	return scope->is_trigger ? psprintf("event, %s", list) : list;
+	return sees_event(scope) ? psprintf("event, %s", list) : list;
 }
 
 /*
@@ -231,7 +256,7 @@ note_role(Condition *condition, const char *role)
 
 	if (strcmp(role, "client") == 0)
 		condition->uses_client = true;
-	else if (strcmp(role, "event") == 0 && condition->scope->is_trigger)
+	else if (strcmp(role, "event") == 0 && sees_event(condition->scope))
 		condition->uses_event = true;
 	else if (strcmp(role, subject) == 0 && has_subject_row(condition->scope))
 		condition->uses_subject = true;
@@ -262,7 +287,7 @@ check_column(Condition *condition, ColumnRef *reference)
 	if (!note_role(condition, role))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("\"%s\" cannot be used in this condition", role),
+				 errmsg("\"%s\" cannot be used in this %s", role, condition->noun),
 				 errdetail("Reachable here: %s.", reachable_roles(condition->scope)),
 				 strcmp(role, "event") == 0
 					 ? errhint("The event is known to \"if\" of the trigger alone.")
@@ -270,7 +295,7 @@ check_column(Condition *condition, ColumnRef *reference)
 				 place_error(condition, reference->location)));
 	if (!IsA(second, String) || list_length(reference->fields) > 2)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("condition uses whole rows of \"%s\"", role),
+						errmsg("%s uses whole rows of \"%s\"", condition->noun, role),
 						errhint("Name the columns."), place_error(condition, reference->location)));
 	if (strcmp(role, "event") != 0)
 	{
@@ -278,46 +303,6 @@ check_column(Condition *condition, ColumnRef *reference)
 		mfi_expression_require_column(condition->scope, role, strVal(second));
 		condition->at = -1;
 	}
-}
-
-/*
- * SQL: is the column mapped; no row: the role is not bound.
- */
-static const char mapped_query[] =
-	"SELECT b.columns ? $2"
-	"    OR ($2 = 'client_id' AND ($1 = 'installment' OR b.columns ? 'client_key'))"
-	"    OR ($2 = 'balance' AND $1 = 'installment' AND b.columns ? 'amount_due')"
-	"  FROM mfiauto.binding_config b WHERE b.role = $1";
-
-void
-mfi_expression_require_column(const MfiConditionScope *scope, const char *role, const char *column)
-{
-	Oid view = get_relname_relid(role, get_namespace_oid("mfiauto", false));
-	Oid types[2] = { TEXTOID, TEXTOID };
-	Datum values[2] = { CStringGetTextDatum(role), CStringGetTextDatum(column) };
-	bool is_null;
-
-	if (SPI_execute_with_args(mapped_query, 2, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the bindings");
-	if (SPI_processed == 0 || !OidIsValid(view))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role \"%s\" is not bound", role),
-						errdetail("\"%s\" of workflow \"%s\" uses %s.%s.", scope->path,
-								  scope->workflow, role, column),
-						errhint("Bind it first: SELECT mfiauto.bind('%s', …).", role)));
-	if (get_attnum(view, column) == InvalidAttrNumber)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("column %s.%s does not exist", role, column),
-						errhint("The columns of mfiauto.%s are the canonical ones; others belong "
-								"in traits or in a canonical column's expression.",
-								role)));
-	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column %s.%s is not mapped", role, column),
-				 errdetail(
-					 "The binding of \"%s\" has no expression for it, so it would always be null.",
-					 role),
-				 errhint("Map it with mfiauto.bind('%s', …) first.", role)));
 }
 
 /*
@@ -337,22 +322,26 @@ event_subject(const char *subject)
  * loan has none).
  */
 static char *
-write_query(Condition *condition, const char *prefix)
+write_query(Condition *condition, const char *prefix, const char *suffix)
 {
 	const MfiConditionScope *scope = condition->scope;
 	const char *subject = scope->subject;
 	StringInfoData query;
 
 	initStringInfo(&query);
-	appendStringInfo(
-		&query,
-		"%s%s\n) AS verdict FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
-		" WITH ORDINALITY AS k(client_id, subject_id, ord)",
-		prefix, condition->text);
-	if (scope->is_trigger)
-		appendStringInfoString(&query,
-							   " LEFT JOIN mfiauto.event AS event ON event.client_id = k.client_id"
-							   " AND event.event_id = k.subject_id");
+	appendStringInfo(&query,
+					 "%s%s%s FROM ROWS FROM (pg_catalog.unnest($1), %s) WITH ORDINALITY AS "
+					 "k(client_id, %s, ord)",
+					 prefix, condition->text, suffix,
+					 scope->is_awaited ? "pg_catalog.unnest($2[:pg_catalog.cardinality($1)]), "
+										 "pg_catalog.unnest($2[pg_catalog.cardinality($1) + 1:])"
+									   : "pg_catalog.unnest($2)",
+					 scope->is_awaited ? "subject_id, event_id" : "subject_id");
+	if (sees_event(scope))
+		appendStringInfo(&query,
+						 " LEFT JOIN mfiauto.event AS event ON event.client_id = k.client_id"
+						 " AND event.event_id = k.%s",
+						 scope->is_awaited ? "event_id" : "subject_id");
 	if (condition->uses_subject || condition->uses_loan)
 		appendStringInfo(&query, " LEFT JOIN mfiauto.%s AS %s ON %s.%s_id = %s", subject, subject,
 						 subject, subject,
@@ -367,14 +356,48 @@ write_query(Condition *condition, const char *prefix)
 }
 
 /*
+ * check_type refuses a value of another type than is wanted and returns the
+ * type's name.
+ */
+static const char *
+check_type(Oid type, MfiValueKind kind)
+{
+	Oid base = getBaseType(type);
+
+	if (kind == MFI_VALUE_CONDITION && base != BOOLOID)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("condition is of type %s, not boolean", format_type_be(type)),
+						errhint("Compare it with something.")));
+	if (kind == MFI_VALUE_MOMENT)
+	{
+		if (base == DATEOID)
+			return "date";
+		if (base == TIMESTAMPOID)
+			return "timestamp";
+		if (base == TIMESTAMPTZOID)
+			return "timestamptz";
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("expression is of type %s, not a date or a time", format_type_be(type)),
+				 errhint("Write an expression of type date, timestamp or timestamptz.")));
+	}
+	if (get_typtype(type) == TYPTYPE_PSEUDO)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("expression is of type %s, which cannot be stored", format_type_be(type)),
+				 errhint("Write one value, or jsonb_build_object(…).")));
+	return format_type_be_qualified(type);
+}
+
+/*
  * analyze_query resolves the names of the whole query and checks the
  * condition's meaning.
  */
 static Query *
-analyze_query(Condition *condition)
+analyze_query(Condition *condition, MfiValueKind kind, const char **type)
 {
 	Oid types[3] = { INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID };
-	char *text = write_query(condition, QUERY_PREFIX);
+	char *text = write_query(condition, QUERY_PREFIX, QUERY_SUFFIX);
 	RawStmt *statement = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
 	Query *query;
 	Node *verdict;
@@ -383,19 +406,32 @@ analyze_query(Condition *condition)
 	query = parse_analyze_fixedparams(statement, text, types, 3, NULL);
 	verdict = (Node *) lsecond_node(TargetEntry, query->targetList)->expr;
 	if (query->hasWindowFuncs || query->hasTargetSRFs)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 query->hasWindowFuncs ? errmsg("condition holds a window function")
-									   : errmsg("condition holds a function that returns a set"),
-				 errhint("A condition looks at one subject at a time.")));
-	if (getBaseType(exprType(verdict)) != BOOLOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("condition is of type %s, not boolean", format_type_be(exprType(verdict))),
-				 errhint("Compare it with something.")));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						query->hasWindowFuncs
+							? errmsg("%s holds a window function", condition->noun)
+							: errmsg("%s holds a function that returns a set", condition->noun),
+						errhint("A condition looks at one subject at a time.")));
+	*type = check_type(exprType(verdict), kind);
 	(void) check_analyzed_node(verdict, condition);
 	condition->offset = -1;
 	return query;
+}
+
+/*
+ * wrap_value resolves the query again so that it gives the value, which was
+ * found good, as a text that no setting changes: a moment as ISO 8601 has it.
+ */
+static Query *
+wrap_value(Condition *condition, MfiValueKind kind, const char *type)
+{
+	Oid types[3] = { INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID };
+	char *text = write_query(
+		condition, "SELECT k.ord::pg_catalog.int4 AS ord, pg_catalog.to_jsonb((\n",
+		psprintf("\n)::%s)%s AS value", type,
+				 kind == MFI_VALUE_JSON ? "::pg_catalog.text" : " OPERATOR(pg_catalog.#>>) '{}'"));
+
+	return parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT)),
+									 text, types, 3, NULL);
 }
 
 static bool
@@ -463,7 +499,7 @@ check_analyzed_node(Node *node, Condition *condition)
 	if (is_frozen_moment(node, condition))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("condition holds a moment that would never move"),
+				 errmsg("%s holds a moment that would never move", condition->noun),
 				 errdetail("The word stands for the time at which the definition is created."),
 				 errhint("Use mfiauto.today() or mfiauto.now()."),
 				 place_error(condition, ((Const *) node)->location)));
@@ -471,16 +507,17 @@ check_analyzed_node(Node *node, Condition *condition)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-			 errmsg("condition calls a volatile function, %s", format_procedure(function)),
+			 errmsg("%s calls a volatile function, %s", condition->noun,
+					format_procedure(function)),
 			 errhint(
 				 "Use functions that are immutable or stable; mfiauto.now() is the present time."),
 			 place_error(condition, exprLocation(node))));
 	if (IsA(node, NextValueExpr))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-						errmsg("condition draws from a sequence")));
+						errmsg("%s draws from a sequence", condition->noun)));
 	if (reads_wall_clock(node))
 		ereport(WARNING,
-				(errmsg("condition at %s of workflow \"%s\" reads the server's clock",
+				(errmsg("%s at %s of workflow \"%s\" reads the server's clock", condition->noun,
 						condition->scope->path, condition->scope->workflow),
 				 errhint("Use mfiauto.now() or mfiauto.today(), which follow set_clock().")));
 	return expression_tree_walker(node, check_analyzed_node, condition);
@@ -540,6 +577,6 @@ add_context(void *arg)
 	if (geterrcode() == ERRCODE_UNDEFINED_FUNCTION)
 		errhint("Unqualified functions and operators are looked up in pg_catalog alone: write your "
 				"own with their schema, or add a cast.");
-	errcontext("condition at %s of workflow \"%s\": %s", condition->scope->path,
+	errcontext("%s at %s of workflow \"%s\": %s", condition->noun, condition->scope->path,
 			   condition->scope->workflow, condition->text);
 }

@@ -10,7 +10,18 @@
 #include "engine/writing.h"
 #include "utils/builtins.h"
 
-static const char *const kind_words[] = { "send", "wait", "if", "task", "end" };
+/* In the order of MfiStepKind. */
+static const char *const kind_words[] = { "send",  "wait",	 "wait_for", "if",	   "switch",
+										  "split", "repeat", "set",		 "add_to", "remove_from",
+										  "task",  "emit",	 "enroll",	 "exit",   "end" };
+
+/* What is written of the steps of a version, and where. */
+typedef struct Writer
+{
+	StringInfo out;
+	const MfiDefinition *definition;
+	Oid owner;
+} Writer;
 
 /*
  * check_template requires a live variant of the template on one of the step's
@@ -57,6 +68,7 @@ mfi_program_check_steps(const MfiDefinition *definition, List *steps)
 	foreach (cell, steps)
 	{
 		MfiStep *step = lfirst(cell);
+		ListCell *branch;
 
 		if (step->template != NULL)
 			check_template(definition, step);
@@ -64,6 +76,8 @@ mfi_program_check_steps(const MfiDefinition *definition, List *steps)
 			mfi_program_check_class(definition, psprintf("%s.class", step->path), step->class);
 		mfi_program_check_steps(definition, step->then_steps);
 		mfi_program_check_steps(definition, step->else_steps);
+		foreach (branch, step->branches)
+			mfi_program_check_steps(definition, ((MfiBranch *) lfirst(branch))->steps);
 	}
 }
 
@@ -71,6 +85,82 @@ static int
 first_number(List *steps, int otherwise)
 {
 	return steps == NIL ? otherwise : ((MfiStep *) linitial(steps))->number;
+}
+
+static void
+write_send(const Writer *writer, const MfiStep *step)
+{
+	mfi_writing_member(writer->out, "template", step->template);
+	mfi_writing_words(writer->out, "channels", step->channels);
+	mfi_writing_member(writer->out, "class", step->class);
+	mfi_writing_member(writer->out, "expires", step->expires);
+}
+
+static void
+write_wait(const Writer *writer, const MfiStep *step)
+{
+	mfi_writing_member(writer->out, "wait", step->wait);
+}
+
+static void
+write_if(const Writer *writer, const MfiStep *step, int next)
+{
+	mfi_writing_number(writer->out, "then_no", first_number(step->then_steps, next));
+	mfi_writing_number(writer->out, "else_no", first_number(step->else_steps, next));
+	mfi_writing_member(writer->out, "condition", step->condition);
+	mfi_writing_member(writer->out, "condition_sql",
+					   mfi_writing_condition(writer->definition, writer->owner,
+											 psprintf("%s.if", step->path), step->condition,
+											 false));
+}
+
+static void
+write_task(const Writer *writer, const MfiStep *step)
+{
+	mfi_writing_member(writer->out, "task_title", step->task_title);
+	mfi_writing_member(writer->out, "assignee", step->assignee);
+	mfi_writing_member(writer->out, "due_after", step->due_after);
+}
+
+/*
+ * write_step writes one row; next is the step that follows, 0 the end.
+ */
+static void
+write_step(const Writer *writer, const MfiStep *step, int next)
+{
+	StringInfo out = writer->out;
+
+	if (step->number > 1)
+		appendStringInfoString(out, ", ");
+	appendStringInfoChar(out, '{');
+	mfi_writing_number(out, "step_no", step->number);
+	mfi_writing_member(out, "path", step->path);
+	mfi_writing_member(out, "kind", kind_words[step->kind]);
+	mfi_writing_number(out, "next_no", step->kind == MFI_STEP_END ? 0 : next);
+	if (step->at.time != NULL)
+	{
+		mfi_writing_member(out, "at_offset", psprintf("%d", step->at.days));
+		mfi_writing_member(out, "at_time", step->at.time);
+	}
+	mfi_writing_json(out, "since_entry", "false");
+	switch (step->kind)
+	{
+		case MFI_STEP_SEND:
+			write_send(writer, step);
+			break;
+		case MFI_STEP_WAIT:
+			write_wait(writer, step);
+			break;
+		case MFI_STEP_IF:
+			write_if(writer, step, next);
+			break;
+		case MFI_STEP_TASK:
+			write_task(writer, step);
+			break;
+		default:
+			break;
+	}
+	appendStringInfoChar(out, '}');
 }
 
 /*
@@ -81,44 +171,21 @@ void
 mfi_program_write_steps(StringInfo out, const MfiDefinition *definition, Oid owner, List *steps,
 						int after)
 {
+	Writer writer = { .out = out, .definition = definition, .owner = owner };
+
 	for (int i = 0; i < list_length(steps); i++)
 	{
 		MfiStep *step = list_nth(steps, i);
 		int next =
 			i + 1 < list_length(steps) ? ((MfiStep *) list_nth(steps, i + 1))->number : after;
+		int inner = step->kind == MFI_STEP_REPEAT ? step->number : next;
+		ListCell *cell;
 
-		if (step->number > 1)
-			appendStringInfoString(out, ", ");
-		appendStringInfoChar(out, '{');
-		mfi_writing_number(out, "step_no", step->number);
-		mfi_writing_member(out, "path", step->path);
-		mfi_writing_member(out, "kind", kind_words[step->kind]);
-		mfi_writing_number(out, "next_no", step->kind == MFI_STEP_END ? 0 : next);
-		if (step->kind == MFI_STEP_IF)
-		{
-			mfi_writing_number(out, "then_no", first_number(step->then_steps, next));
-			mfi_writing_number(out, "else_no", first_number(step->else_steps, next));
-		}
-		if (step->at.time != NULL)
-		{
-			mfi_writing_member(out, "at_offset", psprintf("%d", step->at.days));
-			mfi_writing_member(out, "at_time", step->at.time);
-		}
-		mfi_writing_member(out, "wait", step->wait);
-		mfi_writing_json(out, "since_entry", "false");
-		mfi_writing_member(out, "template", step->template);
-		mfi_writing_words(out, "channels", step->channels);
-		mfi_writing_member(out, "class", step->class);
-		mfi_writing_member(out, "expires", step->expires);
-		mfi_writing_member(out, "condition", step->condition);
-		mfi_writing_member(out, "condition_sql",
-						   mfi_writing_condition(definition, owner, psprintf("%s.if", step->path),
-												 step->condition, false));
-		mfi_writing_member(out, "task_title", step->task_title);
-		mfi_writing_member(out, "assignee", step->assignee);
-		mfi_writing_member(out, "due_after", step->due_after);
-		appendStringInfoChar(out, '}');
-		mfi_program_write_steps(out, definition, owner, step->then_steps, next);
+		write_step(&writer, step, next);
+		mfi_program_write_steps(out, definition, owner, step->then_steps, inner);
 		mfi_program_write_steps(out, definition, owner, step->else_steps, next);
+		foreach (cell, step->branches)
+			mfi_program_write_steps(out, definition, owner, ((MfiBranch *) lfirst(cell))->steps,
+									next);
 	}
 }

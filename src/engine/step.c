@@ -12,41 +12,73 @@
 #include "base/json.h"
 #include "engine/definition.h"
 #include "engine/reading.h"
+#include "engine/step.h"
 #include "miscadmin.h"
 
 #define STEP_DEPTH_MAX 16
 #define STEPS_MAX 1000
 
-/* What a list of steps has come to while it is read. */
-typedef struct Place
+/* The words that make a step of their kind, with the keys that it may have; not read: not built yet. */
+typedef struct StepWord
 {
-	MfiDefinition *definition;
-	MfiMoment latest; /* no later step may have an earlier moment */
-	int depth;
-} Place;
+	const char *word;
+	MfiStepKind kind;
+	const char *const *keys;
+	MfiStepReader read;
+} StepWord;
+
+static List *read_steps(MfiPlace *place, json_t *list, const char *path);
+static MfiStep *read_step(MfiPlace *place, json_t *object, const char *path);
+static void read_send(MfiPlace *place, MfiStep *step, json_t *object);
+static void read_if(MfiPlace *place, MfiStep *step, json_t *object);
+static void read_end(MfiPlace *place, MfiStep *step, json_t *object);
+
+static const StepWord step_words[] = {
+	{ "send", MFI_STEP_SEND, MFI_WORDS("at", "send", "channels", "expires", "class"), read_send },
+	{ "wait", MFI_STEP_WAIT, MFI_WORDS("wait"), mfi_step_read_wait },
+	{ "wait_for", MFI_STEP_WAIT_FOR, NULL, NULL },
+	{ "if", MFI_STEP_IF, MFI_WORDS("at", "if", "then", "else"), read_if },
+	{ "switch", MFI_STEP_SWITCH, NULL, NULL },
+	{ "split", MFI_STEP_SPLIT, NULL, NULL },
+	{ "repeat", MFI_STEP_REPEAT, NULL, NULL },
+	{ "set", MFI_STEP_SET, NULL, NULL },
+	{ "add_to", MFI_STEP_ADD_TO, NULL, NULL },
+	{ "remove_from", MFI_STEP_REMOVE_FROM, NULL, NULL },
+	{ "task", MFI_STEP_TASK, MFI_WORDS("at", "task", "assign", "due"), mfi_step_read_task },
+	{ "webhook", MFI_STEP_SEND, NULL, NULL },
+	{ "emit", MFI_STEP_EMIT, NULL, NULL },
+	{ "enroll", MFI_STEP_ENROLL, NULL, NULL },
+	{ "exit", MFI_STEP_EXIT, NULL, NULL },
+	{ "end", MFI_STEP_END, MFI_WORDS("end"), read_end },
+};
 
 static const char *const channel_names[] = { "sms",		 "email",	 "voice",	  "push",
 											 "whatsapp", "telegram", "messenger", "inapp",
 											 "webhook",	 NULL };
-/* In the order of MfiStepKind, with the keys that each kind may have. */
-static const char *const kind_names[] = { "send", "wait", "if", "task", "end", NULL };
-static const char *const *const step_keys[] = {
-	MFI_WORDS("at", "send", "channels", "expires", "class"), MFI_WORDS("wait"),
-	MFI_WORDS("at", "if", "then", "else"), MFI_WORDS("at", "task", "assign", "due"),
-	MFI_WORDS("end")
-};
-static const char *const later_kinds[] = { "wait_for",	  "split",	 "set",	   "emit", "add_to",
-										   "remove_from", "webhook", "enroll", "exit", NULL };
-
-static List *read_steps(Place *place, json_t *list, const char *path);
-static MfiStep *read_step(Place *place, json_t *object, const char *path);
 
 List *
 mfi_step_read_all(MfiDefinition *definition, json_t *list)
 {
-	Place place = { .definition = definition, .latest = { .days = INT_MIN } };
+	MfiPlace place = { .definition = definition, .latest = { .days = INT_MIN } };
 
 	return read_steps(&place, list, "steps");
+}
+
+List *
+mfi_step_ways(const MfiStep *step)
+{
+	List *ways = NIL;
+	ListCell *cell;
+
+	if (step->kind == MFI_STEP_REPEAT)
+		return NIL;
+	foreach (cell, step->branches)
+		ways = lappend(ways, ((MfiBranch *) lfirst(cell))->steps);
+	if (step->kind == MFI_STEP_IF || step->kind == MFI_STEP_WAIT_FOR)
+		ways = lappend(ways, step->then_steps);
+	if (ways != NIL && step->kind != MFI_STEP_SPLIT)
+		ways = lappend(ways, step->else_steps);
+	return ways;
 }
 
 /*
@@ -56,16 +88,22 @@ static bool
 ends_always(List *steps)
 {
 	MfiStep *last = steps == NIL ? NULL : llast(steps);
+	List *ways;
+	ListCell *cell;
 
 	if (last == NULL)
 		return false;
-	return last->kind == MFI_STEP_END ||
-		   (last->kind == MFI_STEP_IF && ends_always(last->then_steps) &&
-			ends_always(last->else_steps));
+	if (last->kind == MFI_STEP_END)
+		return true;
+	ways = mfi_step_ways(last);
+	foreach (cell, ways)
+		if (!ends_always(lfirst(cell)))
+			return false;
+	return ways != NIL;
 }
 
 static List *
-read_steps(Place *place, json_t *list, const char *path)
+read_steps(MfiPlace *place, json_t *list, const char *path)
 {
 	MfiDefinition *definition = place->definition;
 	List *steps = NIL;
@@ -90,6 +128,29 @@ read_steps(Place *place, json_t *list, const char *path)
 		steps = lappend(steps, read_step(place, json_array_get(list, i), step_path));
 	}
 	place->depth--;
+	return steps;
+}
+
+static bool
+is_before(const MfiMoment *one, const MfiMoment *other)
+{
+	return one->days < other->days || (one->days == other->days && one->second < other->second);
+}
+
+List *
+mfi_step_read_way(MfiPlace *place, json_t *list, const char *path, bool may_be_empty)
+{
+	MfiMoment furthest = place->latest;
+	MfiMoment fork = place->fork;
+	List *steps;
+
+	if (may_be_empty && (list == NULL || (json_is_array(list) && json_array_size(list) == 0)))
+		return NIL;
+	place->latest = place->fork;
+	steps = read_steps(place, list, path);
+	place->fork = fork;
+	if (is_before(&place->latest, &furthest))
+		place->latest = furthest;
 	return steps;
 }
 
@@ -141,17 +202,11 @@ parse_moment(const char *text, MfiMoment *moment)
 	return true;
 }
 
-static bool
-is_before(const MfiMoment *one, const MfiMoment *other)
-{
-	return one->days < other->days || (one->days == other->days && one->second < other->second);
-}
-
 /*
  * read_moment reads a step's "at" and keeps the moments of its list in order.
  */
 static void
-read_moment(Place *place, MfiStep *step, json_t *object)
+read_moment(MfiPlace *place, MfiStep *step, json_t *object)
 {
 	MfiDefinition *definition = place->definition;
 	json_t *value = json_object_get(object, "at");
@@ -216,51 +271,69 @@ read_channels(MfiDefinition *definition, MfiStep *step, json_t *object)
 }
 
 /*
- * find_kind tells a step's kind: the one kind key that it has.
+ * available_words lists the words of the steps that can be written.
  */
-static MfiStepKind
-find_kind(MfiDefinition *definition, json_t *object, const char *path)
+static const char *const *
+available_words(void)
+{
+	const char **words = palloc0((lengthof(step_words) + 1) * sizeof(char *));
+	int count = 0;
+
+	for (size_t i = 0; i < lengthof(step_words); i++)
+		if (step_words[i].read != NULL)
+			words[count++] = step_words[i].word;
+	return words;
+}
+
+/*
+ * find_word tells what makes a step of its kind: the one such key that it has.
+ */
+static const StepWord *
+find_word(MfiDefinition *definition, json_t *object, const char *path)
 {
 	static const char hint[] =
 		"A step is, for example, {\"send\": \"a_template\"} or {\"wait\": \"2 days\"}.";
+	const char *const *available = available_words();
 	const char *key;
 	json_t *value;
 	const char *near = NULL;
-	int found = -1;
+	const StepWord *found = NULL;
 
 	if (!json_is_object(object))
 		mfi_reading_refuse(definition, path, "a step, an object", object, hint);
 	json_object_foreach(object, key, value)
 	{
-		if (mfi_reading_is_among(key, later_kinds))
-			mfi_reading_refuse_later(definition, path, "step kind", key,
-									 mfi_reading_join(kind_names));
 		if (near == NULL)
-			near = mfi_reading_nearest(key, kind_names);
+			near = mfi_reading_nearest(key, available);
 	}
-	for (int kind = 0; kind_names[kind] != NULL; kind++)
+	for (size_t i = 0; i < lengthof(step_words); i++)
 	{
-		if (json_object_get(object, kind_names[kind]) == NULL)
+		if (json_object_get(object, step_words[i].word) == NULL)
 			continue;
-		if (found >= 0)
+		if (step_words[i].read == NULL)
+			mfi_reading_refuse_later(definition, path, "step kind", step_words[i].word,
+									 mfi_reading_join(available));
+		if (found != NULL)
 			mfi_definition_refuse(
 				definition->name, path, ERRCODE_INVALID_PARAMETER_VALUE,
-				psprintf("one of the keys %s", mfi_reading_join(kind_names)),
-				psprintf("both \"%s\" and \"%s\"", kind_names[found], kind_names[kind]),
+				psprintf("one of the keys %s", mfi_reading_join(available)),
+				psprintf("both \"%s\" and \"%s\"", found->word, step_words[i].word),
 				"Make two steps of it.");
-		found = kind;
+		found = &step_words[i];
 	}
-	if (found < 0)
+	if (found == NULL)
 		mfi_definition_refuse(definition->name, path, ERRCODE_INVALID_PARAMETER_VALUE,
-							  psprintf("one of the keys %s", mfi_reading_join(kind_names)),
+							  psprintf("one of the keys %s", mfi_reading_join(available)),
 							  "none of them",
 							  near ? psprintf("Perhaps you meant \"%s\".", near) : hint);
-	return (MfiStepKind) found;
+	return found;
 }
 
 static void
-read_send(MfiDefinition *definition, MfiStep *step, json_t *object)
+read_send(MfiPlace *place, MfiStep *step, json_t *object)
 {
+	MfiDefinition *definition = place->definition;
+
 	step->template =
 		mfi_reading_name(definition, object, step->path, "send", true, "the name of a template",
 						 "mfiauto.template lists the templates.");
@@ -271,81 +344,43 @@ read_send(MfiDefinition *definition, MfiStep *step, json_t *object)
 }
 
 static void
-read_wait(MfiDefinition *definition, MfiStep *step, json_t *object)
+read_if(MfiPlace *place, MfiStep *step, json_t *object)
 {
-	if (definition->anchor != NULL)
-		mfi_reading_refuse(definition, mfi_reading_below(step->path, "wait"),
-						   "no \"wait\" in an anchored workflow", json_object_get(object, "wait"),
-						   "Give the next step its own \"at\".");
-	step->wait = mfi_reading_duration(definition, object, step->path, "wait", true);
+	step->condition = mfi_reading_condition(place->definition, object, step->path, "if", true);
+	step->then_steps = mfi_step_read_way(place, json_object_get(object, "then"),
+										 mfi_reading_below(step->path, "then"), false);
+	step->else_steps = json_object_get(object, "else") == NULL
+						   ? NIL
+						   : mfi_step_read_way(place, json_object_get(object, "else"),
+											   mfi_reading_below(step->path, "else"), false);
 }
 
 static void
-read_if(Place *place, MfiStep *step, json_t *object)
+read_end(MfiPlace *place, MfiStep *step, json_t *object)
 {
-	MfiDefinition *definition = place->definition;
-	MfiMoment before = place->latest;
-	MfiMoment after_then;
-
-	step->condition = mfi_reading_condition(definition, object, step->path, "if", true);
-	step->then_steps =
-		read_steps(place, json_object_get(object, "then"), mfi_reading_below(step->path, "then"));
-	after_then = place->latest;
-	place->latest = before;
-	if (json_object_get(object, "else") != NULL)
-		step->else_steps = read_steps(place, json_object_get(object, "else"),
-									  mfi_reading_below(step->path, "else"));
-	if (is_before(&place->latest, &after_then))
-		place->latest = after_then;
-}
-
-static void
-read_task(MfiDefinition *definition, MfiStep *step, json_t *object)
-{
-	step->task_title =
-		mfi_reading_text(definition, object, step->path, "task", true, "the title of a task",
-						 "Write what is to be done: \"Visit {{client.name}}\".");
-	step->assignee =
-		mfi_reading_name(definition, object, step->path, "assign", false, "who is to do it",
-						 "Write \"officer\" for the client's own officer, or a name.");
-	step->due_after = mfi_reading_duration(definition, object, step->path, "due", false);
+	if (!json_is_true(json_object_get(object, "end")))
+		mfi_reading_refuse(place->definition, mfi_reading_below(step->path, "end"), "true",
+						   json_object_get(object, "end"), "Write {\"end\": true}.");
 }
 
 static MfiStep *
-read_step(Place *place, json_t *object, const char *path)
+read_step(MfiPlace *place, json_t *object, const char *path)
 {
 	MfiDefinition *definition = place->definition;
 	MfiStep *step = palloc0(sizeof(MfiStep));
+	const StepWord *word = find_word(definition, object, path);
 
 	step->path = path;
-	step->kind = find_kind(definition, object, path);
+	step->kind = word->kind;
 	step->number = ++definition->step_count;
 	if (step->number > STEPS_MAX)
 		mfi_definition_refuse(definition->name, path, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 							  psprintf("at most %d steps", STEPS_MAX), "one more",
 							  "Split the workflow in two.");
-	mfi_reading_check_keys(definition, object, path, step_keys[step->kind]);
-	if (step->kind != MFI_STEP_WAIT && step->kind != MFI_STEP_END)
+	mfi_reading_check_keys(definition, object, path, word->keys);
+	if (mfi_reading_is_among("at", word->keys))
 		read_moment(place, step, object);
-	switch (step->kind)
-	{
-		case MFI_STEP_SEND:
-			read_send(definition, step, object);
-			break;
-		case MFI_STEP_WAIT:
-			read_wait(definition, step, object);
-			break;
-		case MFI_STEP_IF:
-			read_if(place, step, object);
-			break;
-		case MFI_STEP_TASK:
-			read_task(definition, step, object);
-			break;
-		case MFI_STEP_END:
-			if (!json_is_true(json_object_get(object, "end")))
-				mfi_reading_refuse(definition, mfi_reading_below(path, "end"), "true",
-								   json_object_get(object, "end"), "Write {\"end\": true}.");
-			break;
-	}
+	place->fork = place->latest;
+	word->read(place, step, object);
 	return step;
 }

@@ -1,0 +1,35 @@
+/*
+ * step.h
+ *		Reading the steps of a definition: step.c has lists, moments and the
+ *		steps that send and branch; its companions the other kinds.
+ */
+#ifndef MFI_ENGINE_STEP_H
+#define MFI_ENGINE_STEP_H
+
+#include "engine/definition.h"
+
+/* What a list of steps has come to while it is read. */
+typedef struct MfiPlace
+{
+	MfiDefinition *definition;
+	MfiMoment latest; /* no later step may have an earlier moment */
+	MfiMoment fork;	  /* where the ways of the step being read begin */
+	int depth;
+} MfiPlace;
+
+/* Reads what a kind has beside "at"; its keys are known to be its own. */
+typedef void (*MfiStepReader)(MfiPlace *place, MfiStep *step, json_t *object);
+
+/*
+ * Reads a list that clients are sent into by the step at hand, its key below
+ * the step's path or path itself. Empty if it may be and is, or is missing.
+ */
+extern List *mfi_step_read_way(MfiPlace *place, json_t *list, const char *path, bool may_be_empty);
+
+/* step_wait.c */
+extern void mfi_step_read_wait(MfiPlace *place, MfiStep *step, json_t *object);
+
+/* step_action.c */
+extern void mfi_step_read_task(MfiPlace *place, MfiStep *step, json_t *object);
+
+#endif /* MFI_ENGINE_STEP_H */
