@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Speed as ratios, each measured side by side in one run on a throw-away server:
 #
-#   tools/bench.sh [capture] [engine] [delivery]      default: all three
+#   tools/bench.sh [capture] [engine] [delivery] [reminders] [segments] [idle]      default: all
 #
 # One line a figure: bench <name> <ratio> <what over what>. The machine may be busy: rounds are
 # interleaved and the median is printed. ROUNDS (5) and SCALE (1) make a run longer or larger.
@@ -82,6 +82,66 @@ bench_engine() {
 		{ read -r idle; line engine_idle_ms "$idle" "milliseconds of a pass with nothing to do (not a ratio; this machine)"; }
 }
 
+# ---- reminders: a day on which a million installments fall due, in batches as the worker does them ----
+bench_reminders() {
+	local rows=$((1000000 * scale)) script=$work/reminders.sql
+	psql_server -qd bench -f test/bench/engine.sql >/dev/null
+	psql_server -qAtd bench -v rows="$rows" -f test/bench/reminder_day.sql >"$work/reminders.out"
+	{
+		printf '%s\n' "SELECT mfiauto.set_clock('2027-03-03 09:00+00') \\g /dev/null" 'SELECT clock_timestamp() AS t \gset'
+		yes 'SELECT mfiauto._run_engine_batch() \g /dev/null' | head -n "$((rows / 10000 + 3))"
+		printf '%s\n' "SELECT 'advance ' || extract(epoch FROM clock_timestamp() - :'t');" \
+			"SELECT 'messages ' || count(*) FROM mfiauto.outbox;" 'SELECT clock_timestamp() AS t \gset' \
+			"INSERT INTO bench.bare_message SELECT * FROM mfiauto.message_ledger WHERE created_at = mfiauto.now();" \
+			"SELECT 'bare ' || extract(epoch FROM clock_timestamp() - :'t');"
+	} >"$script"
+	psql_server -qAtd bench -f "$script" >>"$work/reminders.out"
+	[ "$(sed -n 's/^messages //p' "$work/reminders.out")" = "$rows" ] || { echo "not all reminders were made:"; cat "$work/reminders.out"; return 1; }
+	line reminder_day "$(ratio "$(sed -n 's/^bare //p' "$work/reminders.out")" "$(sed -n 's/^advance //p' "$work/reminders.out")")" \
+		"rate of $rows enrollments advanced, texts composed, over one bare INSERT … SELECT of as many messages"
+	line reminder_us "$(awk -v n="$rows" '/^advance / {printf "%.0f", $2 * 1e6 / n}' "$work/reminders.out")" \
+		"microseconds an advanced enrollment (not a ratio; this machine)"
+}
+
+# ---- idle: what a pass costs when two hundred workflows are active and nothing is due ----
+bench_idle() {
+	local round pass="SELECT mfiauto._run_engine_batch()" few many pid before after
+	psql_server -qd bench -f test/bench/engine.sql >/dev/null
+	for ((round = 1; round <= 20; round++)); do echo "$pass;"; done >"$work/passes.sql"
+	psql_server -qAtd bench -c 'SELECT * FROM mfiauto.run_engine()' >/dev/null
+	few=$(psql_server -qAtd bench -c '\timing on' -f "$work/passes.sql" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' | median)
+	psql_server -qAtd bench -v rows="$((100000 * scale))" -f test/bench/idle.sql >/dev/null
+	many=$(psql_server -qAtd bench -c '\timing on' -f "$work/passes.sql" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' | median)
+	line idle_pass "$(ratio "$many" "$few")" "time of a pass with 200 active workflows and nothing due over one with a single workflow"
+	line idle_pass_ms "$many" "milliseconds of it (not a ratio; this machine)"
+	psql_server -qc "ALTER DATABASE bench SET mfiauto.workers = on" -c "SELECT pg_reload_conf()" >/dev/null
+	for ((round = 1; round <= 100; round++)); do
+		pid=$(psql_server -qAtc "SELECT pid FROM pg_stat_activity WHERE backend_type = 'mfiauto engine: bench'")
+		[ -n "$pid" ] && break
+		sleep 0.1
+	done
+	sleep 3
+	before=$(awk '{print $14 + $15}' "/proc/$pid/stat")
+	sleep 20
+	after=$(awk '{print $14 + $15}' "/proc/$pid/stat")
+	psql_server -qc "ALTER DATABASE bench SET mfiauto.workers = off" -c "SELECT pg_reload_conf()" >/dev/null
+	line idle_cpu "$(awk -v t="$((after - before))" -v h="$(getconf CLK_TCK)" 'BEGIN {printf "%.3f", t / h / 20}')" \
+		"share of one core that the idle engine worker uses, same workflows, over 20 seconds"
+}
+
+# ---- segments: a full and an incremental refresh over a million clients, beside the bare query ----
+bench_segments() {
+	local rows=$((1000000 * scale))
+	psql_server -qd bench -f test/bench/engine.sql >/dev/null
+	psql_server -qAtd bench -v rows="$rows" -f test/bench/segments.sql >"$work/segments.out"
+	local bare
+	bare=$(sed -n 's/^bare //p' "$work/segments.out" | median)
+	line segment_full "$(ratio "$(sed -n 's/^full //p' "$work/segments.out" | median)" "$bare")" \
+		"time of a full refresh of a segment over $rows clients over its bare query"
+	line segment_incremental "$(awk -v a="$(sed -n 's/^incremental //p' "$work/segments.out" | median)" -v b="$bare" 'BEGIN {printf "%.4f", a / b}')" \
+		"time of the refresh after 0.1 % of the clients changed over the full bare query"
+}
+
 # ---- delivery: durable messages a second against the bare libcurl loop on the same requests ----
 bench_delivery() {
 	local round http=18981 requests=$((20000 * scale))
@@ -110,3 +170,6 @@ psql_server -qd bench -c "CREATE EXTENSION mfiauto" -c "SELECT mfiauto.install()
 if is_wanted capture; then bench_capture; fi
 if is_wanted engine; then bench_engine; fi
 if is_wanted delivery; then bench_delivery; fi
+if is_wanted reminders; then bench_reminders; fi
+if is_wanted segments; then bench_segments; fi
+if is_wanted idle; then bench_idle; fi

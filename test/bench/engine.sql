@@ -1,12 +1,12 @@
 -- A loan book whose installments fall due on the same day, a workflow with one message, and bare copies of our own tables.
 SET client_min_messages = error;
 CREATE SCHEMA IF NOT EXISTS bench;
-CREATE TABLE bench.person (id bigint PRIMARY KEY, name text, phone text, lang text);
+CREATE TABLE bench.person (id bigint PRIMARY KEY, name text, phone text, lang text, joined date DEFAULT '2024-02-01');
 CREATE TABLE bench.credit (id bigint PRIMARY KEY, person_id bigint, status text);
 CREATE TABLE bench.due (id bigint PRIMARY KEY, credit_id bigint, due_date date, amount numeric, paid numeric DEFAULT 0, paid_on date);
 CREATE TABLE bench.fact (id bigint PRIMARY KEY, person_id bigint);
 SELECT mfiauto.unbind(role) FROM mfiauto.binding;
-SELECT mfiauto.bind('client', 'bench.person', '{"client_id": "id", "name": "name", "phone": "phone", "locale": "lang"}');
+SELECT mfiauto.bind('client', 'bench.person', '{"client_id": "id", "name": "name", "phone": "phone", "locale": "lang", "joined_on": "joined"}');
 SELECT mfiauto.bind('loan', 'bench.credit', '{"loan_id": "id", "client_id": "person_id", "status": "status"}');
 SELECT mfiauto.bind('installment', 'bench.due', '{"installment_id": "id", "loan_id": "credit_id", "due_date": "due_date",
   "amount_due": "amount", "amount_paid": "paid", "paid_on": "paid_on"}');
