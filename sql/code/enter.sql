@@ -189,18 +189,25 @@ BEGIN
         CROSS JOIN LATERAL (SELECT min(t.at_offset) AS earliest, max(t.at_offset) AS latest FROM mfiauto._timed_steps(v.workflow_id, v.version) t) t
        WHERE h.workflow_id = ANY (planned)
     ),
+    -- Looked up from the touched to their subjects, never the other way: a load may touch a million.
+    touched AS (
+      SELECT s.* FROM (SELECT DISTINCT t.role, t.subject_id FROM mfiauto.batch_touched t WHERE has_touched AND t.role <> 'message') t
+        JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = t.role AND s.subject_id = t.subject_id OFFSET 0) s ON true
+      UNION ALL
+      SELECT s.* FROM (SELECT DISTINCT t.loan_id FROM mfiauto.batch_touched t WHERE has_touched AND t.role IN ('loan', 'loan_party')) t
+        JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.loan_id = t.loan_id OFFSET 0) s ON true
+      UNION ALL
+      SELECT s.* FROM (SELECT DISTINCT t.client_id FROM mfiauto.batch_touched t WHERE has_touched AND t.role = 'client') t
+        JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.client_id = t.client_id OFFSET 0) s ON true
+    ),
     up AS MATERIALIZED (
       SELECT h.workflow_id, h.version, s.client_id, s.subject_id, s.loan_id, s.on_date
         FROM head h
         JOIN mfiauto.subject_state s ON s.role = h.subject AND s.on_date BETWEEN greatest(h.since_on, h.planned_through + 1) AND h.through_on
       UNION
       SELECT h.workflow_id, h.version, s.client_id, s.subject_id, s.loan_id, s.on_date
-        FROM head h
-        JOIN mfiauto.subject_state s ON s.role = h.subject AND s.on_date BETWEEN h.since_on AND h.through_on
-       WHERE has_touched
-         AND ((s.role, s.subject_id) IN (SELECT t.role, t.subject_id FROM mfiauto.batch_touched t)
-              OR s.loan_id IN (SELECT t.loan_id FROM mfiauto.batch_touched t WHERE t.role IN ('loan', 'loan_party'))
-              OR s.client_id IN (SELECT t.client_id FROM mfiauto.batch_touched t WHERE t.role = 'client'))
+        FROM touched s
+        JOIN head h ON h.subject = s.role AND s.on_date BETWEEN h.since_on AND h.through_on
     ),
     concerned AS (
       SELECT u.workflow_id, u.version, u.client_id, u.subject_id, u.on_date FROM up u WHERE u.client_id IS NOT NULL
