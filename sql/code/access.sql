@@ -11,7 +11,7 @@ LANGUAGE sql STABLE AS $$
      AND CASE profile
          WHEN 'admin' THEN c.relkind IN ('v', 'r', 'p')
          WHEN 'author' THEN c.relkind = 'v' AND (c.relname ~ '^kpi(_|$)' OR c.relnamespace = 'mfiauto_segment'::regnamespace
-           OR c.relname IN ('workflow', 'template', 'segment', 'enrollment', 'event', 'binding', 'gateway', 'gateway_preset',
+           OR c.relname IN ('workflow', 'template', 'segment', 'enrollment', 'event', 'binding', 'touchpoint_coverage', 'gateway', 'gateway_preset',
                             'client', 'application', 'loan', 'installment', 'payment', 'loan_party', 'holding'))
            OR c.relkind = 'r' AND c.relname IN ('identity', 'client_trait')
          WHEN 'analyst' THEN c.relkind = 'v' AND (c.relname ~ '^kpi(_|$)' OR c.relname = 'workflow')
@@ -49,7 +49,7 @@ BEGIN
   ELSE
     EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA mfiauto, mfiauto_segment TO %I', role_name);
     IF given && '{admin,author}' THEN
-      EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.status TO %I', role_name);
+      EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.status, mfiauto.workflow_health TO %I', role_name);
     END IF;
     IF given && '{admin}' THEN
       EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.unusable_phone TO %I', role_name);

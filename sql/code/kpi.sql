@@ -19,7 +19,8 @@ BEGIN
          count(*) FILTER (WHERE o.counted_as = 'unknown'),
          coalesce(sum(o.parts) FILTER (WHERE o.counted_as IN ('delivered', 'failed', 'pending', 'missing')), 0),
          coalesce(sum(o.cost) FILTER (WHERE o.counted_as IN ('delivered', 'failed', 'pending', 'missing')), 0),
-         coalesce(sum(o.cost) FILTER (WHERE o.counted_as = 'pending'), 0)
+         coalesce(sum(o.cost) FILTER (WHERE o.counted_as = 'pending'), 0),
+         count(*) FILTER (WHERE o.state = 'failed' AND o.sent_at IS NULL)
     FROM mfiauto._message_outcome o
    WHERE o.period >= since AND o.created_at >= since - interval '15 days'
    GROUP BY o.period, o.workflow_id, o.version, o.step_no, o.channel, o.gateway, o.currency;

@@ -14,7 +14,7 @@ INSERT INTO mfiauto.kpi_refresh (one_row) VALUES (true);
 COMMENT ON TABLE mfiauto.kpi_refresh IS
   'One row: the business moment and date of the last refresh_kpis(), and from which day on it computed anew.';
 
--- Messages by the local day of sending (of the due moment, where nothing was sent). Empty text and 0: none.
+-- Messages by the local day of sending (of the due moment, where nothing was sent). Empty text and 0: none. given_up: failed, no gateway took them.
 CREATE TABLE mfiauto.rollup_message (
   period date NOT NULL,
   workflow_id integer NOT NULL,
@@ -34,6 +34,7 @@ CREATE TABLE mfiauto.rollup_message (
   part_count bigint NOT NULL,
   cost numeric NOT NULL,
   pending_cost numeric NOT NULL,
+  given_up_count bigint NOT NULL,
   CONSTRAINT rollup_message_pkey PRIMARY KEY (period, workflow_id, version, step_no, channel, gateway, currency)
 );
 

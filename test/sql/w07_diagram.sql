@@ -123,9 +123,9 @@ SELECT e.state, e.reason, e.step, count(*) FROM mfiauto.enrollment e WHERE e.wor
 
 -- Every kind of step and trigger, in words of their own, as the compiler may write them.
 INSERT INTO mfiauto.workflow_head (name, salt, created_at) SELECT 'trigger ' || k, 's', mfiauto.now() FROM unnest('{event,segment,status,inactive,schedule,yearly,trait,manual}'::text[]) k;
-INSERT INTO mfiauto.workflow_version (workflow_id, version, definition, owner, subject, class, created_at, trigger_kind, trigger_events, trigger_filters, trigger_condition,
+INSERT INTO mfiauto.workflow_version (workflow_id, version, definition, source, owner, subject, class, created_at, trigger_kind, trigger_events, trigger_filters, trigger_condition,
                                       trigger_count, trigger_within, trigger_after, trigger_cron, trigger_segment, trigger_column, trigger_at, trigger_trait, trigger_limit, trigger_rearm)
-SELECT h.workflow_id, 1, '{}', current_user, 'client', 'marketing', mfiauto.now(), t.* FROM mfiauto.workflow_head h JOIN (VALUES
+SELECT h.workflow_id, 1, '{}', '{}', current_user, 'client', 'marketing', mfiauto.now(), t.* FROM mfiauto.workflow_head h JOIN (VALUES
   ('event', '{"Say \"so\"",B}'::text[], NULL::jsonb[], 'event.occurred_at > ''2026-01-01''', 3, interval '7 days', NULL::interval, NULL, NULL, NULL, NULL::time, NULL, NULL::numeric, NULL::numeric),
   ('segment', '{Segment Left}', '{"{\"segment\": \"vip\"}"}', NULL, NULL, NULL, NULL, NULL, 'vip', NULL, NULL, NULL, NULL, NULL),
   ('status', '{Loan Status Changed}', '{"{\"from\": \"active\", \"to\": \"closed\"}"}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
