@@ -3,13 +3,19 @@
 -- Such derived facts are brought up to date by the engine when nothing else is due, for the clients that something changed for
 -- (mfiauto.client_dirty), in batches. Reminders never wait for them.
 
--- Notes whom the batch concerns.
+-- Notes whom the batch concerns; of a loan and what belongs to it, everybody who answers for the loan.
 CREATE FUNCTION mfiauto._mark_dirty() RETURNS void
 LANGUAGE sql AS $$
   INSERT INTO mfiauto.client_dirty (client_id)
   SELECT t.client_id FROM mfiauto.batch_touched t WHERE t.role <> 'message'
    UNION
   SELECT b.client_id FROM mfiauto.batch_event b
+   UNION
+  SELECT a.client_id
+    FROM (SELECT d.loan_id FROM mfiauto.batch_diff d WHERE d.loan_id IS NOT NULL UNION SELECT d.old_loan_id FROM mfiauto.batch_diff d WHERE d.old_loan_id IS NOT NULL) l
+   CROSS JOIN LATERAL (SELECT s.client_id FROM mfiauto.subject_state s WHERE s.role = 'loan' AND s.subject_id = l.loan_id AND s.client_id IS NOT NULL
+                       UNION ALL
+                       SELECT p.client_id FROM mfiauto.party_state p WHERE p.loan_id = l.loan_id) a
   ON CONFLICT DO NOTHING
 $$;
 
@@ -21,6 +27,7 @@ LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
   client_ids bigint[];
 BEGIN
+  PERFORM mfiauto._recall_pending();
   WITH taken AS (
     DELETE FROM mfiauto.client_dirty d
      USING (SELECT c.client_id FROM mfiauto.client_dirty c LIMIT batch_size) c
@@ -32,5 +39,6 @@ BEGIN
     RETURN 0;
   END IF;
   -- Followers, in the order in which they build on one another.
+  PERFORM mfiauto._refresh_segments_of(client_ids);
   RETURN cardinality(client_ids);
 END $$;

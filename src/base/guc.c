@@ -18,6 +18,7 @@ int			mfi_guc_delivery = MFI_DELIVERY_LIVE;
 int			mfi_guc_engine_interval_ms = 1000;
 int			mfi_guc_batch_size = 10000;
 int			mfi_guc_condition_timeout_ms = 10000;
+int			mfi_guc_segment_timeout_ms = 10 * 60 * 1000;
 int			mfi_guc_connections = 64;
 int			mfi_guc_max_downtime_s = 24 * 60 * 60;
 char	   *mfi_guc_private_hosts = NULL;
@@ -89,6 +90,12 @@ mfi_guc_define(void)
 							   "Each is host or host:port.",
 							   &mfi_guc_private_hosts,
 							   "", PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomIntVariable("mfiauto.segment_timeout",
+							"Longest time that the query of a segment may take over all clients.",
+							"Over the clients of one batch it is mfiauto.condition_timeout.",
+							&mfi_guc_segment_timeout_ms,
+							10 * 60 * 1000, 1, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("mfiauto.site_file",
 							   "File outside the data directory whose content names this site.",
 							   "Part of what arm_delivery() remembers, so that an identical copy of the machine does not send.",

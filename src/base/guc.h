@@ -17,6 +17,7 @@ extern int	mfi_guc_delivery;
 extern int	mfi_guc_engine_interval_ms;
 extern int	mfi_guc_batch_size;
 extern int	mfi_guc_condition_timeout_ms;
+extern int	mfi_guc_segment_timeout_ms;
 extern int	mfi_guc_connections;
 extern int	mfi_guc_max_downtime_s;
 extern char *mfi_guc_private_hosts;

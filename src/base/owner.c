@@ -121,6 +121,14 @@ mfi_owner_installation(void)
 	return owner;
 }
 
+Oid
+mfi_owner_rights(const char *role)
+{
+	Oid			rights = get_role_oid(role, false);
+
+	return superuser_arg(rights) && !superuser() ? GetUserId() : rights;
+}
+
 void
 mfi_owner_enter(MfiOwnerScope *scope, Oid role, bool is_restricted)
 {

@@ -29,6 +29,12 @@ extern Oid	mfi_owner_installation(void);
 extern Oid	mfi_owner_caller(void);
 
 /*
+ * The role that what a role wrote runs as: itself, but a superuser's name must
+ * not give the installation's owner, who keeps it, more than he has.
+ */
+extern Oid	mfi_owner_rights(const char *role);
+
+/*
  * Takes on a role's rights, with search_path pinned; is_restricted also
  * forbids what SECURITY_RESTRICTED_OPERATION forbids. An error's abort undoes
  * it too; else leave in reverse order.
