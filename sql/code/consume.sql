@@ -135,7 +135,7 @@ CREATE FUNCTION mfiauto._state_columns(role text) RETURNS text LANGUAGE sql IMMU
       ('payment', 'v.client_id, v.loan_id, CASE WHEN v.reversed THEN ''reversed'' ELSE ''counted'' END AS status, v.amount, NULL::numeric AS paid, NULL::date AS on_date, v.paid_at AS at',
        '''amount'', v.amount, ''paid_at'', v.paid_at'),
       ('holding', 'v.client_id, NULL::bigint AS loan_id, CASE WHEN v.closed_on IS NOT NULL THEN ''closed'' ELSE v.status END AS status, v.balance AS amount, NULL::numeric AS paid, v.opened_on AS on_date, NULL::timestamptz AS at',
-       '''product'', v.product, ''balance'', v.balance')
+       '''product'', v.product, ''status'', CASE WHEN v.closed_on IS NOT NULL THEN ''closed'' ELSE v.status END, ''balance'', v.balance')
     ) c(role, state, properties)
    WHERE c.role = $1
 $$;
@@ -320,6 +320,9 @@ BEGIN
     SELECT d.*, CASE WHEN d.is_first THEN 0 ELSE mfiauto._status_rank(d.role, d.old_status) END AS was,
            CASE WHEN d.is_gone THEN 0 ELSE mfiauto._status_rank(d.role, d.status) END AS rank,
            d.is_first OR d.status IS DISTINCT FROM d.old_status AS is_new_status,
+           -- From one status to another as the batch found them: what came and went in between is not told. What is new has an event of its own.
+           NOT d.is_gone AND d.status IS NOT NULL
+             AND CASE WHEN d.is_first THEN d.role = 'application' OR mfiauto._status_rank(d.role, d.status) < 1 ELSE d.status IS DISTINCT FROM d.old_status END AS is_passing,
            d.role = 'payment' AND NOT d.is_gone AND d.status = 'counted' AND (d.is_first OR d.old_status = 'reversed') AS is_received,
            d.role = 'payment' AND NOT d.is_first AND d.old_status = 'counted' AND (d.is_gone OR d.status = 'reversed') AS is_reversed
       FROM mfiauto.batch_diff d
@@ -340,7 +343,9 @@ BEGIN
   ), told AS MATERIALIZED (
     SELECT s.*, e.place, e.name,
            coalesce(s.properties, jsonb_strip_nulls(jsonb_build_object('amount', s.old_amount, 'paid_at', s.old_at)))
-             || CASE e.name WHEN 'Installment Rescheduled' THEN jsonb_strip_nulls(jsonb_build_object('previous_due_date', s.old_on_date, 'previous_amount_due', s.old_amount)) ELSE '{}' END AS told_properties,
+             || CASE WHEN e.name = 'Installment Rescheduled' THEN jsonb_strip_nulls(jsonb_build_object('previous_due_date', s.old_on_date, 'previous_amount_due', s.old_amount))
+                     WHEN e.name LIKE '% Status Changed' THEN jsonb_strip_nulls(jsonb_build_object('from', CASE WHEN NOT s.is_first THEN s.old_status END, 'to', s.status))
+                     ELSE '{}' END AS told_properties,
            coalesce(CASE e.name WHEN 'Payment Received' THEN s.at END, s.written_at) AS occurred_at
       FROM step s
       LEFT JOIN replayed r ON s.role = 'payment' AND r.subject_id = s.subject_id
@@ -349,16 +354,19 @@ BEGIN
          CASE WHEN s.was < 1 AND s.rank >= 1 THEN 'Client Created' END,
          CASE WHEN s.was < 2 AND s.rank >= 2 THEN 'Client Activated' END,
          CASE WHEN s.was < 3 AND s.rank >= 3 THEN 'Client Closed' END,
-         CASE WHEN s.is_first AND NOT s.is_gone THEN 'Lead Created' END]
+         CASE WHEN s.is_first AND NOT s.is_gone THEN 'Lead Created' END,
+         CASE WHEN s.is_passing THEN 'Client Status Changed' END]
        WHEN 'application' THEN ARRAY[
-         CASE WHEN s.is_first AND NOT s.is_gone THEN 'Lead Created' END]
+         CASE WHEN s.is_first AND NOT s.is_gone THEN 'Lead Created' END,
+         CASE WHEN s.is_passing THEN 'Application Status Changed' END]
        WHEN 'loan' THEN ARRAY[
          CASE WHEN s.was < 1 AND s.rank >= 1 THEN 'Loan Applied' END,
          CASE WHEN s.was < 2 AND s.rank >= 2 THEN 'Loan Approved' END,
          CASE WHEN s.is_new_status AND s.status = 'rejected' THEN 'Loan Rejected' END,
          CASE WHEN s.was < 3 AND s.rank >= 3 THEN 'Loan Disbursed' END,
          CASE WHEN s.is_new_status AND s.status = 'closed' THEN 'Loan Closed' END,
-         CASE WHEN s.is_new_status AND s.status = 'written_off' THEN 'Loan Written Off' END]
+         CASE WHEN s.is_new_status AND s.status = 'written_off' THEN 'Loan Written Off' END,
+         CASE WHEN s.is_passing THEN 'Loan Status Changed' END]
        WHEN 'installment' THEN ARRAY[
          CASE WHEN s.is_first AND NOT s.is_gone THEN 'Installment Scheduled' END,
          CASE WHEN NOT s.is_first AND NOT s.is_gone AND (s.on_date IS DISTINCT FROM s.old_on_date OR s.amount IS DISTINCT FROM s.old_amount) THEN 'Installment Rescheduled' END]
@@ -367,7 +375,8 @@ BEGIN
          CASE WHEN s.is_reversed AND r.subject_id IS NULL THEN 'Payment Reversed' END]
        WHEN 'holding' THEN ARRAY[
          CASE WHEN s.was < 1 AND s.rank >= 1 THEN 'Holding Opened' END,
-         CASE WHEN s.was < 2 AND s.rank >= 2 THEN 'Holding Closed' END]
+         CASE WHEN s.was < 2 AND s.rank >= 2 THEN 'Holding Closed' END,
+         CASE WHEN s.is_passing THEN 'Holding Status Changed' END]
        END) WITH ORDINALITY AS e(name, place)
      WHERE e.name IS NOT NULL
   ), addressed AS MATERIALIZED (

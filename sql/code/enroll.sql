@@ -44,7 +44,27 @@ BEGIN
     USING ERRCODE = '55000', DETAIL = _refuse_entry.detail, HINT = _refuse_entry.hint;
 END $$;
 
-CREATE FUNCTION mfiauto._enroll(workflow text, client_id bigint, subject_id bigint DEFAULT NULL, context jsonb DEFAULT NULL) RETURNS bigint
+-- The live run of a pair, which takes on the caller's key unless it has one already.
+CREATE FUNCTION mfiauto._running(client_id bigint, workflow_id integer, subject text, subject_id bigint, key text) RETURNS bigint
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  run record;
+BEGIN
+  SELECT e.enrollment_id, e.entry_key INTO run FROM mfiauto.enrollment_state e
+   WHERE e.client_id = _running.client_id AND e.workflow_id = _running.workflow_id AND e.subject = _running.subject AND e.subject_id = _running.subject_id
+     AND e.ended_at IS NULL;
+  IF run.entry_key <> _running.key THEN
+    PERFORM mfiauto._refuse_entry((SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = _running.workflow_id), _running.client_id,
+      'It is under way, by another key.', 'Wait for its end, or call with the key that it was enrolled with.');
+  ELSIF run.entry_key IS NULL AND _running.key IS NOT NULL THEN
+    UPDATE mfiauto.enrollment_state e SET entry_key = _running.key WHERE e.client_id = _running.client_id AND e.enrollment_id = run.enrollment_id;
+  END IF;
+  RETURN run.enrollment_id;
+END $$;
+
+CREATE FUNCTION mfiauto._enroll(workflow text, client_id bigint, subject_id bigint DEFAULT NULL, context jsonb DEFAULT NULL, key text DEFAULT NULL)
+RETURNS bigint
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -60,6 +80,14 @@ BEGIN
   IF jsonb_typeof(_enroll.context) <> 'object' THEN
     RAISE EXCEPTION 'context must be a JSON object' USING ERRCODE = '22023', HINT = 'Its keys are what templates read as {{event.key}}.';
   END IF;
+  IF length(_enroll.key) NOT BETWEEN 1 AND 200 THEN
+    RAISE EXCEPTION 'key must have 1 to 200 characters' USING ERRCODE = '22023', HINT = 'Give what names this call, or leave key out.';
+  END IF;
+  SELECT e.enrollment_id INTO running FROM mfiauto.enrollment_state e
+   WHERE e.client_id = _enroll.client_id AND e.workflow_id = head.head_id AND e.entry_key = _enroll.key;
+  IF FOUND THEN
+    RETURN running;
+  END IF;
   IF head.head_state <> 'active' THEN
     PERFORM mfiauto._refuse_entry(workflow, _enroll.client_id, format('The workflow is %s.', head.head_state), 'Use activate_workflow() or resume_workflow() first.');
   END IF;
@@ -69,9 +97,8 @@ BEGIN
       USING ERRCODE = '22023', DETAIL = format('Each run follows one %s.', v.subject), HINT = 'Give its number as subject_id.';
   END IF;
   about := mfiauto._find_subject(workflow, v.subject, _enroll.client_id, _enroll.subject_id);
-  SELECT e.enrollment_id INTO running FROM mfiauto.enrollment_state e
-   WHERE e.client_id = _enroll.client_id AND e.workflow_id = head.head_id AND e.subject = v.subject AND e.subject_id = about AND e.ended_at IS NULL;
-  IF FOUND THEN
+  running := mfiauto._running(_enroll.client_id, head.head_id, v.subject, about, _enroll.key);
+  IF running IS NOT NULL THEN
     RETURN running;
   END IF;
   IF v.reentry <> 'always' AND EXISTS (
@@ -93,11 +120,11 @@ BEGIN
   IF v.anchor_column IS NOT NULL THEN
     PERFORM mfiauto._enter(head.head_id, head.live, NULL, ARRAY[_enroll.client_id], ARRAY[about], ARRAY[about]);
   ELSE
-    PERFORM mfiauto._enter_at_start(head.head_id, head.live, _enroll.client_id, about, _enroll.context);
+    PERFORM mfiauto._enter_now(head.head_id, head.live, ARRAY[_enroll.client_id], ARRAY[about],
+                               ARRAY[jsonb_build_object('event', coalesce(_enroll.context, '{}'))], entry_key => _enroll.key);
   END IF;
-  SELECT e.enrollment_id INTO running FROM mfiauto.enrollment_state e
-   WHERE e.client_id = _enroll.client_id AND e.workflow_id = head.head_id AND e.subject = v.subject AND e.subject_id = about AND e.ended_at IS NULL;
-  IF NOT FOUND THEN
+  running := mfiauto._running(_enroll.client_id, head.head_id, v.subject, about, _enroll.key);
+  IF running IS NULL THEN
     PERFORM mfiauto._refuse_entry(workflow, _enroll.client_id,
       CASE WHEN v.anchor_column IS NULL THEN 'The workflow takes no more clients today.'
            ELSE 'No step of the workflow is ahead of it, or the workflow takes no more clients today.' END,
@@ -110,22 +137,5 @@ BEGIN
   RETURN running;
 END $$;
 
--- Lets one pair into a version that an event would start: its first step, now, in the arm that its unit has for ever.
-CREATE FUNCTION mfiauto._enter_at_start(workflow_id integer, version integer, client_id bigint, about bigint, context jsonb) RETURNS void
-LANGUAGE sql AS $$
-  SELECT mfiauto._admit(v.workflow_id, v.version, ARRAY[
-    ROW(_enter_at_start.client_id, NULL, about, CASE WHEN v.subject = 'loan' THEN about ELSE s.loan_id END, NULL, 1, mfiauto.now(),
-        mfiauto._arm(h.salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
-                     CASE WHEN s.role IS NOT NULL AND s.client_id IS NULL THEN 'loan ' || CASE WHEN v.subject = 'loan' THEN about ELSE s.loan_id END
-                          ELSE 'client ' || _enter_at_start.client_id END),
-        jsonb_build_object('event', coalesce(_enter_at_start.context, '{}')), z.zone, z.country, NULL, NULL, NULL)::mfiauto._run])
-    FROM mfiauto.workflow_version v
-    JOIN mfiauto.workflow_head h ON h.workflow_id = v.workflow_id
-    JOIN mfiauto.message_class c ON c.class = v.class
-    CROSS JOIN mfiauto._client_zones(ARRAY[_enter_at_start.client_id]) z
-    LEFT JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = about
-   WHERE v.workflow_id = _enter_at_start.workflow_id AND v.version = _enter_at_start.version
-$$;
-
-SELECT mfiauto._open_door('mfiauto._enroll(text, bigint, bigint, jsonb)', '{admin,author}',
-  'Enrolls one client now and returns the enrollment''s id; the id of the live one if there is one. Conditions and re-entry hold as for everybody: a refusal (55000) says why. context is what templates read as event.');
+SELECT mfiauto._open_door('mfiauto._enroll(text, bigint, bigint, jsonb, text)', '{admin,author}',
+  'Enrolls one client now and returns the enrollment''s id; the id of the live one if there is one. A key makes the call repeatable: the same key gives the same enrollment, also after it ended. Conditions and re-entry hold as for everybody: a refusal (55000) says why. context is what templates read as event.');

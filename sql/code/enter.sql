@@ -1,4 +1,4 @@
--- Entering a workflow: who comes up in the calendar of anchor dates, whom an event brings in, and where each one starts.
+-- Entering a workflow: who comes up in the calendar of anchor dates, who is let in, and where each one starts.
 --
 -- What the engine runs is made of pairs: _NAME_work() lists who is concerned, a row a version (and step), in chunks of
 -- the batch size; _NAME() treats one such row, set by set, and may be called again with a part of it when it failed.
@@ -235,7 +235,9 @@ BEGIN
 END $$;
 
 -- Takes in the runs that the conditions let in; the others are refused, with the reason. Runs come with their step and time.
-CREATE FUNCTION mfiauto._admit(workflow_id integer, version integer, runs mfiauto._run[]) RETURNS bigint
+-- hops: over how many workflows a chain of emit and enroll has brought each of them here. entry_key: of enroll(), of a single run.
+CREATE FUNCTION mfiauto._admit(workflow_id integer, version integer, runs mfiauto._run[], hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL)
+RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -256,17 +258,19 @@ BEGIN
                              AND e.entered_at >= mfiauto._today()::timestamp AT TIME ZONE (SELECT i.time_zone FROM mfiauto.institution i))
     INTO quota FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id AND h.max_per_day IS NOT NULL;
   WITH judged AS MATERIALIZED (
-    SELECT r.*, coalesce(r.enter_verdict, false) AND r.exit_verdict IS NOT TRUE AS is_in,
-           row_number() OVER (PARTITION BY coalesce(r.enter_verdict, false) AND r.exit_verdict IS NOT TRUE ORDER BY r.ord) AS place
-      FROM ROWS FROM (unnest(runs),
-                      mfiauto._verdicts(v.owner, v.enter_sql, client_ids, subject_ids, true),
-                      mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false)) WITH ORDINALITY
-           AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
-                enter_verdict, exit_verdict, ord)
+    SELECT r.*, row_number() OVER (PARTITION BY r.is_in ORDER BY r.ord) AS place
+      FROM (SELECT u.*, coalesce(u.enter_verdict, false) AND u.exit_verdict IS NOT TRUE AND coalesce(u.hops, 0) <= 10 AS is_in
+              FROM ROWS FROM (unnest(runs), unnest(_admit.hops),
+                              mfiauto._verdicts(v.owner, v.enter_sql, client_ids, subject_ids, true),
+                              mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false)) WITH ORDINALITY
+                   AS u(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
+                        hops, enter_verdict, exit_verdict, ord)) r
   ),
   taken AS (
-    INSERT INTO mfiauto.enrollment_state (client_id, workflow_id, version, subject, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, entered_at)
-    SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, j.loan_id, j.anchor_on, j.step_no, j.due_at, j.arm, j.context, clock
+    INSERT INTO mfiauto.enrollment_state (client_id, workflow_id, version, subject, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, hops, entry_key,
+                                          entered_at)
+    SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, j.loan_id, j.anchor_on, j.step_no, j.due_at, j.arm, j.context, coalesce(j.hops, 0),
+           _admit.entry_key, clock
       FROM judged j WHERE j.is_in AND (quota IS NULL OR j.place <= quota)
     ON CONFLICT DO NOTHING
     RETURNING client_id, subject_id, enrollment_id
@@ -279,7 +283,7 @@ BEGIN
   refused AS (
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, subject, subject_id, decision, reason, decided_at)
     SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, 'refused', j.reason, clock
-      FROM (SELECT j.*, CASE WHEN j.is_in THEN 'max_per_day' WHEN j.enter_verdict IS NULL THEN 'enter_unknown' WHEN NOT j.enter_verdict THEN 'enter_if'
+      FROM (SELECT j.*, CASE WHEN j.is_in THEN 'max_per_day' WHEN j.hops > 10 THEN 'loop' WHEN j.enter_verdict IS NULL THEN 'enter_unknown' WHEN NOT j.enter_verdict THEN 'enter_if'
                              ELSE 'exit_if' END AS reason
               FROM judged j WHERE NOT j.is_in OR (j.place > quota AND v.anchor_column IS NULL)) j
      WHERE NOT EXISTS (SELECT FROM mfiauto.decision_log d
@@ -327,54 +331,4 @@ BEGIN
       FROM unnest(runs) r
       JOIN mfiauto._first_steps(v.workflow_id, v.version, runs) f ON f.client_id = r.client_id AND f.subject_id = r.subject_id
      ORDER BY r.anchor_on, r.subject_id, r.client_id));
-END $$;
-
--- Whom events bring in: events of the batch that are the trigger of an active workflow.
-CREATE FUNCTION mfiauto._trigger_work(batch_size integer)
-RETURNS TABLE (workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[])
-LANGUAGE sql STABLE AS $$
-  SELECT f.workflow_id, f.version, NULL::integer, array_agg(f.client_id ORDER BY f.event_id), array_agg(f.event_id ORDER BY f.event_id),
-         array_agg(f.subject_id ORDER BY f.event_id)
-    FROM (SELECT v.workflow_id, v.version, b.client_id, b.event_id, b.subject_id,
-                 (row_number() OVER (PARTITION BY v.workflow_id ORDER BY b.event_id) - 1) / batch_size AS chunk
-            FROM mfiauto.batch_event b
-            JOIN mfiauto.workflow_version v ON b.name = ANY (v.trigger_events) AND v.trigger_kind <> 'inactive'
-            JOIN mfiauto.workflow_head h ON h.workflow_id = v.workflow_id AND h.live_version = v.version AND h.state = 'active') f
-   GROUP BY f.workflow_id, f.version, f.chunk
-   ORDER BY f.workflow_id, f.chunk
-$$;
-
--- Enters the clients of events whose condition holds, by the rules of re-entry, at the first step, now.
-CREATE FUNCTION mfiauto._trigger(workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[],
-                                 OUT entered bigint, OUT advanced bigint, OUT exited bigint, OUT messages bigint)
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
-#variable_conflict use_column
-DECLARE
-  clock timestamptz := mfiauto.now();
-  v mfiauto.workflow_version;
-  salt text;
-BEGIN
-  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _trigger.workflow_id AND w.version = _trigger.version;
-  salt := (SELECT h.salt FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
-  entered := mfiauto._admit(v.workflow_id, v.version, ARRAY(
-    SELECT DISTINCT ON (k.client_id, u.subject_id)
-           ROW(k.client_id, NULL, u.subject_id, coalesce(l.loan_id, CASE WHEN v.subject = 'loan' THEN u.subject_id END), NULL, 1, clock,
-               mfiauto._arm(salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
-                            CASE WHEN s.role IS NOT NULL AND s.client_id IS NULL AND s.loan_id IS NOT NULL THEN 'loan ' || s.loan_id ELSE 'client ' || k.client_id END),
-               jsonb_build_object('event', l.properties), k.zone, k.country, NULL, NULL, NULL)::mfiauto._run
-      FROM ROWS FROM (unnest(_trigger.client_ids, _trigger.ids),
-                      mfiauto._verdicts(v.owner, v.trigger_sql, _trigger.client_ids, _trigger.ids, true),
-                      mfiauto._client_zones(_trigger.client_ids))
-           AS k(client_id, event_id, verdict, zoned_client_id, zone, country, is_zone_invalid)
-      JOIN LATERAL (SELECT * FROM mfiauto.event_log l WHERE l.client_id = k.client_id AND l.event_id = k.event_id OFFSET 0) l ON true
-      JOIN mfiauto.message_class c ON c.class = v.class
-      CROSS JOIN LATERAL (SELECT CASE WHEN v.subject = 'client' THEN k.client_id WHEN l.subject = v.subject THEN l.subject_id
-                                      WHEN v.subject = 'loan' THEN l.loan_id END AS subject_id) u
-      LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = u.subject_id OFFSET 0) s ON true
-     WHERE k.verdict AND u.subject_id IS NOT NULL
-       -- OFFSET 0: looked up by the index, row by row. As a join it is quadratic in a long pass, whose own rows no statistics tell of.
-       AND NOT EXISTS (SELECT FROM mfiauto.enrollment_state e
-                        WHERE e.client_id = k.client_id AND e.workflow_id = v.workflow_id AND e.subject = v.subject AND e.subject_id = u.subject_id
-                          AND (e.ended_at IS NULL OR v.reentry = 'never' OR (v.reentry = 'interval' AND e.entered_at > clock - v.reentry_after)) OFFSET 0)
-     ORDER BY k.client_id, u.subject_id, k.event_id));
 END $$;

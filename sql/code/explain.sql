@@ -20,6 +20,7 @@ LANGUAGE sql STABLE AS $$
       WHEN 'enter_if' THEN 'the entry condition was not true'
       WHEN 'enter_unknown' THEN 'the entry condition could not be told (null)'
       WHEN 'exit_if' THEN 'the exit condition was true already'
+      WHEN 'loop' THEN 'a chain of more than ten workflows had come round to it'
       ELSE mfiauto._reason_text(reason) END
     WHEN 'exited' THEN 'left the workflow: ' || CASE reason WHEN 'goal' THEN 'its goal was reached' ELSE mfiauto._reason_text(reason) END
     WHEN 'reopened' THEN concat('the run was opened again, for ', detail, ': what had ended it is no longer so')

@@ -32,6 +32,8 @@ CREATE TABLE mfiauto.enrollment_state (
 ) WITH (fillfactor = 70);
 -- A second live run of the same workflow for the same client and subject cannot exist.
 CREATE UNIQUE INDEX enrollment_state_live_key ON mfiauto.enrollment_state (client_id, workflow_id, subject, subject_id) WHERE ended_at IS NULL;
+-- enroll() with a key is the same enrollment for ever.
+CREATE UNIQUE INDEX enrollment_state_entry_key ON mfiauto.enrollment_state (client_id, workflow_id, entry_key) WHERE entry_key IS NOT NULL;
 CREATE INDEX enrollment_state_due_idx ON mfiauto.enrollment_state (due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE mfiauto.enrollment_state IS
   'One run of (workflow, client, subject). step_no is the step to run next, due_at when (null: nothing to do; parked_due_at keeps it while the run is in error). loan_id: the loan the subject belongs to.

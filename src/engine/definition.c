@@ -15,13 +15,11 @@
 #include "base/json.h"
 #include "engine/definition.h"
 #include "engine/reading.h"
+#include "engine/trigger.h"
 
 #define DEFINITION_BYTES_MAX (1024 * 1024)
 
-static const char *const later_triggers[] = { "segment", "inactive", "schedule", "yearly", NULL };
-
 static void read_entry(MfiDefinition *definition, json_t *root);
-static void read_trigger(MfiDefinition *definition, json_t *root);
 static void read_goal(MfiDefinition *definition, json_t *root);
 static void read_reentry(MfiDefinition *definition, json_t *root);
 static void read_limits(MfiDefinition *definition, json_t *root);
@@ -74,7 +72,7 @@ read_entry(MfiDefinition *definition, json_t *root)
 			"Say once what makes a client enter, for example \"for_each\": \"installment\", "
 			"\"anchor\": \"due_date\".");
 	if (has_trigger)
-		read_trigger(definition, root);
+		mfi_trigger_read(definition, json_object_get(root, "trigger"));
 	definition->anchor =
 		mfi_reading_name(definition, root, "", "anchor", false, "the name of a date column",
 						 "Name a date of the subject, for example \"due_date\" of installment.");
@@ -84,28 +82,16 @@ read_entry(MfiDefinition *definition, json_t *root)
 			"Name the role that is followed one by one, for example \"installment\".");
 }
 
-static void
-read_trigger(MfiDefinition *definition, json_t *root)
+/*
+ * default_reentry: what the calendar brings again and again may enter again.
+ */
+static const char *
+default_reentry(const MfiDefinition *definition)
 {
-	json_t *trigger = json_object_get(root, "trigger");
-	const char *key;
-	json_t *value;
-
-	if (!json_is_object(trigger))
-		mfi_reading_refuse(definition, "trigger", "an object", trigger,
-						   "Write {\"event\": \"Loan Applied\"}.");
-	json_object_foreach(trigger, key, value)
-	{
-		if (mfi_reading_is_among(key, later_triggers))
-			mfi_reading_refuse_later(definition, psprintf("trigger.%s", key), "trigger", key,
-									 "{\"event\": …, \"if\": …}, and \"for_each\" with \"anchor\"");
-	}
-	mfi_reading_check_keys(definition, trigger, "trigger", MFI_WORDS("event", "if"));
-	definition->trigger_event = mfi_reading_name(
-		definition, trigger, "trigger", "event", true, "the name of an event",
-		"Standard events are named as \"Loan Applied\"; others come from watch() and track().");
-	definition->trigger_condition =
-		mfi_reading_condition(definition, trigger, "trigger", "if", false);
+	if (definition->trigger != NULL &&
+		mfi_reading_is_among(definition->trigger->kind, MFI_WORDS("inactive", "schedule", "yearly")))
+		return "always";
+	return "never";
 }
 
 static void
@@ -116,8 +102,8 @@ read_reentry(MfiDefinition *definition, json_t *root)
 		"An interval says how long after the beginning of a run the next may begin: \"90 days\".";
 	char *reentry = mfi_reading_text(definition, root, "", "reentry", false, expected, hint);
 
-	definition->reentry = reentry == NULL ? "never" : reentry;
-	if (strcmp(definition->reentry, "never") == 0)
+	definition->reentry = reentry == NULL ? default_reentry(definition) : reentry;
+	if (reentry == NULL || strcmp(reentry, "never") == 0)
 		return;
 	if (strcmp(reentry, "always") != 0 && !mfi_reading_is_duration(reentry))
 		mfi_reading_refuse(definition, "reentry", expected, json_object_get(root, "reentry"), hint);

@@ -3,7 +3,7 @@
  *		A workflow's definition, read from JSON into structs that the rest of
  *		the compiler checks against the installation and writes as a program.
  *
- * definition.c and step.c know the language: keys, types, order, what comes later.
+ * definition.c, trigger.c and step.c know the language: keys, types, order, what comes later.
  * program.c knows the installation: templates, classes, bindings, conditions.
  */
 #ifndef MFI_ENGINE_DEFINITION_H
@@ -70,13 +70,40 @@ typedef struct MfiStep
 	const char *due_after;
 } MfiStep;
 
+/*
+ * What makes a client enter; kind is the key that tells it, and workflow_version.trigger_kind.
+ * Texts are NULL and lists NIL where the kind has none.
+ */
+typedef struct MfiTrigger
+{
+	const char *kind;
+	List *events;	 /* of char * */
+	List *filters;	 /* of char *, JSON objects; NIL: any event counts */
+	List *status_to; /* of char * */
+	const char *condition;
+	int count; /* of events within a time; 0: each counts */
+	const char *within;
+	const char *after; /* inactive: for how long */
+	const char *cron;
+	const char *zone;
+	const char *segment;
+	const char *role;	/* of a status or a yearly date */
+	const char *column; /* role.column */
+	const char *at;
+	int minimum_years;
+	const char *leap_day;
+	const char *trait;
+	const char *limit;
+	const char *rearm;
+	bool existing;
+} MfiTrigger;
+
 typedef struct MfiDefinition
 {
 	const char *name;	 /* of the workflow, for messages */
 	const char *subject; /* for_each, or what the event is about */
-	const char *anchor;	 /* column of the subject; NULL: triggered by an event */
-	const char *trigger_event;
-	const char *trigger_condition;
+	const char *anchor;	 /* column of the subject; NULL: there is a trigger */
+	MfiTrigger *trigger; /* NULL: anchored */
 	const char *class;
 	const char *enter_if;
 	const char *exit_if;

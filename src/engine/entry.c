@@ -29,31 +29,14 @@ static const char *const standard_events[][2] = { { "Client Created", "client" }
 												  { "Holding Closed", "holding" },
 												  { "Lead Created", "client" },
 												  { "Message Received", "client" },
+												  { "Client Status Changed", "client" },
+												  { "Application Status Changed", "application" },
+												  { "Loan Status Changed", "loan" },
+												  { "Holding Status Changed", "holding" },
+												  { "Segment Entered", "client" },
+												  { "Segment Left", "client" },
+												  { "Threshold Crossed", "client" },
 												  { NULL, NULL } };
-
-/* Dates of the canonical roles; those with true can be an anchor in this version. */
-static const struct
-{
-	const char *role;
-	const char *column;
-	bool is_supported;
-} anchors[] = { { "installment", "due_date", true },
-				{ "loan", "maturity_on", true },
-				{ "installment", "paid_on", false },
-				{ "loan", "applied_on", false },
-				{ "loan", "approved_on", false },
-				{ "loan", "disbursed_on", false },
-				{ "loan", "closed_on", false },
-				{ "loan", "written_off_on", false },
-				{ "client", "birth_date", false },
-				{ "client", "joined_on", false },
-				{ "application", "started_at", false },
-				{ "application", "submitted_at", false },
-				{ "application", "decided_at", false },
-				{ "payment", "paid_at", false },
-				{ "holding", "opened_on", false },
-				{ "holding", "closed_on", false },
-				{ NULL, NULL, false } };
 
 static const char *const subject_roles[] = { "client",	"application", "loan", "installment",
 											 "payment", "holding",	   NULL };
@@ -72,37 +55,80 @@ require_subject_role(const MfiDefinition *definition)
 {
 	if (!is_subject_role(definition->subject))
 		mfi_definition_refuse(definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
-							  "one of client, application, loan, installment, payment, holding",
+							  "one of client, application, loan, installment, payment, holding, or a "
+							  "watched table",
 							  mfi_program_quoted(definition->subject),
 							  "Name the canonical role whose rows are followed one by one.");
 }
 
+/*
+ * is_date_column tells a column of a canonical view that is a date or a moment.
+ */
+static bool
+is_date_column(const char *role, const char *column)
+{
+	return mfi_program_exists(
+		"SELECT FROM pg_catalog.pg_attribute a"
+		" WHERE a.attrelid = pg_catalog.to_regclass('mfiauto.' || pg_catalog.quote_ident($1))"
+		"   AND a.attname = $2 AND NOT a.attisdropped"
+		"   AND a.atttypid IN ('pg_catalog.date'::pg_catalog.regtype, "
+		"'pg_catalog.timestamptz'::pg_catalog.regtype)",
+		CStringGetTextDatum(role), TEXTOID, CStringGetTextDatum(column));
+}
+
+/*
+ * require_date refuses what is not a mapped date column of a role.
+ */
+static void
+require_date(const MfiDefinition *definition, const char *path, const char *role,
+			 const char *column, const char *hint)
+{
+	MfiConditionScope scope = { .workflow = definition->name, .path = path, .subject = role };
+
+	mfi_expression_require_column(&scope, role, column);
+	if (!is_date_column(role, column))
+		mfi_definition_refuse(definition->name, path, ERRCODE_DATATYPE_MISMATCH,
+							  psprintf("a date column of %s", role),
+							  psprintf("\"%s\", which is none", column), hint);
+}
+
+/*
+ * mfi_entry_check_anchor looks for the date: a column of a canonical role, or a
+ * property of the events of a watched table.
+ */
 void
 mfi_entry_check_anchor(const MfiDefinition *definition)
 {
-	MfiConditionScope scope = { .workflow = definition->name,
-								.path = "anchor",
-								.subject = definition->subject };
+	static const char hint[] = "For example due_date of installment, maturity_on of loan, "
+							   "birth_date of client.";
 
-	require_subject_role(definition);
-	for (int i = 0; anchors[i].role != NULL; i++)
+	if (!(strcmp(definition->subject, "installment") == 0 &&
+		  strcmp(definition->anchor, "due_date") == 0) &&
+		!(strcmp(definition->subject, "loan") == 0 &&
+		  strcmp(definition->anchor, "maturity_on") == 0) &&
+		is_subject_role(definition->subject))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("anchor \"%s.%s\" of workflow \"%s\" is not available yet",
+							   definition->subject, definition->anchor, definition->name),
+						errdetail("Available are: installment.due_date, loan.maturity_on."),
+						errhint("Use one of these; nothing of the definition was stored.")));
+	if (is_subject_role(definition->subject))
 	{
-		if (strcmp(anchors[i].role, definition->subject) != 0 ||
-			strcmp(anchors[i].column, definition->anchor) != 0)
-			continue;
-		if (!anchors[i].is_supported)
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("anchor \"%s.%s\" of workflow \"%s\" is not available yet",
-								   definition->subject, definition->anchor, definition->name),
-							errdetail("Available are: installment.due_date, loan.maturity_on."),
-							errhint("Use one of these; nothing of the definition was stored.")));
-		mfi_expression_require_column(&scope, definition->subject, definition->anchor);
+		require_date(definition, "anchor", definition->subject, definition->anchor, hint);
 		return;
 	}
-	mfi_definition_refuse(definition->name, "anchor", ERRCODE_UNDEFINED_COLUMN,
-						  psprintf("a date column of %s", definition->subject),
-						  mfi_program_quoted(definition->anchor),
-						  "Anchors are due_date of installment and maturity_on of loan.");
+	if (!mfi_program_exists("SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.subject = $1",
+							CStringGetTextDatum(definition->subject), InvalidOid, (Datum) 0))
+		require_subject_role(definition);
+	if (!mfi_program_exists("SELECT FROM mfiauto.source s"
+							" WHERE s.kind = 'watch' AND s.subject = $1 AND s.properties ? $2",
+							CStringGetTextDatum(definition->subject), TEXTOID,
+							CStringGetTextDatum(definition->anchor)))
+		mfi_definition_refuse(
+			definition->name, "anchor", ERRCODE_UNDEFINED_COLUMN,
+			psprintf("a date among the properties of the events of %s", definition->subject),
+			mfi_program_quoted(definition->anchor),
+			"Name it in watch(…, properties => '{\"expires_on\": \"expires_on\"}').");
 }
 
 /*
@@ -150,28 +176,153 @@ mfi_entry_note_unknown_event(const MfiDefinition *definition, const char *path, 
 }
 
 /*
- * mfi_entry_check_trigger settles what a run of an event-triggered workflow is about.
+ * require_kin refuses a subject that an event does not tell. Payments and
+ * installments tell their loan.
  */
-void
-mfi_entry_check_trigger(MfiDefinition *definition)
+static void
+require_kin(const MfiDefinition *definition, const char *event, const char *natural)
 {
-	const char *natural = natural_subject(definition->trigger_event);
-
-	mfi_entry_note_unknown_event(definition, "trigger.event", definition->trigger_event);
-	if (natural == NULL)
-		natural = watched_subject(definition->trigger_event);
-	if (definition->subject == NULL)
-		definition->subject = natural ? natural : "client";
-	if (natural != NULL && strcmp(definition->subject, natural) == 0)
-		return;
-	require_subject_role(definition);
-	if (natural == NULL || strcmp(definition->subject, "client") == 0)
+	if (natural == NULL || strcmp(definition->subject, natural) == 0 ||
+		strcmp(definition->subject, "client") == 0)
 		return;
 	if (strcmp(definition->subject, "loan") == 0 &&
 		(strcmp(natural, "installment") == 0 || strcmp(natural, "payment") == 0))
 		return;
-	mfi_definition_refuse(definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
-						  psprintf("what the event \"%s\" is about, %s, or its client",
-								   definition->trigger_event, natural),
-						  mfi_program_quoted(definition->subject), "Leave \"for_each\" out.");
+	mfi_definition_refuse(
+		definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
+		psprintf("what the event \"%s\" is about, %s, or its client", event, natural),
+		mfi_program_quoted(definition->subject), "Leave \"for_each\" out.");
+}
+
+/*
+ * check_events settles what a run is about: what all events are about, else the client.
+ */
+static void
+check_events(MfiDefinition *definition, const char *path)
+{
+	const char *common = NULL;
+	bool is_known = true;
+	ListCell *cell;
+	List *naturals = NIL;
+
+	foreach (cell, definition->trigger->events)
+	{
+		const char *natural = natural_subject(lfirst(cell));
+
+		mfi_entry_note_unknown_event(definition, path, lfirst(cell));
+		if (natural == NULL)
+			natural = watched_subject(lfirst(cell));
+		naturals = lappend(naturals, unconstify(char *, natural));
+		if (natural == NULL || (common != NULL && strcmp(common, natural) != 0))
+			is_known = false;
+		common = natural;
+	}
+	if (definition->subject == NULL)
+		definition->subject = is_known ? common : "client";
+	if (!is_known || strcmp(definition->subject, common) != 0)
+		require_subject_role(definition);
+	foreach (cell, definition->trigger->events)
+		require_kin(definition, lfirst(cell), list_nth(naturals, foreach_current_index(cell)));
+}
+
+/*
+ * require_client: some kinds know of nothing but clients.
+ */
+static void
+require_client(MfiDefinition *definition)
+{
+	if (definition->subject != NULL && strcmp(definition->subject, "client") != 0)
+		mfi_definition_refuse(
+			definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
+			psprintf("\"client\" with \"%s\"", definition->trigger->kind),
+			mfi_program_quoted(definition->subject), "Leave \"for_each\" out.");
+	definition->subject = "client";
+}
+
+static void
+check_status(MfiDefinition *definition)
+{
+	const MfiTrigger *trigger = definition->trigger;
+	MfiConditionScope scope = { .workflow = definition->name,
+								.path = "trigger.status",
+								.subject = trigger->role };
+	bool is_closing = strcmp(trigger->role, "holding") == 0 &&
+					  list_length(trigger->status_to) == 1 && linitial(trigger->status_to) != NULL &&
+					  strcmp(linitial(trigger->status_to), "closed") == 0;
+
+	mfi_expression_require_column(&scope, trigger->role, is_closing ? "closed_on" : "status");
+	check_events(definition, "trigger.status");
+}
+
+static void
+require_segment(const MfiDefinition *definition)
+{
+	const char *segment = definition->trigger->segment;
+
+	if (!mfi_program_exists("SELECT WHERE pg_catalog.to_regclass($1) IS NOT NULL",
+							CStringGetTextDatum("mfiauto.segment"), InvalidOid, (Datum) 0) ||
+		!mfi_program_exists("SELECT FROM mfiauto.segment s WHERE s.name = $1",
+							CStringGetTextDatum(segment), InvalidOid, (Datum) 0))
+		mfi_definition_refuse(definition->name, "trigger.segment", ERRCODE_UNDEFINED_OBJECT,
+							  "the name of a segment", mfi_program_quoted(segment),
+							  "Make it first with mfiauto.create_segment(); mfiauto.segment lists "
+							  "them.");
+}
+
+static void
+require_trait(const MfiDefinition *definition)
+{
+	const char *trait = definition->trigger->trait;
+
+	if (mfi_program_exists(
+			"SELECT FROM pg_catalog.pg_attribute a"
+			" WHERE a.attrelid = pg_catalog.to_regclass('mfiauto.client_profile')"
+			"   AND a.attname = $1 AND NOT a.attisdropped AND a.atttypid::pg_catalog.regtype IN "
+			"('int2', 'int4', 'int8', 'numeric', 'float4', 'float8')",
+			CStringGetTextDatum(trait), InvalidOid, (Datum) 0))
+		return;
+	if (!mfi_program_exists("SELECT WHERE pg_catalog.to_regclass($1) IS NOT NULL",
+							CStringGetTextDatum("mfiauto.trait"), InvalidOid, (Datum) 0) ||
+		!mfi_program_exists("SELECT FROM mfiauto.trait t WHERE t.name = $1",
+							CStringGetTextDatum(trait), InvalidOid, (Datum) 0))
+		mfi_definition_refuse(
+			definition->name, "trigger.trait", ERRCODE_UNDEFINED_OBJECT,
+			"a number among the columns of mfiauto.client_profile, or a trait",
+			mfi_program_quoted(trait), "Make it first with mfiauto.create_trait().");
+}
+
+/*
+ * mfi_entry_check_trigger settles what a run of a triggered workflow is about,
+ * and that what starts it exists.
+ */
+void
+mfi_entry_check_trigger(MfiDefinition *definition)
+{
+	const char *kind = definition->trigger->kind;
+
+	if (strcmp(kind, "event") == 0)
+		check_events(definition, "trigger.event");
+	else if (strcmp(kind, "status") == 0)
+		check_status(definition);
+	else if (strcmp(kind, "segment") == 0)
+	{
+		require_client(definition);
+		require_segment(definition);
+	}
+	else if (strcmp(kind, "trait") == 0)
+	{
+		require_client(definition);
+		require_trait(definition);
+	}
+	else if (strcmp(kind, "manual") == 0)
+	{
+		if (definition->subject == NULL)
+			definition->subject = "client";
+		require_subject_role(definition);
+	}
+	else
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("trigger \"%s\" of workflow \"%s\" is not available yet", kind,
+							   definition->name),
+						errhint("Nothing of the definition was stored.")));
 }

@@ -24,6 +24,7 @@
 
 PG_FUNCTION_INFO_V1(mfiauto_compile_workflow);
 
+static void write_trigger(StringInfo out, const MfiDefinition *definition, Oid owner);
 static void write_version(StringInfo out, const MfiDefinition *definition, Oid owner);
 
 /*
@@ -110,6 +111,56 @@ mfi_program_check_class(const MfiDefinition *definition, const char *path, const
 			"Leave \"holdout\" out, or choose another class.");
 }
 
+/*
+ * write_filters writes JSON objects as a list.
+ */
+static void
+write_filters(StringInfo out, List *filters)
+{
+	StringInfoData list;
+	ListCell *cell;
+
+	if (filters == NIL)
+		return;
+	initStringInfo(&list);
+	foreach (cell, filters)
+		appendStringInfo(&list, "%s%s", cell == list_head(filters) ? "[" : ", ",
+						 (char *) lfirst(cell));
+	appendStringInfoChar(&list, ']');
+	mfi_writing_json(out, "trigger_filters", list.data);
+}
+
+static void
+write_trigger(StringInfo out, const MfiDefinition *definition, Oid owner)
+{
+	const MfiTrigger *trigger = definition->trigger;
+
+	mfi_writing_member(out, "trigger_kind", trigger == NULL ? "anchor" : trigger->kind);
+	mfi_writing_json(out, "trigger_existing",
+					 trigger != NULL && trigger->existing ? "true" : "false");
+	if (trigger == NULL)
+		return;
+	mfi_writing_words(out, "trigger_events", trigger->events);
+	write_filters(out, trigger->filters);
+	mfi_writing_member(out, "trigger_condition", trigger->condition);
+	mfi_writing_member(
+		out, "trigger_sql",
+		mfi_writing_condition(definition, owner, "trigger.if", trigger->condition, true));
+	mfi_writing_number(out, "trigger_count", trigger->count);
+	mfi_writing_member(out, "trigger_within", trigger->within);
+	mfi_writing_member(out, "trigger_after", trigger->after);
+	mfi_writing_member(out, "trigger_cron", trigger->cron);
+	mfi_writing_member(out, "trigger_zone", trigger->zone);
+	mfi_writing_member(out, "trigger_segment", trigger->segment);
+	mfi_writing_member(out, "trigger_column", trigger->column);
+	mfi_writing_member(out, "trigger_at", trigger->at);
+	mfi_writing_number(out, "trigger_minimum_years", trigger->minimum_years);
+	mfi_writing_member(out, "trigger_leap_day", trigger->leap_day);
+	mfi_writing_member(out, "trigger_trait", trigger->trait);
+	mfi_writing_member(out, "trigger_limit", trigger->limit);
+	mfi_writing_member(out, "trigger_rearm", trigger->rearm);
+}
+
 static void
 write_version(StringInfo out, const MfiDefinition *definition, Oid owner)
 {
@@ -118,15 +169,7 @@ write_version(StringInfo out, const MfiDefinition *definition, Oid owner)
 	mfi_writing_member(out, "owner", GetUserNameFromId(owner, false));
 	mfi_writing_member(out, "subject", definition->subject);
 	mfi_writing_member(out, "anchor_column", definition->anchor);
-	mfi_writing_member(out, "trigger_kind", definition->anchor != NULL ? "anchor" : "event");
-	if (definition->trigger_event != NULL)
-		mfi_writing_words(out, "trigger_events",
-						  list_make1(unconstify(char *, definition->trigger_event)));
-	mfi_writing_json(out, "trigger_existing", "false");
-	mfi_writing_member(out, "trigger_condition", definition->trigger_condition);
-	mfi_writing_member(out, "trigger_sql",
-					   mfi_writing_condition(definition, owner, "trigger.if",
-											 definition->trigger_condition, true));
+	write_trigger(out, definition, owner);
 	mfi_writing_member(out, "class", definition->class);
 	mfi_writing_member(out, "enter_if", definition->enter_if);
 	mfi_writing_member(

@@ -99,6 +99,7 @@ INSERT INTO good VALUES
   ('enroll', 'client_id', $v$1::bigint$v$),
   ('enroll', 'subject_id', $v$101::bigint$v$),
   ('enroll', 'context', $v$NULL$v$),
+  ('enroll', 'key', $v$NULL$v$),
   ('explain_client', 'client_id', $v$1::bigint$v$),
   ('explain_client', 'workflow', $v$'w'$v$),
   ('grant_access', 'role', $v$'regress_bad_input'::regrole$v$),
