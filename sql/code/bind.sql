@@ -351,6 +351,7 @@ BEGIN
     PERFORM mfiauto._refill(dependent);
   END LOOP;
   PERFORM mfiauto._clear_batch();
+  PERFORM mfiauto._doubt_profiles();
 END $$;
 
 CREATE FUNCTION mfiauto._unbind(role text) RETURNS void LANGUAGE plpgsql AS $$

@@ -451,6 +451,9 @@ BEGIN
   END IF;
   IF is_full THEN
     UPDATE mfiauto.binding_config c SET polled_at = mfiauto.now(), problem = NULL WHERE c.role = config.role;
+    IF config.problem IS NOT NULL THEN
+      PERFORM mfiauto._doubt_profiles();
+    END IF;
   END IF;
 EXCEPTION WHEN others THEN
   GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE;

@@ -16,6 +16,8 @@ LANGUAGE sql AS $$
    CROSS JOIN LATERAL (SELECT s.client_id FROM mfiauto.subject_state s WHERE s.role = 'loan' AND s.subject_id = l.loan_id AND s.client_id IS NOT NULL
                        UNION ALL
                        SELECT p.client_id FROM mfiauto.party_state p WHERE p.loan_id = l.loan_id) a
+   UNION
+  SELECT h.key2 FROM mfiauto.batch_hint h WHERE h.source_id = 0 AND h.operation = 'p' AND h.key2 IS NOT NULL
   ON CONFLICT DO NOTHING
 $$;
 
@@ -27,6 +29,7 @@ LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
   client_ids bigint[];
 BEGIN
+  PERFORM mfiauto._follow_profile_clock(batch_size);
   PERFORM mfiauto._recall_pending();
   WITH taken AS (
     DELETE FROM mfiauto.client_dirty d
@@ -39,6 +42,7 @@ BEGIN
     RETURN 0;
   END IF;
   -- Followers, in the order in which they build on one another.
+  PERFORM mfiauto._refresh_profiles(client_ids);
   PERFORM mfiauto._refresh_segments_of(client_ids);
   RETURN cardinality(client_ids);
 END $$;

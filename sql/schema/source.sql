@@ -61,7 +61,7 @@ CREATE TABLE mfiauto.journal_2 (LIKE mfiauto.journal_1) WITH (autovacuum_enabled
 CREATE TABLE mfiauto.journal_3 (LIKE mfiauto.journal_1) WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off);
 CREATE TABLE mfiauto.journal_4 (LIKE mfiauto.journal_1) WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off);
 COMMENT ON TABLE mfiauto.journal_1 IS
-  'A journal segment. operation: i insert, u update, d delete (OLD values), t truncate, e event tracked (source 0: key1 event, key2 client), m message failed over (source 0: key1 message, key2 client), r look again (source: minus the role''s number; key1 subject, key2 client, extra[1] loan).';
+  'A journal segment. operation: i insert, u update, d delete (OLD values), t truncate, e event tracked (source 0: key1 event, key2 client), m message failed over (source 0: key1 message, key2 client), p a profile may differ (source 0: key2 client), r look again (source: minus the role''s number; key1 subject, key2 client, extra[1] loan).';
 
 -- Which segment is written (one narrow row that every first capture of a transaction reads), and up to where the journal was consumed.
 CREATE TABLE mfiauto.journal_control (

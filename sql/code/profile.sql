@@ -1,0 +1,359 @@
+-- The client's whole picture: what the books, the events and the ledger say of each client, in one row that is kept up to date.
+
+-- What the profile is made of. The query of _profile_query() gives these columns, in this order.
+CREATE FUNCTION mfiauto._profile_columns() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+  SELECT '{client_id,status,gender,birth_date,age_years,region,area_path,branch_id,officer_id,joined_on,locale,literacy,network_reach,delivery_ratio,
+           household_size,dependants,preferred_channel,loan_cycle,loans_active,loans_closed,loan_standing,on_time_ratio,days_past_due,max_days_past_due,
+           products,products_since,interactions_30d,interactions_90d,last_interaction_at,source,outstanding,outstanding_amount,loan_amounts,loan_amount,
+           sector,sector_given,education_score,repayment_capacity,traits,recheck_at}'::text[]
+$$;
+
+-- A trait as a number; null where it is none.
+CREATE FUNCTION mfiauto._trait_number(traits jsonb, name text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN traits ->> name ~ '^\s*[-+]?\d{1,15}(\.\d{1,10})?\s*$' THEN (traits ->> name)::numeric END
+$$;
+
+-- A trait as a count of people.
+CREATE FUNCTION mfiauto._trait_count(traits jsonb, name text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN traits ->> name ~ '^\s*\d{1,4}(\.0+)?\s*$' THEN (traits ->> name)::numeric::integer END
+$$;
+
+-- Completed years; who was born on 29 February completes his year on 1 March where there is no such day.
+CREATE FUNCTION mfiauto._age_on(birth_date date, today date) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN birth_date <= today AND isfinite(birth_date)
+              THEN (extract(year FROM today) - extract(year FROM birth_date))::integer
+                   - CASE WHEN (extract(month FROM today), extract(day FROM today)) < (extract(month FROM birth_date), extract(day FROM birth_date)) THEN 1 ELSE 0 END END
+$$;
+
+-- The next day on which the age changes.
+CREATE FUNCTION mfiauto._next_birthday(birth_date date, today date) RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN birth_date > today THEN birth_date
+              ELSE (SELECT CASE WHEN extract(day FROM birth_date) = 29 AND extract(day FROM n.day) = 28 THEN n.day + 1 ELSE n.day END
+                      FROM (SELECT (birth_date + make_interval(years => mfiauto._age_on(birth_date, today) + 1))::date AS day) n) END
+   WHERE isfinite(birth_date)
+$$;
+
+CREATE FUNCTION mfiauto._is_bound(role text, column_name text DEFAULT NULL) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = $1 AND (column_name IS NULL OR c.columns ? column_name))
+$$;
+
+-- The complete query that computes profiles, from what is bound and mapped now. Parameters: $1 bigint[] client ids, each once; $2 the clock; $3 the
+-- institution's date; $4 its zone; $5 its days of grace; $6 its currency. A role that is not bound has nothing to say, and nothing of it is read.
+--
+-- The books as last seen (subject_state, party_state) tell whose subjects there are, by our own indexes; the canonical views are asked for
+-- these subjects only, for what is not kept there.
+CREATE FUNCTION mfiauto._profile_query() RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  has_payments boolean := mfiauto._is_bound('payment', 'loan_id');
+  settled text := CASE WHEN NOT mfiauto._is_bound('payment', 'loan_id') AND mfiauto._is_bound('installment', 'paid_on') THEN 'v.paid_on' ELSE 'NULL::date' END;
+  passive text := (SELECT quote_literal(coalesce(array_agg(e.event ORDER BY e.event), '{}')::text) FROM mfiauto.passive_event e);
+BEGIN
+  RETURN concat(
+  'WITH fact AS MATERIALIZED (
+     SELECT s.client_id, s.role, s.subject_id, s.loan_id, s.status, s.amount, s.paid, s.on_date, s.at FROM mfiauto.subject_state s WHERE s.client_id = ANY ($1)
+     UNION ALL
+     SELECT p.client_id, s.role, s.subject_id, s.loan_id, s.status, s.amount, s.paid, s.on_date, s.at
+       FROM (SELECT DISTINCT p.client_id, p.loan_id FROM mfiauto.party_state p
+              WHERE p.client_id = ANY ($1) AND p.role <> ''guarantor'' AND coalesce(p.since <= $3, true) AND coalesce(p.until >= $3, true)) p
+       JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.loan_id = p.loan_id AND s.client_id IS NULL OFFSET 0) s ON true),
+   person AS MATERIALIZED (',
+  CASE WHEN mfiauto._is_bound('client') THEN
+    'SELECT DISTINCT ON (v.client_id) v.client_id, v.status, v.gender, v.birth_date, v.region, v.branch_id, v.officer_id, v.joined_on, v.locale, v.literacy, v.source,
+            v.traits, CASE WHEN mfiauto._valid_zone(v.time_zone) THEN v.time_zone ELSE $4 END AS zone
+       FROM unnest($1) AS u(id) JOIN mfiauto.client v ON v.client_id = u.id
+      ORDER BY v.client_id, hash_record_extended(v, 0)'
+  ELSE
+    'SELECT u.id AS client_id, NULL::text AS status, NULL::text AS gender, NULL::date AS birth_date, NULL::text AS region, NULL::bigint AS branch_id, NULL::bigint AS officer_id,
+            NULL::date AS joined_on, NULL::text AS locale, NULL::text AS literacy, NULL::text AS source, coalesce(t.traits, ''{}'') AS traits, $4 AS zone
+       FROM unnest($1) AS u(id) LEFT JOIN mfiauto.client_trait t ON t.client_id = u.id
+      WHERE EXISTS (SELECT FROM fact f WHERE f.client_id = u.id)'
+  END, '),
+   aged AS (SELECT p.*, ($2 AT TIME ZONE p.zone)::date AS local_date FROM person p),
+   loan AS MATERIALIZED (',
+  CASE WHEN mfiauto._is_bound('loan') THEN
+    'SELECT DISTINCT ON (f.client_id, f.subject_id) f.client_id, f.subject_id AS loan_id, f.status, f.amount AS principal, f.paid AS outstanding, v.product,
+            coalesce(v.currency, $6) AS currency, v.cycle, coalesce(v.disbursed_on, v.applied_on) AS since, coalesce(v.written_off_on, v.closed_on) AS ended_on
+       FROM fact f LEFT JOIN mfiauto.loan v ON v.loan_id = f.subject_id WHERE f.role = ''loan''
+      ORDER BY f.client_id, f.subject_id, hash_record_extended(v, 0)'
+  ELSE
+    'SELECT DISTINCT f.client_id, f.loan_id, ''active''::text AS status, NULL::numeric AS principal, NULL::numeric AS outstanding, NULL::text AS product, $6::text AS currency,
+            NULL::integer AS cycle, NULL::date AS since, NULL::date AS ended_on
+       FROM fact f WHERE f.role = ''installment'' AND f.loan_id IS NOT NULL' END, '),
+   schedule AS MATERIALIZED (
+     SELECT f.client_id, f.loan_id, f.subject_id, f.on_date AS due_on, f.amount AS due, l.status, l.currency, l.ended_on,
+            CASE WHEN f.amount <= coalesce(f.paid, 0) THEN 0 ELSE f.amount - coalesce(f.paid, 0) END AS balance, ',
+  settled, ' AS settled_on,
+            sum(f.amount) OVER (PARTITION BY f.client_id, f.loan_id ORDER BY f.on_date, f.subject_id) AS due_to_date
+       FROM fact f JOIN loan l ON l.client_id = f.client_id AND l.loan_id = f.loan_id',
+  CASE WHEN settled <> 'NULL::date' THEN ' LEFT JOIN (SELECT DISTINCT ON (i.installment_id) i.installment_id, i.paid_on FROM fact k JOIN mfiauto.installment i ON i.installment_id = k.subject_id
+              WHERE k.role = ''installment'' ORDER BY i.installment_id, i.paid_on) v ON v.installment_id = f.subject_id' END, '
+      WHERE f.role = ''installment'' AND f.on_date IS NOT NULL AND l.status IN (''active'', ''rescheduled'', ''closed'', ''written_off'')),',
+  CASE WHEN has_payments THEN '
+   money AS (
+     SELECT f.client_id, f.loan_id, (f.at AT TIME ZONE $4)::date AS paid_on, sum(f.amount) OVER (PARTITION BY f.client_id, f.loan_id ORDER BY f.at, f.subject_id) AS paid_to_date
+       FROM fact f WHERE f.role = ''payment'' AND f.status = ''counted'' AND f.loan_id IS NOT NULL),
+   -- The oldest is paid first: an installment is settled on the first day on which all that was paid covers all that was due so far.
+   settled AS (
+     SELECT m.client_id, m.subject_id, min(m.paid_on) OVER (PARTITION BY m.client_id, m.loan_id ORDER BY m.amount DESC, m.subject_id NULLS FIRST ROWS UNBOUNDED PRECEDING) AS settled_on
+       FROM (SELECT s.client_id, s.loan_id, s.subject_id, s.due_to_date AS amount, NULL::date AS paid_on FROM schedule s WHERE s.due_to_date IS NOT NULL
+             UNION ALL SELECT m.client_id, m.loan_id, NULL, m.paid_to_date, m.paid_on FROM money m) m),'
+  END, '
+   judged AS MATERIALIZED (
+     SELECT s.client_id, s.subject_id, s.due_on, s.due, s.currency, s.balance, s.status,
+            s.balance = 0 AS is_paid, s.status IN (''active'', ''rescheduled'') AS is_open,
+            CASE WHEN s.balance = 0 THEN ',
+  CASE WHEN has_payments THEN 't.settled_on' ELSE 's.settled_on' END, ' END AS settled_on, s.ended_on
+       FROM schedule s',
+  CASE WHEN has_payments THEN ' LEFT JOIN (SELECT * FROM settled t WHERE t.subject_id IS NOT NULL) t ON t.client_id = s.client_id AND t.subject_id = s.subject_id' END, '),
+   counted AS (
+     SELECT j.client_id, (coalesce(j.settled_on <= j.due_on + $5, false))::integer AS is_on_time,
+            row_number() OVER (PARTITION BY j.client_id ORDER BY j.due_on DESC, j.subject_id DESC) AS place
+       FROM judged j WHERE j.due_on <= $3 AND (j.settled_on IS NOT NULL OR NOT j.is_paid AND j.due_on + $5 < $3)),
+   habit AS (SELECT c.client_id, round(avg(c.is_on_time), 4) AS on_time_ratio FROM counted c WHERE c.place <= 12 GROUP BY c.client_id),
+   repayment AS (
+     SELECT j.client_id,
+            coalesce(max($3 - j.due_on) FILTER (WHERE j.is_open AND j.balance > 0 AND j.due_on < $3), 0) AS days_past_due,
+            greatest(max(CASE WHEN j.is_paid THEN j.settled_on - j.due_on WHEN j.is_open THEN $3 - j.due_on ELSE j.ended_on - j.due_on END)
+                       FILTER (WHERE j.due_on < $3 AND (j.is_paid OR j.balance > 0)), 0) AS max_days_past_due,
+            count(*) FILTER (WHERE j.due_on <= $3) AS due_count,
+            sum(j.due) FILTER (WHERE j.is_open AND j.due_on >= $3 AND j.due_on < $3 + 30) AS due_soon,
+            count(*) FILTER (WHERE j.is_open AND j.due_on >= $3 AND j.due_on < $3 + 30 AND j.currency <> $6) AS due_soon_foreign,
+            least(min(j.due_on - 29) FILTER (WHERE j.due_on - 29 > $3), min(j.due_on) FILTER (WHERE j.due_on > $3), min(j.due_on + 1) FILTER (WHERE j.due_on >= $3),
+                  min(j.due_on + $5 + 1) FILTER (WHERE j.due_on + $5 >= $3),
+                  min($3 + 1) FILTER (WHERE j.is_open AND j.balance > 0 AND j.due_on < $3)) AS next_on
+       FROM judged j GROUP BY j.client_id),
+   owed AS (
+     SELECT l.*, coalesce(l.outstanding, b.balance) AS owed
+       FROM loan l LEFT JOIN (SELECT s.client_id, s.loan_id, sum(s.balance) AS balance FROM schedule s GROUP BY s.client_id, s.loan_id) b ON b.client_id = l.client_id AND b.loan_id = l.loan_id),
+   amount AS (
+     SELECT a.client_id, jsonb_object_agg(a.currency, a.owed ORDER BY a.currency) FILTER (WHERE a.owed IS NOT NULL) AS outstanding,
+            jsonb_object_agg(a.currency, a.principal ORDER BY a.currency) FILTER (WHERE a.principal IS NOT NULL) AS loan_amounts
+       FROM (SELECT o.client_id, o.currency, sum(o.owed) AS owed, sum(o.principal) AS principal FROM owed o WHERE o.status IN (''active'', ''rescheduled'') GROUP BY o.client_id, o.currency) a
+      GROUP BY a.client_id),
+   borrowing AS (
+     SELECT l.client_id, count(*) FILTER (WHERE l.status IN (''active'', ''rescheduled''))::integer AS loans_active, count(*) FILTER (WHERE l.status = ''closed'')::integer AS loans_closed,
+            count(*) FILTER (WHERE l.status = ''written_off'')::integer AS loans_written_off, count(*) FILTER (WHERE l.status IN (''active'', ''rescheduled'', ''closed'', ''written_off''))::integer AS loans,
+            max(l.cycle) FILTER (WHERE l.status IN (''active'', ''rescheduled'', ''closed'', ''written_off'')) AS cycle
+       FROM loan l GROUP BY l.client_id),
+   product AS (
+     SELECT k.client_id, array_agg(k.product ORDER BY k.product) AS products, coalesce(jsonb_object_agg(k.product, k.since ORDER BY k.product) FILTER (WHERE k.since IS NOT NULL), ''{}'') AS products_since
+       FROM (SELECT h.client_id, h.product, min(h.since) AS since
+               FROM (SELECT l.client_id, l.product, l.since FROM loan l WHERE l.status IN (''active'', ''rescheduled'')',
+  CASE WHEN mfiauto._is_bound('holding') THEN '
+                     UNION ALL
+                     SELECT f.client_id, v.product, v.opened_on FROM fact f JOIN mfiauto.holding v ON v.holding_id = f.subject_id
+                      WHERE f.role = ''holding'' AND f.status IS DISTINCT FROM ''closed'' AND v.closed_on IS NULL AND v.client_id = f.client_id' END, ') h
+              WHERE h.product IS NOT NULL GROUP BY h.client_id, h.product) k
+      GROUP BY k.client_id),
+   interaction AS (
+     SELECT e.client_id, count(*) FILTER (WHERE e.at > $2 - interval ''720 hours'')::integer AS in_30d, count(*) FILTER (WHERE e.at > $2 - interval ''2160 hours'')::integer AS in_90d,
+            max(e.at) AS last_at,
+            least(min(e.at) FILTER (WHERE e.at > $2 - interval ''720 hours'') + interval ''720 hours'', min(e.at) FILTER (WHERE e.at > $2 - interval ''2160 hours'') + interval ''2160 hours'') AS next_at
+       FROM (SELECT l.client_id, least(l.occurred_at, l.received_at) AS at FROM mfiauto.event_log l
+              WHERE l.client_id = ANY ($1) AND l.hops = 0 AND l.name <> ALL (', passive, '::text[])) e
+      GROUP BY e.client_id),',
+  CASE WHEN EXISTS (SELECT FROM mfiauto.education_weight) THEN '
+   learning AS (
+     SELECT k.client_id, sum(k.weight) AS score
+       FROM (SELECT DISTINCT l.client_id, w.event, w.properties, w.weight FROM mfiauto.event_log l JOIN mfiauto.education_weight w ON w.event = l.name AND l.properties @> w.properties
+              WHERE l.client_id = ANY ($1)) k
+      GROUP BY k.client_id),' END, '
+   -- What became of the messages of 90 days to the number that is in use now.
+   told AS (
+     SELECT m.client_id, m.created_at, m.message_id, m.state = ''delivered'' AS is_delivered, coalesce(m.finished_at, m.created_at) AS told_at,
+            m.to_address IS NOT DISTINCT FROM first_value(m.to_address) OVER (PARTITION BY m.client_id, m.channel ORDER BY m.created_at DESC, m.message_id DESC) AS is_present
+       FROM mfiauto.message_ledger m
+      WHERE m.client_id = ANY ($1) AND m.created_at > $2 - interval ''2160 hours'' AND m.created_at <= $2 AND m.channel IN (''sms'', ''voice'', ''whatsapp'')
+        AND (m.state IN (''delivered'', ''undelivered'') OR m.state = ''failed'' AND m.reason IN (''recipient_rejected'', ''receipt_failed'', ''receipt_expired''))),
+   reach AS (
+     SELECT t.client_id, count(*) FILTER (WHERE t.is_delivered) AS delivered, count(*) FILTER (WHERE NOT t.is_delivered) AS failed,
+            count(*) FILTER (WHERE NOT t.is_delivered AND t.place <= 3) AS failed_of_last, min(t.created_at) + interval ''2160 hours'' AS next_at
+       FROM (SELECT t.*, row_number() OVER (PARTITION BY t.client_id ORDER BY t.told_at DESC, t.message_id DESC) AS place FROM told t WHERE t.is_present) t
+      GROUP BY t.client_id),
+   voice AS (SELECT DISTINCT ON (c.client_id) c.client_id, c.granted FROM mfiauto.consent c
+              WHERE c.client_id = ANY ($1) AND coalesce(c.channel = ''voice'', true) ORDER BY c.client_id, c.given_at DESC, c.consent_id DESC),
+   party AS (SELECT p.client_id, least(min(p.since) FILTER (WHERE p.since > $3), min(p.until + 1) FILTER (WHERE p.until >= $3)) AS next_on
+               FROM mfiauto.party_state p WHERE p.client_id = ANY ($1) GROUP BY p.client_id)
+   SELECT p.client_id, p.status, p.gender, p.birth_date, mfiauto._age_on(p.birth_date, p.local_date) AS age_years,
+          p.region, CASE WHEN p.region IS NOT NULL THEN coalesce(a.path, ARRAY[p.region]) END AS area_path, p.branch_id, p.officer_id, p.joined_on, p.locale, p.literacy,
+          CASE WHEN r.client_id IS NULL THEN ''unknown'' WHEN r.failed_of_last = 3 OR r.failed >= 3 AND r.failed > r.delivered THEN ''poor'' ELSE ''good'' END AS network_reach,
+          round(r.delivered::numeric / (r.delivered + r.failed), 4) AS delivery_ratio,
+          coalesce(mfiauto._trait_count(p.traits, ''household_size''), mfiauto._trait_count(p.traits, ''household'')) AS household_size,
+          mfiauto._trait_count(p.traits, ''dependants'') AS dependants,
+          CASE WHEN lower(p.literacy) IN (''low'', ''none'') AND v.granted THEN ''voice'' ELSE nullif(lower(p.traits ->> ''preferred_channel''), '''') END AS preferred_channel,
+          coalesce(b.cycle, b.loans, 0) AS loan_cycle, coalesce(b.loans_active, 0) AS loans_active, coalesce(b.loans_closed, 0) AS loans_closed,
+          CASE WHEN coalesce(b.loans, 0) = 0 THEN ''none'' WHEN y.days_past_due > $5 OR b.loans_written_off > 0 THEN ''late''
+               WHEN b.loans_closed = 0 AND coalesce(y.due_count, 0) = 0 THEN ''new'' ELSE ''good'' END AS loan_standing,
+          h.on_time_ratio, coalesce(y.days_past_due, 0) AS days_past_due, coalesce(y.max_days_past_due, 0) AS max_days_past_due,
+          coalesce(o.products, ''{}'') AS products, coalesce(o.products_since, ''{}'') AS products_since,
+          coalesce(i.in_30d, 0) AS interactions_30d, coalesce(i.in_90d, 0) AS interactions_90d, i.last_at AS last_interaction_at, f.source,
+          coalesce(m.outstanding, ''{}'') AS outstanding, CASE WHEN m.client_id IS NULL THEN 0 ELSE (m.outstanding ->> $6)::numeric END AS outstanding_amount,
+          coalesce(m.loan_amounts, ''{}'') AS loan_amounts, CASE WHEN m.client_id IS NULL THEN 0 ELSE (m.loan_amounts ->> $6)::numeric END AS loan_amount,
+          s.sector, nullif(btrim(p.traits ->> ''sector''), '''') AS sector_given,',
+  CASE WHEN EXISTS (SELECT FROM mfiauto.education_weight) THEN 'coalesce(e.score, 0)' ELSE '0::numeric' END, ' AS education_score,
+          CASE WHEN y.due_soon > 0 AND y.due_soon_foreign = 0
+               THEN round((mfiauto._trait_number(p.traits, ''income'') - coalesce(mfiauto._trait_number(p.traits, ''expenses''), 0) - y.due_soon) / y.due_soon, 4) END AS repayment_capacity,
+          p.traits,
+          least(mfiauto._next_birthday(p.birth_date, p.local_date)::timestamp AT TIME ZONE p.zone, least(y.next_on, q.next_on)::timestamp AT TIME ZONE $4, i.next_at, r.next_at) AS recheck_at
+     FROM aged p
+     LEFT JOIN mfiauto.area a ON a.area = p.region
+     LEFT JOIN reach r ON r.client_id = p.client_id
+     LEFT JOIN voice v ON v.client_id = p.client_id
+     LEFT JOIN borrowing b ON b.client_id = p.client_id
+     LEFT JOIN repayment y ON y.client_id = p.client_id
+     LEFT JOIN habit h ON h.client_id = p.client_id
+     LEFT JOIN product o ON o.client_id = p.client_id
+     LEFT JOIN interaction i ON i.client_id = p.client_id
+     LEFT JOIN mfiauto.first_source f ON f.client_id = p.client_id
+     LEFT JOIN amount m ON m.client_id = p.client_id
+     LEFT JOIN party q ON q.client_id = p.client_id
+     LEFT JOIN mfiauto.sector_alias s ON s.alias = lower(btrim(p.traits ->> ''sector''))',
+  CASE WHEN EXISTS (SELECT FROM mfiauto.education_weight) THEN ' LEFT JOIN learning e ON e.client_id = p.client_id' END);
+END $$;
+
+-- By which way a client came first is noted once: what his first lead said, else the books.
+CREATE FUNCTION mfiauto._note_sources(client_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE concat(
+    'WITH newcomer AS MATERIALIZED (SELECT u.id AS client_id FROM unnest($1) AS u(id) WHERE NOT EXISTS (SELECT FROM mfiauto.first_source f WHERE f.client_id = u.id))
+     INSERT INTO mfiauto.first_source (client_id, source, seen_at)
+     SELECT DISTINCT ON (k.client_id) k.client_id, k.source, mfiauto.now()
+       FROM (SELECT l.client_id, l.properties ->> ''source'' AS source, 1 AS place, l.occurred_at, l.event_id FROM mfiauto.event_log l
+              WHERE l.client_id = ANY (ARRAY(SELECT n.client_id FROM newcomer n)) AND l.name = ''Lead Created''',
+    CASE WHEN mfiauto._is_bound('client', 'source') THEN '
+             UNION ALL SELECT n.client_id, v.source, 2, NULL, NULL FROM newcomer n JOIN mfiauto.client v ON v.client_id = n.client_id' END,
+    ') k
+      WHERE nullif(btrim(k.source), '''') IS NOT NULL
+      ORDER BY k.client_id, k.place, k.occurred_at, k.event_id, k.source
+     ON CONFLICT DO NOTHING')
+    USING client_ids;
+END $$;
+
+-- Computes and writes the profiles of these clients; who is not in the books has none. Rows that stay as they are are not written.
+CREATE FUNCTION mfiauto._write_profiles(client_ids bigint[]) RETURNS void LANGUAGE plpgsql SET jit = off AS $$
+DECLARE
+  place mfiauto.institution;
+  names text[] := mfiauto._profile_columns();
+BEGIN
+  SELECT * INTO STRICT place FROM mfiauto.institution;
+  PERFORM mfiauto._note_sources(client_ids);
+  EXECUTE format(
+    'WITH fresh AS MATERIALIZED (%1$s),
+     gone AS (DELETE FROM mfiauto.profile_state p WHERE p.client_id = ANY ($1) AND NOT EXISTS (SELECT FROM fresh f WHERE f.client_id = p.client_id) RETURNING p.client_id),
+     valueless AS (DELETE FROM mfiauto.trait_value v USING gone g WHERE v.client_id = g.client_id),
+     unwatched AS (DELETE FROM mfiauto.threshold_state t USING gone g WHERE t.client_id = g.client_id)
+     INSERT INTO mfiauto.profile_state AS p (%2$s, computed_at)
+     SELECT f.*, $2 FROM fresh f
+     ON CONFLICT ON CONSTRAINT profile_state_pkey DO UPDATE
+        SET (%3$s) = ROW(%4$s),
+            computed_at = CASE WHEN (%5$s) IS DISTINCT FROM (%6$s) THEN excluded.computed_at ELSE p.computed_at END
+      WHERE (%7$s) IS DISTINCT FROM (%4$s)',
+    mfiauto._profile_query(), array_to_string(names, ', '),
+    (SELECT string_agg(n, ', ' ORDER BY o) FROM unnest(names) WITH ORDINALITY AS u(n, o) WHERE n <> 'client_id'),
+    (SELECT string_agg('excluded.' || n, ', ' ORDER BY o) FROM unnest(names) WITH ORDINALITY AS u(n, o) WHERE n <> 'client_id'),
+    (SELECT string_agg('p.' || n, ', ' ORDER BY o) FROM unnest(names) WITH ORDINALITY AS u(n, o) WHERE n NOT IN ('client_id', 'recheck_at')),
+    (SELECT string_agg('excluded.' || n, ', ' ORDER BY o) FROM unnest(names) WITH ORDINALITY AS u(n, o) WHERE n NOT IN ('client_id', 'recheck_at')),
+    (SELECT string_agg('p.' || n, ', ' ORDER BY o) FROM unnest(names) WITH ORDINALITY AS u(n, o) WHERE n <> 'client_id'))
+    USING client_ids, mfiauto.now(), (mfiauto.now() AT TIME ZONE place.time_zone)::date, place.time_zone, place.grace_days, place.currency;
+END $$;
+
+-- The same, such that what is wrong with one client's rows stops nobody else: he is parked, his profile stays as it was. A binding that the bank
+-- broke is told once; whoever is looked at meanwhile is looked at again when it works.
+CREATE FUNCTION mfiauto._try_profiles(client_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  half integer := cardinality(client_ids) / 2;
+BEGIN
+  PERFORM mfiauto._write_profiles(client_ids);
+EXCEPTION WHEN others THEN
+  IF SQLSTATE ~ '^(57|53|40|55P03)' THEN
+    RAISE;
+  ELSIF SQLSTATE ~ '^22' AND half > 0 THEN
+    PERFORM mfiauto._try_profiles(client_ids[:half]);
+    PERFORM mfiauto._try_profiles(client_ids[half + 1:]);
+  ELSE
+    PERFORM mfiauto._park('profile', NULL, 'client', CASE WHEN half = 0 THEN client_ids[1] END, CASE WHEN half = 0 THEN client_ids[1] END, SQLSTATE,
+                          CASE WHEN SQLSTATE ~ '^22' THEN 'expression' ELSE 'binding_broken' END, SQLERRM);
+  END IF;
+END $$;
+
+-- The follower: profiles, computed traits, thresholds of these clients as things stand now.
+CREATE FUNCTION mfiauto._refresh_profiles(client_ids bigint[]) RETURNS void LANGUAGE plpgsql SET jit = off AS $$
+DECLARE
+  wanted bigint[] := ARRAY(SELECT DISTINCT u.id FROM unnest(client_ids) AS u(id) WHERE u.id IS NOT NULL ORDER BY u.id);
+BEGIN
+  IF cardinality(wanted) > 0 THEN
+    PERFORM mfiauto._try_profiles(wanted);
+  END IF;
+END $$;
+
+-- Everybody the books know.
+CREATE FUNCTION mfiauto._known_clients() RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+  SELECT p.client_id FROM mfiauto.profile_state p
+   UNION SELECT s.client_id FROM mfiauto.subject_state s
+          WHERE s.client_id IS NOT NULL AND (s.role = 'client' OR NOT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = 'client'))
+   UNION SELECT p.client_id FROM mfiauto.party_state p WHERE NOT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = 'client')
+$$;
+
+-- Everybody's profile may differ now: a binding came or went, a code list changed. The engine must be kept out.
+CREATE FUNCTION mfiauto._doubt_profiles() RETURNS void LANGUAGE sql AS $$
+  INSERT INTO mfiauto.client_dirty (client_id) SELECT k FROM mfiauto._known_clients() k ON CONFLICT DO NOTHING
+$$;
+
+-- Does anything that users wrote depend on how long somebody has been a client? It changes for everybody every day.
+CREATE FUNCTION mfiauto._is_tenure_used() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  is_used boolean := EXISTS (SELECT FROM mfiauto.trait_definition t WHERE t.query ~ '\mtenure_days\M')
+    OR EXISTS (SELECT FROM mfiauto.workflow_head h JOIN mfiauto.workflow_version v ON v.workflow_id = h.workflow_id AND v.version = h.live_version
+                WHERE h.state IN ('active', 'paused') AND v.trigger_trait = 'tenure_days');
+BEGIN
+  IF NOT is_used AND to_regclass('mfiauto.segment') IS NOT NULL THEN
+    EXECUTE 'SELECT EXISTS (SELECT FROM mfiauto.segment s WHERE to_jsonb(s) ->> ''query'' ~ ''\mtenure_days\M'')' INTO is_used;
+  END IF;
+  RETURN is_used;
+END $$;
+
+-- Adds to client_dirty whom time alone changes something for. Called by the engine before it takes a batch.
+CREATE FUNCTION mfiauto._follow_profile_clock(batch_size integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  present date := mfiauto._today();
+BEGIN
+  IF (SELECT c.today IS DISTINCT FROM present FROM mfiauto.profile_clock c) THEN
+    UPDATE mfiauto.profile_clock SET today = present;
+    IF mfiauto._is_tenure_used() THEN
+      PERFORM mfiauto._doubt_profiles();
+    END IF;
+  END IF;
+  INSERT INTO mfiauto.client_dirty (client_id)
+  SELECT p.client_id FROM mfiauto.profile_state p WHERE p.recheck_at <= mfiauto.now() ORDER BY p.recheck_at LIMIT batch_size
+  ON CONFLICT DO NOTHING;
+END $$;
+
+-- All of it, in batches, with progress. What comes out is what the engine keeps up to date anyway.
+CREATE FUNCTION mfiauto._refresh_profiles() RETURNS bigint LANGUAGE plpgsql SET jit = off AS $$
+DECLARE
+  everybody bigint[];
+  done bigint := 0;
+  step integer := greatest(current_setting('mfiauto.batch_size')::integer, 1000);
+BEGIN
+  PERFORM mfiauto._keep_engine_out();
+  UPDATE mfiauto.profile_clock c SET today = mfiauto._today() WHERE c.today IS DISTINCT FROM mfiauto._today();
+  everybody := ARRAY(SELECT k FROM mfiauto._known_clients() k ORDER BY k);
+  PERFORM mfiauto._note_progress('refresh_profiles', 'all', 'computing', 0, cardinality(everybody));
+  WHILE done < cardinality(everybody) LOOP
+    PERFORM mfiauto._refresh_profiles(everybody[done + 1 : done + step]);
+    done := least(done + step, cardinality(everybody));
+    PERFORM mfiauto._note_progress('refresh_profiles', 'all', 'computing', done, cardinality(everybody));
+  END LOOP;
+  PERFORM mfiauto._note_progress('refresh_profiles', 'all', 'done', done, cardinality(everybody));
+  RETURN done;
+END $$;
+SELECT mfiauto._open_door('mfiauto._refresh_profiles()', '{admin,author}',
+  'Computes the profile of every client anew; returns how many. The engine keeps profiles up to date by itself: this is for traits over tables that nobody watches, and for checks.');
+
+CREATE FUNCTION mfiauto._note_progress(job text, target text, phase text, done bigint, total bigint) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO mfiauto.job_progress AS p (job, target, phase, done_count, total_count, started_at, updated_at)
+  VALUES ($1, $2, $3, $4, $5, mfiauto.now(), clock_timestamp())
+  ON CONFLICT ON CONSTRAINT job_progress_pkey DO UPDATE
+     SET phase = excluded.phase, done_count = excluded.done_count, total_count = excluded.total_count, updated_at = excluded.updated_at,
+         started_at = CASE WHEN excluded.done_count = 0 THEN excluded.started_at ELSE p.started_at END
+$$;
