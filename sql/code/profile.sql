@@ -37,15 +37,67 @@ CREATE FUNCTION mfiauto._is_bound(role text, column_name text DEFAULT NULL) RETU
   SELECT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = $1 AND (column_name IS NULL OR c.columns ? column_name))
 $$;
 
+-- The rows of the books that a profile is made of and that are not kept in subject_state.
+CREATE TYPE mfiauto._profile_client AS (
+  client_id bigint, status text, gender text, birth_date date, region text, branch_id bigint, officer_id bigint, joined_on date, locale text, literacy text, source text,
+  traits jsonb, zone text);
+CREATE TYPE mfiauto._profile_loan AS (loan_id bigint, product text, currency text, cycle integer, since date, ended_on date);
+CREATE TYPE mfiauto._profile_holding AS (holding_id bigint, client_id bigint, product text, since date);
+CREATE TYPE mfiauto._profile_paid AS (installment_id bigint, paid_on date);
+
+-- Looks up these clients and what is theirs in the canonical views, as far as these are bound: one query a role, by an index of the bank's if there is one,
+-- else by reading its table once. How the planner does it is its own affair here.
+CREATE FUNCTION mfiauto._read_profile_books(client_ids bigint[], zone text, currency text, OUT clients mfiauto._profile_client[], OUT loans mfiauto._profile_loan[],
+                                            OUT holdings mfiauto._profile_holding[], OUT paid mfiauto._profile_paid[])
+LANGUAGE plpgsql STABLE SET enable_nestloop = on SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+  ids record;
+BEGIN
+  SELECT array_agg(DISTINCT f.subject_id) FILTER (WHERE f.role = 'loan') AS loan_ids, array_agg(DISTINCT f.subject_id) FILTER (WHERE f.role = 'holding') AS holding_ids,
+         array_agg(DISTINCT f.subject_id) FILTER (WHERE f.role = 'installment') AS installment_ids
+    INTO ids
+    FROM (SELECT s.role, s.subject_id FROM mfiauto.subject_state s WHERE s.client_id = ANY (_read_profile_books.client_ids) AND s.role IN ('loan', 'holding', 'installment')
+          UNION ALL
+          SELECT s.role, s.subject_id
+            FROM (SELECT DISTINCT p.loan_id FROM mfiauto.party_state p WHERE p.client_id = ANY (_read_profile_books.client_ids)) p
+            JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.loan_id = p.loan_id AND s.client_id IS NULL OFFSET 0) s ON s.role IN ('loan', 'installment')) f;
+  IF mfiauto._is_bound('client') THEN
+    EXECUTE 'SELECT array_agg(ROW(c.client_id, c.status, c.gender, c.birth_date, c.region, c.branch_id, c.officer_id, c.joined_on, c.locale, c.literacy, c.source, c.traits,
+                                  CASE WHEN mfiauto._valid_zone(c.time_zone) THEN c.time_zone ELSE $2 END)::mfiauto._profile_client)
+               FROM (SELECT DISTINCT ON (v.client_id) v.* FROM unnest($1) AS u(id) JOIN mfiauto.client v ON v.client_id = u.id ORDER BY v.client_id, hash_record_extended(v, 0)) c'
+      INTO clients USING _read_profile_books.client_ids, _read_profile_books.zone;
+  ELSE
+    SELECT array_agg(ROW(u.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, coalesce(t.traits, '{}'), _read_profile_books.zone)::mfiauto._profile_client)
+      INTO clients
+      FROM unnest(_read_profile_books.client_ids) AS u(id) LEFT JOIN mfiauto.client_trait t ON t.client_id = u.id
+     WHERE EXISTS (SELECT FROM mfiauto.subject_state s WHERE s.client_id = u.id) OR EXISTS (SELECT FROM mfiauto.party_state p WHERE p.client_id = u.id);
+  END IF;
+  IF ids.loan_ids IS NOT NULL AND mfiauto._is_bound('loan') THEN
+    EXECUTE 'SELECT array_agg(ROW(c.loan_id, c.product, coalesce(c.currency, $2), c.cycle, coalesce(c.disbursed_on, c.applied_on), coalesce(c.written_off_on, c.closed_on))::mfiauto._profile_loan)
+               FROM (SELECT DISTINCT ON (v.loan_id) v.* FROM unnest($1) AS u(id) JOIN mfiauto.loan v ON v.loan_id = u.id ORDER BY v.loan_id, hash_record_extended(v, 0)) c'
+      INTO loans USING ids.loan_ids, _read_profile_books.currency;
+  END IF;
+  IF ids.holding_ids IS NOT NULL AND mfiauto._is_bound('holding') THEN
+    EXECUTE 'SELECT array_agg(ROW(v.holding_id, v.client_id, v.product, v.opened_on)::mfiauto._profile_holding)
+               FROM unnest($1) AS u(id) JOIN mfiauto.holding v ON v.holding_id = u.id WHERE v.closed_on IS NULL'
+      INTO holdings USING ids.holding_ids;
+  END IF;
+  -- Where payments do not say which loan they are for, the schedule's own dates do.
+  IF ids.installment_ids IS NOT NULL AND mfiauto._is_bound('installment', 'paid_on') AND NOT mfiauto._is_bound('payment', 'loan_id') THEN
+    EXECUTE 'SELECT array_agg(ROW(c.installment_id, c.paid_on)::mfiauto._profile_paid)
+               FROM (SELECT v.installment_id, min(v.paid_on) AS paid_on FROM unnest($1) AS u(id) JOIN mfiauto.installment v ON v.installment_id = u.id GROUP BY v.installment_id) c'
+      INTO paid USING ids.installment_ids;
+  END IF;
+END $$;
+
 -- The complete query that computes profiles, from what is bound and mapped now. Parameters: $1 bigint[] client ids, each once; $2 the clock; $3 the
--- institution's date; $4 its zone; $5 its days of grace; $6 its currency. A role that is not bound has nothing to say, and nothing of it is read.
+-- institution's date; $4 its zone; $5 its days of grace; $6 its currency; $7 to $10 what _read_profile_books() found. A role that is not bound has nothing to say.
 --
--- The books as last seen (subject_state, party_state) tell whose subjects there are, by our own indexes; the canonical views are asked for
--- these subjects only, for what is not kept there.
+-- The books as last seen (subject_state, party_state) tell whose subjects there are, by our own indexes. The rest is joins of sets whose size the planner
+-- cannot know: they must not be nested loops, and whatever is to be found by an index is asked for by = ANY ($1).
 CREATE FUNCTION mfiauto._profile_query() RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
   has_payments boolean := mfiauto._is_bound('payment', 'loan_id');
-  settled text := CASE WHEN NOT mfiauto._is_bound('payment', 'loan_id') AND mfiauto._is_bound('installment', 'paid_on') THEN 'v.paid_on' ELSE 'NULL::date' END;
   passive text := (SELECT quote_literal(coalesce(array_agg(e.event ORDER BY e.event), '{}')::text) FROM mfiauto.passive_event e);
 BEGIN
   RETURN concat(
@@ -56,37 +108,21 @@ BEGIN
        FROM (SELECT DISTINCT p.client_id, p.loan_id FROM mfiauto.party_state p
               WHERE p.client_id = ANY ($1) AND p.role <> ''guarantor'' AND coalesce(p.since <= $3, true) AND coalesce(p.until >= $3, true)) p
        JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.loan_id = p.loan_id AND s.client_id IS NULL OFFSET 0) s ON true),
-   person AS MATERIALIZED (',
-  CASE WHEN mfiauto._is_bound('client') THEN
-    'SELECT DISTINCT ON (v.client_id) v.client_id, v.status, v.gender, v.birth_date, v.region, v.branch_id, v.officer_id, v.joined_on, v.locale, v.literacy, v.source,
-            v.traits, CASE WHEN mfiauto._valid_zone(v.time_zone) THEN v.time_zone ELSE $4 END AS zone
-       FROM unnest($1) AS u(id) JOIN mfiauto.client v ON v.client_id = u.id
-      ORDER BY v.client_id, hash_record_extended(v, 0)'
-  ELSE
-    'SELECT u.id AS client_id, NULL::text AS status, NULL::text AS gender, NULL::date AS birth_date, NULL::text AS region, NULL::bigint AS branch_id, NULL::bigint AS officer_id,
-            NULL::date AS joined_on, NULL::text AS locale, NULL::text AS literacy, NULL::text AS source, coalesce(t.traits, ''{}'') AS traits, $4 AS zone
-       FROM unnest($1) AS u(id) LEFT JOIN mfiauto.client_trait t ON t.client_id = u.id
-      WHERE EXISTS (SELECT FROM fact f WHERE f.client_id = u.id)'
-  END, '),
+   person AS MATERIALIZED (SELECT c.* FROM unnest($7) c),
    aged AS (SELECT p.*, ($2 AT TIME ZONE p.zone)::date AS local_date FROM person p),
    loan AS MATERIALIZED (',
   CASE WHEN mfiauto._is_bound('loan') THEN
-    'SELECT DISTINCT ON (f.client_id, f.subject_id) f.client_id, f.subject_id AS loan_id, f.status, f.amount AS principal, f.paid AS outstanding, v.product,
-            coalesce(v.currency, $6) AS currency, v.cycle, coalesce(v.disbursed_on, v.applied_on) AS since, coalesce(v.written_off_on, v.closed_on) AS ended_on
-       FROM fact f LEFT JOIN mfiauto.loan v ON v.loan_id = f.subject_id WHERE f.role = ''loan''
-      ORDER BY f.client_id, f.subject_id, hash_record_extended(v, 0)'
+    'SELECT f.client_id, f.subject_id AS loan_id, f.status, f.amount AS principal, f.paid AS outstanding, v.product, coalesce(v.currency, $6) AS currency, v.cycle, v.since, v.ended_on
+       FROM fact f LEFT JOIN unnest($8) v ON v.loan_id = f.subject_id WHERE f.role = ''loan'''
   ELSE
     'SELECT DISTINCT f.client_id, f.loan_id, ''active''::text AS status, NULL::numeric AS principal, NULL::numeric AS outstanding, NULL::text AS product, $6::text AS currency,
             NULL::integer AS cycle, NULL::date AS since, NULL::date AS ended_on
        FROM fact f WHERE f.role = ''installment'' AND f.loan_id IS NOT NULL' END, '),
    schedule AS MATERIALIZED (
      SELECT f.client_id, f.loan_id, f.subject_id, f.on_date AS due_on, f.amount AS due, l.status, l.currency, l.ended_on,
-            CASE WHEN f.amount <= coalesce(f.paid, 0) THEN 0 ELSE f.amount - coalesce(f.paid, 0) END AS balance, ',
-  settled, ' AS settled_on,
+            CASE WHEN f.amount <= coalesce(f.paid, 0) THEN 0 ELSE f.amount - coalesce(f.paid, 0) END AS balance, v.paid_on AS settled_on,
             sum(f.amount) OVER (PARTITION BY f.client_id, f.loan_id ORDER BY f.on_date, f.subject_id) AS due_to_date
-       FROM fact f JOIN loan l ON l.client_id = f.client_id AND l.loan_id = f.loan_id',
-  CASE WHEN settled <> 'NULL::date' THEN ' LEFT JOIN (SELECT DISTINCT ON (i.installment_id) i.installment_id, i.paid_on FROM fact k JOIN mfiauto.installment i ON i.installment_id = k.subject_id
-              WHERE k.role = ''installment'' ORDER BY i.installment_id, i.paid_on) v ON v.installment_id = f.subject_id' END, '
+       FROM fact f JOIN loan l ON l.client_id = f.client_id AND l.loan_id = f.loan_id LEFT JOIN unnest($10) v ON v.installment_id = f.subject_id
       WHERE f.role = ''installment'' AND f.on_date IS NOT NULL AND l.status IN (''active'', ''rescheduled'', ''closed'', ''written_off'')),',
   CASE WHEN has_payments THEN '
    money AS (
@@ -138,11 +174,10 @@ BEGIN
    product AS (
      SELECT k.client_id, array_agg(k.product ORDER BY k.product) AS products, coalesce(jsonb_object_agg(k.product, k.since ORDER BY k.product) FILTER (WHERE k.since IS NOT NULL), ''{}'') AS products_since
        FROM (SELECT h.client_id, h.product, min(h.since) AS since
-               FROM (SELECT l.client_id, l.product, l.since FROM loan l WHERE l.status IN (''active'', ''rescheduled'')',
-  CASE WHEN mfiauto._is_bound('holding') THEN '
+               FROM (SELECT l.client_id, l.product, l.since FROM loan l WHERE l.status IN (''active'', ''rescheduled'')
                      UNION ALL
-                     SELECT f.client_id, v.product, v.opened_on FROM fact f JOIN mfiauto.holding v ON v.holding_id = f.subject_id
-                      WHERE f.role = ''holding'' AND f.status IS DISTINCT FROM ''closed'' AND v.closed_on IS NULL AND v.client_id = f.client_id' END, ') h
+                     SELECT f.client_id, v.product, v.since FROM fact f JOIN unnest($9) v ON v.holding_id = f.subject_id
+                      WHERE f.role = ''holding'' AND f.status IS DISTINCT FROM ''closed'' AND v.client_id = f.client_id) h
               WHERE h.product IS NOT NULL GROUP BY h.client_id, h.product) k
       GROUP BY k.client_id),
    interaction AS (
@@ -196,7 +231,7 @@ BEGIN
           p.traits,
           least(mfiauto._next_birthday(p.birth_date, p.local_date)::timestamp AT TIME ZONE p.zone, least(y.next_on, q.next_on)::timestamp AT TIME ZONE $4, i.next_at, r.next_at) AS recheck_at
      FROM aged p
-     LEFT JOIN mfiauto.area a ON a.area = p.region
+     LEFT JOIN LATERAL (SELECT a.path FROM mfiauto.area a WHERE a.area = p.region OFFSET 0) a ON true
      LEFT JOIN reach r ON r.client_id = p.client_id
      LEFT JOIN voice v ON v.client_id = p.client_id
      LEFT JOIN borrowing b ON b.client_id = p.client_id
@@ -204,7 +239,7 @@ BEGIN
      LEFT JOIN habit h ON h.client_id = p.client_id
      LEFT JOIN product o ON o.client_id = p.client_id
      LEFT JOIN interaction i ON i.client_id = p.client_id
-     LEFT JOIN mfiauto.first_source f ON f.client_id = p.client_id
+     LEFT JOIN (SELECT f.client_id, f.source FROM mfiauto.first_source f WHERE f.client_id = ANY ($1)) f ON f.client_id = p.client_id
      LEFT JOIN amount m ON m.client_id = p.client_id
      LEFT JOIN party q ON q.client_id = p.client_id
      LEFT JOIN mfiauto.sector_alias s ON s.alias = lower(btrim(p.traits ->> ''sector''))',
@@ -212,36 +247,40 @@ BEGIN
 END $$;
 
 -- By which way a client came first is noted once: what his first lead said, else the books.
-CREATE FUNCTION mfiauto._note_sources(client_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION mfiauto._note_sources(client_ids bigint[], clients mfiauto._profile_client[]) RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  newcomers bigint[] := ARRAY(SELECT u.id FROM unnest(_note_sources.client_ids) AS u(id)
+                              EXCEPT SELECT f.client_id FROM mfiauto.first_source f WHERE f.client_id = ANY (_note_sources.client_ids));
 BEGIN
-  EXECUTE concat(
-    'WITH newcomer AS MATERIALIZED (SELECT u.id AS client_id FROM unnest($1) AS u(id) WHERE NOT EXISTS (SELECT FROM mfiauto.first_source f WHERE f.client_id = u.id))
-     INSERT INTO mfiauto.first_source (client_id, source, seen_at)
-     SELECT DISTINCT ON (k.client_id) k.client_id, k.source, mfiauto.now()
-       FROM (SELECT l.client_id, l.properties ->> ''source'' AS source, 1 AS place, l.occurred_at, l.event_id FROM mfiauto.event_log l
-              WHERE l.client_id = ANY (ARRAY(SELECT n.client_id FROM newcomer n)) AND l.name = ''Lead Created''',
-    CASE WHEN mfiauto._is_bound('client', 'source') THEN '
-             UNION ALL SELECT n.client_id, v.source, 2, NULL, NULL FROM newcomer n JOIN mfiauto.client v ON v.client_id = n.client_id' END,
-    ') k
-      WHERE nullif(btrim(k.source), '''') IS NOT NULL
-      ORDER BY k.client_id, k.place, k.occurred_at, k.event_id, k.source
-     ON CONFLICT DO NOTHING')
-    USING client_ids;
+  IF cardinality(newcomers) > 0 THEN
+    INSERT INTO mfiauto.first_source (client_id, source, seen_at)
+    SELECT DISTINCT ON (k.client_id) k.client_id, k.source, mfiauto.now()
+      FROM (SELECT l.client_id, l.properties ->> 'source' AS source, 1 AS place, l.occurred_at, l.event_id
+              FROM mfiauto.event_log l WHERE l.client_id = ANY (newcomers) AND l.name = 'Lead Created'
+            UNION ALL
+            SELECT c.client_id, c.source, 2, NULL, NULL FROM unnest(clients) c WHERE c.client_id = ANY (newcomers)) k
+     WHERE nullif(btrim(k.source), '') IS NOT NULL
+     ORDER BY k.client_id, k.place, k.occurred_at, k.event_id, k.source
+    ON CONFLICT DO NOTHING;
+  END IF;
 END $$;
 
 -- Computes and writes the profiles of these clients; who is not in the books has none. Rows that stay as they are are not written.
-CREATE FUNCTION mfiauto._write_profiles(client_ids bigint[]) RETURNS void LANGUAGE plpgsql SET jit = off AS $$
+CREATE FUNCTION mfiauto._write_profiles(client_ids bigint[]) RETURNS void LANGUAGE plpgsql SET jit = off SET enable_nestloop = off AS $$
 DECLARE
   place mfiauto.institution;
   names text[] := mfiauto._profile_columns();
+  books record;
 BEGIN
   SELECT * INTO STRICT place FROM mfiauto.institution;
-  PERFORM mfiauto._note_sources(client_ids);
+  SELECT * INTO books FROM mfiauto._read_profile_books(client_ids, place.time_zone, place.currency);
+  PERFORM mfiauto._note_sources(client_ids, books.clients);
   EXECUTE format(
     'WITH fresh AS MATERIALIZED (%1$s),
      gone AS (DELETE FROM mfiauto.profile_state p WHERE p.client_id = ANY ($1) AND NOT EXISTS (SELECT FROM fresh f WHERE f.client_id = p.client_id) RETURNING p.client_id),
-     valueless AS (DELETE FROM mfiauto.trait_value v USING gone g WHERE v.client_id = g.client_id),
-     unwatched AS (DELETE FROM mfiauto.threshold_state t USING gone g WHERE t.client_id = g.client_id)
+     valueless AS (DELETE FROM mfiauto.trait_value v WHERE v.client_id = ANY (ARRAY(SELECT g.client_id FROM gone g))),
+     unwatched AS (DELETE FROM mfiauto.threshold_state t WHERE t.client_id = ANY (ARRAY(SELECT g.client_id FROM gone g)))
      INSERT INTO mfiauto.profile_state AS p (%2$s, computed_at)
      SELECT f.*, $2 FROM fresh f
      ON CONFLICT ON CONSTRAINT profile_state_pkey DO UPDATE
@@ -254,7 +293,8 @@ BEGIN
     (SELECT string_agg('p.' || n, ', ' ORDER BY o) FROM unnest(names) WITH ORDINALITY AS u(n, o) WHERE n NOT IN ('client_id', 'recheck_at')),
     (SELECT string_agg('excluded.' || n, ', ' ORDER BY o) FROM unnest(names) WITH ORDINALITY AS u(n, o) WHERE n NOT IN ('client_id', 'recheck_at')),
     (SELECT string_agg('p.' || n, ', ' ORDER BY o) FROM unnest(names) WITH ORDINALITY AS u(n, o) WHERE n <> 'client_id'))
-    USING client_ids, mfiauto.now(), (mfiauto.now() AT TIME ZONE place.time_zone)::date, place.time_zone, place.grace_days, place.currency;
+    USING client_ids, mfiauto.now(), (mfiauto.now() AT TIME ZONE place.time_zone)::date, place.time_zone, place.grace_days, place.currency,
+          books.clients, books.loans, books.holdings, books.paid;
 END $$;
 
 -- The same, such that what is wrong with one client's rows stops nobody else: he is parked, his profile stays as it was. A binding that the bank
