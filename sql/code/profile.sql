@@ -27,10 +27,10 @@ $$;
 
 -- The next day on which the age changes.
 CREATE FUNCTION mfiauto._next_birthday(birth_date date, today date) RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT CASE WHEN birth_date > today THEN birth_date
-              ELSE (SELECT CASE WHEN extract(day FROM birth_date) = 29 AND extract(day FROM n.day) = 28 THEN n.day + 1 ELSE n.day END
-                      FROM (SELECT (birth_date + make_interval(years => mfiauto._age_on(birth_date, today) + 1))::date AS day) n) END
-   WHERE isfinite(birth_date)
+  SELECT CASE WHEN NOT isfinite(birth_date) THEN NULL WHEN birth_date > today THEN birth_date
+              ELSE (birth_date + make_interval(years => mfiauto._age_on(birth_date, today) + 1))::date
+                   + CASE WHEN extract(day FROM birth_date) = 29 AND extract(day FROM birth_date + make_interval(years => mfiauto._age_on(birth_date, today) + 1)) = 28
+                          THEN 1 ELSE 0 END END
 $$;
 
 CREATE FUNCTION mfiauto._is_bound(role text, column_name text DEFAULT NULL) RETURNS boolean LANGUAGE sql STABLE AS $$
