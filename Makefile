@@ -33,7 +33,7 @@ include $(PGXS)
 
 $(OBJS): $(wildcard src/*/*.h)
 
-$(EXT_SCRIPT): tools/build_extension_sql.sh sql/code/order sql/schema/order $(addprefix sql/code/,$(CODE_PARTS)) $(addprefix sql/schema/,$(SCHEMA_PARTS)) $(wildcard sql/upgrade/schema_*.sql) $(wildcard contrib/gateways/*.json)
+$(EXT_SCRIPT): tools/build_extension_sql.sh sql/code/order sql/schema/order $(addprefix sql/code/,$(CODE_PARTS)) $(addprefix sql/schema/,$(SCHEMA_PARTS)) $(wildcard sql/upgrade/schema_*.sql) $(wildcard contrib/gateways/*.json contrib/recipes/*.json)
 	tools/build_extension_sql.sh $(EXT_VERSION) > $@.part && mv $@.part $@
 
 EXTRA_CLEAN = $(EXT_SCRIPT) $(EXT_SCRIPT).part

@@ -49,18 +49,24 @@ for step in sql/upgrade/schema_*.sql; do
 	printf "\$mfi_step\$::text\n"
 done
 echo "\$mfi_steps\$;"
-# The gateway presets that ship, one file each.
-printf '\nCREATE FUNCTION mfiauto._gateway_preset(OUT preset text, OUT content jsonb)\n'
-printf 'RETURNS SETOF record LANGUAGE sql IMMUTABLE AS $mfi_presets$\nVALUES\n'
-separator=""
-for file in contrib/gateways/*.json; do
-	if grep -q 'mfi_preset' "$file"; then
-		echo "$file uses the quoting tag of the build" >&2; exit 1
-	fi
-	printf "%s('%s'::text, \$mfi_preset\$%s\$mfi_preset\$::jsonb)" "$separator" "$(basename "$file" .json)" "$(cat "$file")"
-	separator=$',\n'
-done
-printf '\n$mfi_presets$;\n'
+
+# baked FUNCTION TYPE DIRECTORY: what ships as data, one file each, as a function that gives (name, content).
+baked() {
+	local separator="" file
+	printf '\nCREATE FUNCTION mfiauto.%s(OUT %s text, OUT content %s)\n' "$1" "${1#_}" "$2" | sed 's/OUT gateway_preset/OUT preset/'
+	printf 'RETURNS SETOF record LANGUAGE sql IMMUTABLE AS $mfi_baked$\nVALUES\n'
+	for file in "$3"/*.json; do
+		if grep -q 'mfi_file\|mfi_baked' "$file"; then
+			echo "$file uses the quoting tag of the build" >&2; exit 1
+		fi
+		printf "%s('%s'::text, \$mfi_file\$%s\$mfi_file\$::%s)" "$separator" "$(basename "$file" .json)" "$(cat "$file")" "$2"
+		separator=$',\n'
+	done
+	printf '\n$mfi_baked$;\n'
+}
+baked _gateway_preset jsonb contrib/gateways
+# The order of keys is the author's.
+baked _recipe json contrib/recipes
 for part in $(parts sql/code/order); do
 	printf '\n-- ---- %s ----\n' "$part"
 	cat "sql/code/$part"

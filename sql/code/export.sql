@@ -366,11 +366,11 @@ LANGUAGE plpgsql AS $$
 DECLARE
   section record;
 BEGIN
-  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,needs,templates,gateways,workflows}');
+  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,templates,gateways,workflows}');
   IF document ->> 'mfiauto' <> '1' THEN
     RAISE EXCEPTION 'format % is not known', document ->> 'mfiauto' USING ERRCODE = '22023', HINT = 'This version reads {"mfiauto": 1, …}.';
   END IF;
-  FOR section IN SELECT m.key, m.value FROM json_each(document) m WHERE m.key NOT IN ('mfiauto', 'about', 'needs') LOOP
+  FOR section IN SELECT m.key, m.value FROM json_each(document) m WHERE m.key NOT IN ('mfiauto', 'about') LOOP
     IF json_typeof(section.value) <> 'array' THEN
       RAISE EXCEPTION 'section "%" is no list', section.key USING ERRCODE = '22023', HINT = 'Write [{"name": …}, …].';
     END IF;

@@ -11,8 +11,8 @@ BEGIN
     EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', code.signature);
   END LOOP;
 END $$;
-GRANT SELECT ON mfiauto.gateway_preset TO PUBLIC;
-GRANT EXECUTE ON FUNCTION mfiauto._gateway_preset() TO PUBLIC;
+GRANT SELECT ON mfiauto.gateway_preset, mfiauto.recipe TO PUBLIC;
+GRANT EXECUTE ON FUNCTION mfiauto._gateway_preset(), mfiauto._recipe() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION mfiauto.now(), mfiauto.today() TO PUBLIC;
 -- Whoever makes or attaches a partition of a captured table copies its trigger, and that asks for this right. Naming the function takes
 -- USAGE of the schema, which nobody has by default.
