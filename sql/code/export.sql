@@ -71,6 +71,16 @@ LANGUAGE sql STABLE AS $$
     FROM mfiauto.gateway_config g
 $$;
 
+-- A list is told without its members: those are the institution's clients, not what it decided.
+CREATE FUNCTION mfiauto._export_segments() RETURNS json
+LANGUAGE sql STABLE SET IntervalStyle = postgres AS $$
+  SELECT coalesce(json_agg(mfiauto._json_members(ARRAY['name', 'description', 'real_time', 'refresh_every', 'query'],
+           ARRAY[to_json(s.name), to_json(nullif(s.description, '')), CASE WHEN s.is_real_time THEN 'true'::json END, to_json(s.refresh_every::text),
+                 mfiauto._json_text(s.source)])
+           ORDER BY s.name COLLATE "C"), '[]')
+    FROM mfiauto.segment_definition s
+$$;
+
 -- What runs: the live version, or of a workflow that was never activated the newest draft.
 CREATE FUNCTION mfiauto._export_workflows() RETURNS json
 LANGUAGE sql STABLE AS $$
@@ -86,10 +96,10 @@ $$;
 CREATE FUNCTION mfiauto._export_definitions() RETURNS text
 LANGUAGE sql STABLE AS $$
   SELECT mfiauto._json_layout(json_build_object('mfiauto', 1, 'templates', mfiauto._export_templates(), 'gateways', mfiauto._export_gateways(),
-                                                'workflows', mfiauto._export_workflows()), 0, 1000)
+                                                'segments', mfiauto._export_segments(), 'workflows', mfiauto._export_workflows()), 0, 1000)
 $$;
 SELECT mfiauto._open_door('mfiauto._export_definitions()', '{admin,author}',
-  'All definitions as one JSON text, the same for the same definitions: the live texts of templates, gateways (their secrets by name only) and workflows '
+  'All definitions as one JSON text, the same for the same definitions: the live texts of templates, gateways (their secrets by name only), segments (without the members of lists) and workflows '
   '(the live version, else the newest draft). Made to be kept in version control; import_definitions() takes it back.');
 
 -- ---- Import ----
@@ -207,6 +217,31 @@ BEGIN
   RETURN outcome;
 END $$;
 
+CREATE FUNCTION mfiauto._import_segment(item json) RETURNS text
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  name text := mfiauto._import_text(item, 'name');
+  description text := mfiauto._import_text(item, 'description');
+  query text := mfiauto._import_text(item, 'query');
+  real_time boolean := coalesce((item ->> 'real_time')::boolean, false);
+  refresh_every interval := mfiauto._import_text(item, 'refresh_every')::interval;
+  old mfiauto.segment_definition;
+BEGIN
+  SELECT s.* INTO old FROM mfiauto.segment_definition s WHERE s.name = name;
+  IF old.segment_id IS NULL THEN
+    PERFORM mfiauto._create_segment(name, query, NULL, description, real_time, refresh_every);
+    RETURN 'created';
+  ELSIF (old.source, nullif(old.description, ''), old.is_real_time, old.refresh_every) IS NOT DISTINCT FROM (query, nullif(description, ''), real_time, refresh_every) THEN
+    RETURN 'unchanged';
+  ELSIF old.query IS NOT NULL AND query IS NULL THEN
+    RAISE EXCEPTION 'segment "%" is made by its query', name USING ERRCODE = '55000', HINT = 'Give its query, or drop the segment and make a list.';
+  END IF;
+  PERFORM mfiauto._alter_segment(name, query => CASE WHEN query IS DISTINCT FROM old.source THEN query END, description => coalesce(description, ''),
+                                 real_time => real_time, refresh_every => coalesce(refresh_every, '0'));
+  RETURN 'changed';
+END $$;
+
 -- A definition that is live, or already waits as the newest draft, is not made again. With activate, the state of the text is taken over.
 CREATE FUNCTION mfiauto._import_workflow(item json, activate boolean) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -296,6 +331,7 @@ LANGUAGE sql STABLE AS $$
    WHERE CASE section
          WHEN 'templates' THEN coalesce(a.item ->> 'channel', 'sms') = coalesce(b.item ->> 'channel', 'sms') AND b.name <> a.name
               AND b.name = ANY (ARRAY(SELECT mfiauto._template_names_included(a.item)))
+         WHEN 'segments' THEN a.line ~ ('mfiauto_segment\.' || b.name || '\M')
          WHEN 'workflows' THEN strpos(a.line, '"enroll": ' || to_json(b.name)::text) > 0 OR strpos(a.line, '"exit": ' || to_json(b.name)::text) > 0
          ELSE false END
 $$;
@@ -337,6 +373,9 @@ BEGIN
     WHEN 'gateways' THEN
       PERFORM mfiauto._check_members(item, '{name,channel}', '{preset,priority,enabled,settings,secrets,definition}');
       RETURN mfiauto._import_gateway(item);
+    WHEN 'segments' THEN
+      PERFORM mfiauto._check_members(item, '{name}', '{description,real_time,refresh_every,query}');
+      RETURN mfiauto._import_segment(item);
     WHEN 'workflows' THEN
       PERFORM mfiauto._check_members(item, '{name,definition}', '{state,max_per_day}');
       RETURN mfiauto._import_workflow(item, activate);
@@ -366,7 +405,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   section record;
 BEGIN
-  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,templates,gateways,workflows}');
+  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,templates,gateways,segments,workflows}');
   IF document ->> 'mfiauto' <> '1' THEN
     RAISE EXCEPTION 'format % is not known', document ->> 'mfiauto' USING ERRCODE = '22023', HINT = 'This version reads {"mfiauto": 1, …}.';
   END IF;
@@ -397,7 +436,7 @@ BEGIN
   END IF;
   BEGIN
     PERFORM mfiauto._check_document(document);
-    FOREACH section IN ARRAY '{templates,gateways,workflows}'::text[] LOOP
+    FOREACH section IN ARRAY '{segments,templates,gateways,workflows}'::text[] LOOP
       items := coalesce(document -> section, '[]');
       FOR item_no IN SELECT o.item_no FROM mfiauto._import_order(section, items) o LOOP
         item := items -> (item_no - 1);

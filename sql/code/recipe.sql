@@ -30,6 +30,8 @@ CREATE FUNCTION mfiauto._recipe_clashes(content json) RETURNS SETOF text
 LANGUAGE sql STABLE AS $$
   SELECT DISTINCT format('template "%s"', t.name) FROM json_array_elements(content -> 'templates') i JOIN mfiauto.template_version t ON t.is_live AND t.name = i ->> 'name'
   UNION ALL
+  SELECT format('segment "%s"', s.name) FROM json_array_elements(content -> 'segments') i JOIN mfiauto.segment_definition s ON s.name = i ->> 'name'
+  UNION ALL
   SELECT format('workflow "%s"', h.name) FROM json_array_elements(content -> 'workflows') i JOIN mfiauto.workflow_head h ON h.name = i ->> 'name'
 $$;
 

@@ -140,7 +140,7 @@ BEGIN
   END IF;
   SELECT d.name INTO live FROM mfiauto.segment_definition d WHERE d.name = ANY (compiled.reads_segments) AND d.is_real_time ORDER BY d.name LIMIT 1;
   UPDATE mfiauto.segment_definition d
-     SET query = compiled.stored, restricted_query = CASE WHEN live IS NULL THEN compiled.restricted END,
+     SET source = _set_query.query, query = compiled.stored, restricted_query = CASE WHEN live IS NULL THEN compiled.restricted END,
          full_reason = CASE WHEN live IS NULL THEN compiled.full_reason ELSE format('segment "%s", which it reads, is evaluated live', live) END,
          is_timed = compiled.is_timed, reads_segments = compiled.reads_segments, reads_columns = compiled.reads_columns
    WHERE d.segment_id = s.segment_id;

@@ -5,6 +5,7 @@ CREATE TABLE mfiauto.segment_definition (
   segment_id integer NOT NULL DEFAULT nextval('mfiauto.segment_id_seq'),
   name text NOT NULL,
   description text,
+  source text,
   query text,
   restricted_query text,
   full_reason text,
@@ -26,7 +27,7 @@ CREATE TABLE mfiauto.segment_definition (
   CONSTRAINT segment_definition_static_check CHECK (query IS NOT NULL OR restricted_query IS NULL AND NOT is_real_time AND refresh_every IS NULL)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE mfiauto.segment_definition IS
-  'A segment by its name. query: as PostgreSQL wrote it back, null for a static list; run with the rights of owner. restricted_query: the same for the clients of $1
+  'A segment by its name. source: its query as it was written. query: as PostgreSQL wrote it back, null for a static list; run with the rights of owner. restricted_query: the same for the clients of $1
    (bigint[]) alone, null where membership depends on more than the client''s own rows (full_reason says why). is_timed: the clock alone can change it. depth: above the
    segments that it reads. refreshed_at: the last full refresh; tried_at: the last attempt; problem: why it failed, until one succeeds.';
 

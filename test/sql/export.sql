@@ -21,6 +21,9 @@ SELECT mfiauto.create_gateway('own', channel => 'sms', priority => 7, definition
    "response": {"success": {"status": "2xx"}}}') \g /dev/null
 SELECT mfiauto.alter_gateway('own', is_enabled => false) \g /dev/null
 SELECT mfiauto.set_secret('own', 'authorization', 'a-very-secret-value') \g /dev/null
+SELECT mfiauto.create_segment('readers', description => 'Who reads', query => E'SELECT client_id\n  FROM mfiauto.client\n WHERE literacy = \'high\'') \g /dev/null
+SELECT mfiauto.create_segment('b_list', clients => '{1,2}') \g /dev/null
+SELECT mfiauto.create_segment('a_both', refresh_every => '90 minutes', query => 'SELECT client_id FROM mfiauto_segment.readers INTERSECT SELECT client_id FROM mfiauto_segment.b_list') \g /dev/null
 SELECT mfiauto.create_workflow('reminder', '{"for_each": "installment", "anchor": "due_date", "class": "collection", "holdout": 5.0,
   "steps": [{"send": "a_reminder", "at": "-3 days 09:00"},
             {"at": "+3 days 09:00", "if": "client.literacy = ''low''", "then": [{"task": "Visit {{client.name}} \u00e9"}], "else": [{"send": "a_reminder"}]}]}') \g /dev/null
@@ -69,6 +72,9 @@ SELECT name, state, live_version, newest_version FROM mfiauto.workflow WHERE nam
 SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "gateways": [{"name": "keep", "channel": "sms", "preset": "sandbox", "priority": 3, "settings": {"currency": "XOF"}},
   {"name": "own", "channel": "sms", "preset": "sandbox"}]}');
 SELECT gateway, preset, priority, is_enabled, settings FROM mfiauto.gateway ORDER BY gateway;
+-- Segments: a new query is refreshed at once.
+SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "segments": [{"name": "readers", "query": "SELECT client_id FROM mfiauto.client WHERE client_id = 1"}, {"name": "b_list"}]}');
+SELECT client_id FROM mfiauto_segment.readers;
 -- The whole text brings all of it back.
 SELECT * FROM mfiauto.import_definitions(:'exported', activate => true) WHERE outcome <> 'unchanged';
 SELECT mfiauto.export_definitions() = :'exported' AS is_the_same;
@@ -123,6 +129,9 @@ SELECT refused('{"mfiauto": 1, "templates": [{"name": "x", "body": ["x", 5]}]}')
 SELECT refused('{"mfiauto": 1, "templates": [{"name": "x", "body": "{{client.nam}}"}]}');
 SELECT refused('{"mfiauto": 1, "templates": [{"name": "x", "body": "x", "channel": "pigeon"}]}');
 SELECT refused('{"mfiauto": 1, "templates": [{"name": "a", "body": "{{> b}}"}, {"name": "b", "body": "{{> a}}"}]}');
+SELECT refused('{"mfiauto": 1, "segments": [{"name": "s", "query": "SELECT client_id FROM nowhere"}]}');
+SELECT refused('{"mfiauto": 1, "segments": [{"name": "readers"}]}');
+SELECT refused('{"mfiauto": 1, "segments": [{"name": "s", "real_time": "perhaps"}]}');
 SELECT refused('{"mfiauto": 1, "gateways": [{"name": "g", "channel": "sms"}]}');
 SELECT refused('{"mfiauto": 1, "gateways": [{"name": "g", "channel": "sms", "preset": "nobody"}]}');
 SELECT refused('{"mfiauto": 1, "gateways": [{"name": "keep", "channel": "voice", "preset": "sandbox"}]}');

@@ -13,7 +13,7 @@ SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'
 SELECT p.oid::regprocedure::text AS public_may_execute FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
  WHERE p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE')
  ORDER BY p.oid::regprocedure::text COLLATE "C";
--- What PUBLIC may read, in the extension or the installation: the list of presets, which is the same everywhere.
+-- What PUBLIC may read, in the extension or the installation: the lists of presets and recipes, which are the same everywhere.
 SELECT c.oid::regclass FROM pg_class c, aclexplode(c.relacl) a
  WHERE c.relnamespace IN ('mfiauto'::regnamespace, 'mfiauto_segment'::regnamespace) AND a.grantee = 0;
 SELECT nspname FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname ~ '^mfiauto' AND a.grantee = 0 AND a.privilege_type = 'CREATE';
