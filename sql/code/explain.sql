@@ -24,6 +24,7 @@ LANGUAGE sql STABLE AS $$
       ELSE mfiauto._reason_text(reason) END
     WHEN 'exited' THEN 'left the workflow: ' || CASE reason WHEN 'goal' THEN 'its goal was reached' ELSE mfiauto._reason_text(reason) END
     WHEN 'reopened' THEN concat('the run was opened again, for ', detail, ': what had ended it is no longer so')
+    WHEN 'switched' THEN 'went over to a new version of the workflow: ' || detail
     WHEN 'moved' THEN concat('the date moved to ', detail, ': the steps ahead were planned anew')
     WHEN 'branched' THEN CASE reason WHEN 'then' THEN 'the condition was true: went to "then"'
                                      WHEN 'else' THEN 'the condition was not true: went to "else"'

@@ -1,4 +1,4 @@
--- Workflows: creating (compiled in C), and the life of what was created.
+-- Workflows: creating them (compiled in C) and dropping drafts. What a version holds is never changed: no function here or elsewhere updates it.
 
 CREATE FUNCTION mfiauto._compile_workflow(name text, definition text, role text) RETURNS text
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_compile_workflow';
@@ -33,8 +33,8 @@ BEGIN
   SELECT coalesce(max(v.version), 0) + 1 INTO made FROM mfiauto.workflow_version v WHERE v.workflow_id = head;
   INSERT INTO mfiauto.workflow_version
     SELECT v.* FROM jsonb_populate_record(NULL::mfiauto.workflow_version, (program -> 'version') || jsonb_build_object(
-      'workflow_id', head, 'version', made, 'definition', _create_workflow.definition,
-      'source', _create_workflow.definition::text, 'created_at', mfiauto.now())) v;
+      'workflow_id', head, 'version', made, 'definition', _create_workflow.definition, 'source', _create_workflow.definition::text,
+      'created_by', session_user, 'created_at', mfiauto.now())) v;
   INSERT INTO mfiauto.workflow_step
     SELECT (jsonb_populate_record(NULL::mfiauto.workflow_step, s.step || jsonb_build_object('workflow_id', head, 'version', made))).*
       FROM jsonb_array_elements(program -> 'steps') s(step);
@@ -106,87 +106,6 @@ BEGIN
   END LOOP;
 END $$;
 
-CREATE FUNCTION mfiauto._activate_workflow(name text, max_per_day integer DEFAULT NULL) RETURNS integer
-LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-  head record;
-BEGIN
-  IF _activate_workflow.max_per_day <= 0 THEN
-    RAISE EXCEPTION 'max_per_day must be greater than zero' USING ERRCODE = '22023', HINT = 'Leave it out for no limit.';
-  END IF;
-  head := mfiauto._lock_workflow(_activate_workflow.name);
-  PERFORM mfiauto._check_activation(_activate_workflow.name, head.head_id, head.newest);
-  UPDATE mfiauto.workflow_head h
-     SET state = 'active', live_version = head.newest, activated_at = mfiauto.now(), paused_at = NULL, planned_through = NULL,
-         max_per_day = coalesce(_activate_workflow.max_per_day, v.max_per_day)
-    FROM mfiauto.workflow_version v
-   WHERE h.workflow_id = head.head_id AND v.workflow_id = head.head_id AND v.version = head.newest;
-  RETURN head.newest;
-END $$;
-SELECT mfiauto._open_door('mfiauto._activate_workflow(text, integer)', '{admin,author}',
-  'Makes the newest version of a workflow live and returns its number. Running enrollments finish on their version. max_per_day: most new enrollments a day.');
-
-CREATE FUNCTION mfiauto._pause_workflow(name text) RETURNS void
-LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-  head record := mfiauto._lock_workflow(_pause_workflow.name);
-BEGIN
-  IF head.head_state <> 'active' THEN
-    RAISE EXCEPTION 'cannot pause workflow "%": it is %', _pause_workflow.name, head.head_state USING ERRCODE = '55000';
-  END IF;
-  UPDATE mfiauto.workflow_head h SET state = 'paused', paused_at = mfiauto.now() WHERE h.workflow_id = head.head_id;
-END $$;
-SELECT mfiauto._open_door('mfiauto._pause_workflow(text)', '{admin,author}',
-  'Stops a workflow for a while: nobody enters and no step runs until resume_workflow(). Messages already queued still leave; hold_delivery(workflow => …) holds them.');
-
-CREATE FUNCTION mfiauto._resume_workflow(name text) RETURNS void
-LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-  head record := mfiauto._lock_workflow(_resume_workflow.name);
-BEGIN
-  IF head.head_state <> 'paused' THEN
-    RAISE EXCEPTION 'cannot resume workflow "%": it is %', _resume_workflow.name, head.head_state
-      USING ERRCODE = '55000', HINT = 'Only a paused workflow is resumed; activate_workflow() starts one.';
-  END IF;
-  PERFORM mfiauto._check_activation(_resume_workflow.name, head.head_id, head.live);
-  UPDATE mfiauto.workflow_head h SET state = 'active', paused_at = NULL, planned_through = NULL WHERE h.workflow_id = head.head_id;
-END $$;
-SELECT mfiauto._open_door('mfiauto._resume_workflow(text)', '{admin,author}',
-  'Lets a paused workflow go on. Steps whose time passed meanwhile are skipped as after any down-time.');
-
-CREATE FUNCTION mfiauto._archive_workflow(name text) RETURNS void
-LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-  head record := mfiauto._lock_workflow(_archive_workflow.name);
-  client_ids bigint[];
-  message_ids bigint[];
-BEGIN
-  IF head.head_state NOT IN ('active', 'paused') THEN
-    RAISE EXCEPTION 'cannot archive workflow "%": it is %', _archive_workflow.name, head.head_state
-      USING ERRCODE = '55000', HINT = CASE head.head_state WHEN 'draft' THEN 'drop_workflow() removes a draft.' ELSE 'It needs no more archiving.' END;
-  END IF;
-  UPDATE mfiauto.workflow_head h SET state = 'archived', paused_at = NULL WHERE h.workflow_id = head.head_id;
-  WITH ended AS (
-    UPDATE mfiauto.enrollment_state e
-       SET state = 'exited', reason = 'workflow_stopped', ended_at = mfiauto.now(), due_at = NULL
-     WHERE e.workflow_id = head.head_id AND e.ended_at IS NULL
-    RETURNING e.*
-  )
-  INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, decision, reason, decided_at)
-    SELECT e.client_id, e.workflow_id, e.version, e.enrollment_id, e.subject, e.subject_id, 'exited', 'workflow_stopped', mfiauto.now() FROM ended e;
-  SELECT array_agg(o.client_id ORDER BY o.message_id), array_agg(o.message_id ORDER BY o.message_id) INTO client_ids, message_ids
-    FROM mfiauto.outbox o WHERE o.workflow_id = head.head_id;
-  IF message_ids IS NOT NULL THEN
-    PERFORM mfiauto._cancel_outbox(client_ids, message_ids, 'workflow_stopped');
-  END IF;
-END $$;
-SELECT mfiauto._open_door('mfiauto._archive_workflow(text)', '{admin,author}',
-  'Ends a workflow: running enrollments exit and messages that have not left are canceled. Its history stays; activate_workflow() starts it anew.');
-
 CREATE FUNCTION mfiauto._drop_workflow(name text) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -199,6 +118,7 @@ BEGIN
             HINT = CASE head.head_state WHEN 'archived' THEN 'It is at rest already.' ELSE 'archive_workflow() ends it.' END;
   END IF;
   DELETE FROM mfiauto.step_flow f WHERE f.workflow_id = head.head_id;
+  DELETE FROM mfiauto.workflow_approval a WHERE a.workflow_id = head.head_id;
   DELETE FROM mfiauto.workflow_step s WHERE s.workflow_id = head.head_id;
   DELETE FROM mfiauto.workflow_version v WHERE v.workflow_id = head.head_id;
   DELETE FROM mfiauto.workflow_head h WHERE h.workflow_id = head.head_id;

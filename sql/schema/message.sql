@@ -17,6 +17,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('client_changed', 'the subject no longer belongs to this client'),
   ('anchor_moved', 'the date the step hangs on moved; the step was planned anew'),
   ('workflow_stopped', 'the workflow was archived or its messages were canceled by an operator'),
+  ('version_replaced', 'a new version of the workflow was activated, and those under way on earlier ones were stopped'),
   ('canceled_by_operator', 'an operator canceled the message'),
   ('holdout', 'the client is in the holdout group of the workflow'),
   ('no_template', 'no live template variant fits the channels of the step and the client''s locale'),

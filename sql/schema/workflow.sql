@@ -12,14 +12,17 @@ CREATE TABLE mfiauto.workflow_head (
   created_at timestamptz NOT NULL,
   activated_at timestamptz,
   paused_at timestamptz,
+  paused_clock text,
   CONSTRAINT workflow_head_pkey PRIMARY KEY (workflow_id),
   CONSTRAINT workflow_head_name_key UNIQUE (name),
   CONSTRAINT workflow_head_state_check CHECK (state IN ('draft', 'active', 'paused', 'archived')),
-  CONSTRAINT workflow_head_max_per_day_check CHECK (max_per_day > 0)
+  CONSTRAINT workflow_head_max_per_day_check CHECK (max_per_day > 0),
+  CONSTRAINT workflow_head_paused_clock_check CHECK (paused_clock IN ('run', 'freeze') AND (paused_clock IS NULL) = (paused_at IS NULL))
 );
 
 COMMENT ON TABLE mfiauto.workflow_head IS
-  'A workflow by its name. salt decides for ever who is held out; planned_through: up to which date of the calendar the engine has looked, null: anew.';
+  'A workflow by its name. salt decides for ever who is held out; planned_through: up to which date of the calendar the engine has looked, null: anew.
+   paused_clock: freeze: what its runs wait for is put off by the time of the pause.';
 
 -- owner: the role whose rights the version's conditions run with. enter_sql, exit_sql: complete read-only queries, see
 -- doc/architecture.md: parameters ($1 bigint[] client_id, $2 bigint[] subject_id, $3 timestamptz now), one row an element: (ord, verdict).
@@ -30,6 +33,7 @@ CREATE TABLE mfiauto.workflow_version (
   definition jsonb NOT NULL,
   source text NOT NULL,
   owner text NOT NULL,
+  created_by text NOT NULL,
   subject text NOT NULL,
   anchor_column text,
   trigger_kind text NOT NULL,
@@ -77,7 +81,8 @@ CREATE TABLE mfiauto.workflow_version (
 );
 
 COMMENT ON TABLE mfiauto.workflow_version IS
-  'A version of a workflow, never changed. source: the definition as it was written. owner: the role whose rights its conditions run with; the *_sql columns are complete read-only queries.
+  'A version of a workflow, never changed. source: the definition as it was written. owner: the role that created it, whose rights its conditions run with;
+   created_by: who was logged in; the *_sql columns are complete read-only queries.
    trigger_kind says what makes a client enter. event, segment, status, trait: an event of one of trigger_events whose properties contain one of trigger_filters
    (null: any), for which trigger_sql holds, the trigger_count-th within trigger_within. inactive: none of trigger_events for trigger_after. schedule: trigger_cron on
    trigger_segment. yearly: the day of trigger_column (role.column) at trigger_at. trigger_zone: institution or client.';
@@ -138,9 +143,29 @@ COMMENT ON TABLE mfiauto.workflow_step IS
    branch_*: parallel arrays, of a switch (conditions; else_no), a split (names and weights), a task with outcomes (names). condition_sql of a wait_for with events is
    over an event, as a trigger''s. wait_sql gives a text that is a wait_type (date, timestamp, timestamptz). trait_sql: {"trait": a query that gives jsonb as text}.';
 
+-- A second person's word on a version.
+CREATE TABLE mfiauto.workflow_approval (
+  workflow_id integer NOT NULL,
+  version integer NOT NULL,
+  approved_by text NOT NULL,
+  approved_at timestamptz NOT NULL,
+  CONSTRAINT workflow_approval_pkey PRIMARY KEY (workflow_id, version),
+  CONSTRAINT workflow_approval_version_fkey FOREIGN KEY (workflow_id, version) REFERENCES mfiauto.workflow_version (workflow_id, version)
+);
+COMMENT ON TABLE mfiauto.workflow_approval IS
+  'Who approved which version of a workflow, and when; needed before it can go live where mfiauto.require_approval is on. Never by who created it.';
+
+-- What was stored stays as it is, for the owner too. (The right to one column is what foreign keys need to look rows up.)
+REVOKE UPDATE ON mfiauto.workflow_version, mfiauto.workflow_step, mfiauto.workflow_approval FROM CURRENT_USER;
+GRANT UPDATE (workflow_id) ON mfiauto.workflow_version, mfiauto.workflow_step, mfiauto.workflow_approval TO CURRENT_USER;
+
 CREATE VIEW mfiauto.workflow AS
   SELECT h.name, h.state, h.live_version, v.version AS newest_version, v.subject, v.class, v.owner,
-         h.max_per_day, h.created_at, h.activated_at, v.definition
+         h.max_per_day, h.created_at, h.activated_at, h.paused_at, h.paused_clock, v.created_by, a.approved_by, a.approved_at,
+         a.version IS NULL AND v.version IS DISTINCT FROM h.live_version
+           AND coalesce(current_setting('mfiauto.require_approval', true), 'off') = 'on' AS awaits_approval, v.definition
     FROM mfiauto.workflow_head h
-    JOIN LATERAL (SELECT * FROM mfiauto.workflow_version v WHERE v.workflow_id = h.workflow_id ORDER BY v.version DESC LIMIT 1) v ON true;
-COMMENT ON VIEW mfiauto.workflow IS 'Each workflow with its state, its live version and its newest definition.';
+    JOIN LATERAL (SELECT * FROM mfiauto.workflow_version v WHERE v.workflow_id = h.workflow_id ORDER BY v.version DESC LIMIT 1) v ON true
+    LEFT JOIN mfiauto.workflow_approval a ON a.workflow_id = v.workflow_id AND a.version = v.version;
+COMMENT ON VIEW mfiauto.workflow IS
+  'Each workflow with its state, its live version and its newest definition; awaits_approval: the newest version needs a second person''s approve_workflow() before it can go live.';

@@ -26,6 +26,9 @@ char	   *mfi_guc_only_recipients = NULL;
 char	   *mfi_guc_site_file = NULL;
 char	   *mfi_guc_ca_file = NULL;
 
+/* Read by activate_workflow(). */
+static bool require_approval = false;
+
 static const struct config_enum_entry delivery_modes[] = {
 	{"off", MFI_DELIVERY_OFF, false},
 	{"dry_run", MFI_DELIVERY_DRY_RUN, false},
@@ -96,6 +99,11 @@ mfi_guc_define(void)
 							&mfi_guc_segment_timeout_ms,
 							10 * 60 * 1000, 1, INT_MAX,
 							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("mfiauto.require_approval",
+							 "A workflow's version goes live only after a second person approved it.",
+							 "See approve_workflow().",
+							 &require_approval,
+							 false, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("mfiauto.site_file",
 							   "File outside the data directory whose content names this site.",
 							   "Part of what arm_delivery() remembers, so that an identical copy of the machine does not send.",

@@ -167,13 +167,13 @@ SELECT mfiauto.activate_workflow('holdings');
 -- Conditions run with the rights of who created the workflow: who may not read the books cannot make one.
 CREATE ROLE workflow_author;
 GRANT USAGE ON SCHEMA mfiauto TO workflow_author;
-GRANT EXECUTE ON FUNCTION mfiauto.create_workflow(text, json), mfiauto.activate_workflow(text, integer) TO workflow_author;
+GRANT EXECUTE ON FUNCTION mfiauto.create_workflow(text, json), mfiauto.activate_workflow(text, integer, text) TO workflow_author;
 SET ROLE workflow_author;
 SELECT mfiauto.create_workflow('authored', '{"trigger": {"event": "Loan Applied"}, "enter_if": "loan.status = ''active''", "steps": [{"end": true}]}');
 SELECT mfiauto.create_workflow('authored', '{"trigger": {"event": "Loan Applied"}, "steps": [{"end": true}]}');
 RESET ROLE;
 SELECT owner FROM mfiauto.workflow WHERE name = 'authored';
-REVOKE ALL ON FUNCTION mfiauto.create_workflow(text, json), mfiauto.activate_workflow(text, integer) FROM workflow_author;
+REVOKE ALL ON FUNCTION mfiauto.create_workflow(text, json), mfiauto.activate_workflow(text, integer, text) FROM workflow_author;
 REVOKE USAGE ON SCHEMA mfiauto FROM workflow_author;
 DROP ROLE workflow_author;
 SELECT mfiauto.activate_workflow('authored');
