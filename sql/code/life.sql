@@ -242,7 +242,7 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
   IF current_setting('mfiauto.require_approval')::boolean
      AND NOT EXISTS (SELECT FROM mfiauto.workflow_approval a WHERE a.workflow_id = head_id AND a.version = checked)
-     AND NOT EXISTS (SELECT FROM mfiauto.workflow_head h WHERE h.workflow_id = head_id AND h.live_version = checked) THEN
+     AND NOT EXISTS (SELECT FROM mfiauto.workflow_head h WHERE h.workflow_id = head_id AND h.live_version = checked AND h.activated_at IS NOT NULL) THEN
     RAISE EXCEPTION 'version % of workflow "%" is not approved', checked, workflow
       USING ERRCODE = '42501', DETAIL = 'mfiauto.require_approval is on: a second person looks at a version before it goes live.',
             HINT = format('Another role than its creator runs SELECT mfiauto.approve_workflow(%L, %s).', workflow, checked);

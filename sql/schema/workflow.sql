@@ -33,7 +33,7 @@ CREATE TABLE mfiauto.workflow_version (
   definition jsonb NOT NULL,
   source text NOT NULL,
   owner text NOT NULL,
-  created_by text NOT NULL,
+  created_by text NOT NULL DEFAULT session_user,
   subject text NOT NULL,
   anchor_column text,
   trigger_kind text NOT NULL,

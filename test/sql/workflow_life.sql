@@ -228,6 +228,11 @@ SET SESSION AUTHORIZATION life_awa;
 SELECT mfiauto.drop_workflow('swapped');
 SELECT mfiauto.create_workflow('swapped', '{"trigger": {"event": "Course Started"}, "steps": [{"wait": "1 minute"}]}') AS version;
 SELECT mfiauto.activate_workflow('swapped');
+-- Nor by importing it, live, archived or as a draft.
+SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "workflows": [{"name": "imported", "state": "archived", "definition": {"trigger": {"event": "Course Started"}, "steps": [{"wait": "1 minute"}]}}]}', activate => true);
+SELECT mfiauto.activate_workflow('imported');
+SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "workflows": [{"name": "imported", "state": "active", "definition": {"trigger": {"event": "Course Started"}, "steps": [{"wait": "1 minute"}]}}]}', activate => true);
+SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "workflows": [{"name": "approved", "state": "active", "definition": {"trigger": {"event": "Course Started"}, "steps": [{"wait": "3 days"}]}}]}', activate => true);
 UPDATE mfiauto.workflow_head SET live_version = 2;
 INSERT INTO mfiauto.workflow_approval VALUES (1, 1, 'life_binta', now());
 RESET SESSION AUTHORIZATION;
