@@ -84,12 +84,12 @@ bench_engine() {
 
 # ---- reminders: a day on which a million installments fall due, in batches as the worker does them ----
 bench_reminders() {
-	local rows=$((1000000 * scale)) script=$work/reminders.sql
+	local rows=${REMINDERS:-$((1000000 * scale))} script=$work/reminders.sql
 	psql_server -qd bench -f test/bench/engine.sql >/dev/null
 	psql_server -qAtd bench -v rows="$rows" -f test/bench/reminder_day.sql >"$work/reminders.out"
 	{
 		printf '%s\n' "SELECT mfiauto.set_clock('2027-03-03 09:00+00') \\g /dev/null" 'SELECT clock_timestamp() AS t \gset'
-		yes 'SELECT mfiauto._run_engine_batch() \g /dev/null' | head -n "$((rows / 10000 + 3))"
+		seq "$((rows / 10000 + 3))" | sed 's#.*#SELECT mfiauto._run_engine_batch() \\g /dev/null#'
 		printf '%s\n' "SELECT 'advance ' || extract(epoch FROM clock_timestamp() - :'t');" \
 			"SELECT 'messages ' || count(*) FROM mfiauto.outbox;" 'SELECT clock_timestamp() AS t \gset' \
 			"INSERT INTO bench.bare_message SELECT * FROM mfiauto.message_ledger WHERE created_at = mfiauto.now();" \
@@ -131,7 +131,7 @@ bench_idle() {
 
 # ---- segments: a full and an incremental refresh over a million clients, beside the bare query ----
 bench_segments() {
-	local rows=$((1000000 * scale))
+	local rows=${CLIENTS:-$((1000000 * scale))}
 	psql_server -qd bench -f test/bench/engine.sql >/dev/null
 	psql_server -qAtd bench -v rows="$rows" -f test/bench/segments.sql >"$work/segments.out"
 	local bare
