@@ -25,10 +25,10 @@ SELECT mfiauto.create_workflow('reminder', '{"for_each": "installment", "anchor"
   "exit_if": "installment.amount_paid >= installment.amount_due", "goal": {"event": "Payment Received", "within": "3 days"},
   "steps": [{"at": "-3 days 09:00", "send": "due"}, {"at": "0 days 09:00", "send": "due"}, {"at": "+1 day 09:00", "send": "due"}]}');
 SELECT mfiauto.activate_workflow('reminder');
--- Due on Friday 2026-03-06, so reminded on Tuesday, Friday and Saturday. Clients 1 to 5 pay at different moments, client 6 never.
-INSERT INTO bank.client SELECT n, 'Client ' || n, '+22177000000' || n FROM generate_series(1, 6) n;
-INSERT INTO bank.loan SELECT n, n FROM generate_series(1, 6) n;
-INSERT INTO bank.installment SELECT n, n, '2026-03-06', 1000 FROM generate_series(1, 6) n;
+-- Due on Friday 2026-03-06, so reminded on Tuesday, Friday and Saturday. Clients 1 to 5 pay at different moments, client 6 never; client 7's payment is taken back.
+INSERT INTO bank.client SELECT n, 'Client ' || n, '+22177000000' || n FROM generate_series(1, 7) n;
+INSERT INTO bank.loan SELECT n, n FROM generate_series(1, 7) n;
+INSERT INTO bank.installment SELECT n, n, '2026-03-06', 1000 FROM generate_series(1, 7) n;
 SELECT entered, messages FROM mfiauto.run_engine();
 
 -- (a) Client 1 pays before the first moment: the run ends when the payment's batch is consumed.
@@ -48,7 +48,13 @@ SELECT mfiauto.run_engine() IS NOT NULL AS ran;
 -- Client 4 pays within the three days of the goal, client 5 after them.
 SELECT mfiauto.set_clock('2026-03-05 12:00+00');
 SELECT bank.pay(4, '2026-03-05 12:00+00');
+SELECT bank.pay(7, '2026-03-05 12:00+00');
 SELECT mfiauto.run_engine() IS NOT NULL AS ran;
+-- A payment taken back opens the run again at its next step.
+UPDATE bank.payment SET reversed = true WHERE id = 7;
+UPDATE bank.installment SET paid = 0 WHERE id = 7;
+SELECT mfiauto.run_engine() IS NOT NULL AS ran;
+SELECT client_id, state, reason, step FROM mfiauto.enrollment WHERE client_id IN (4, 7) ORDER BY client_id;
 SELECT mfiauto.set_clock('2026-03-06 09:00+00');
 SELECT messages FROM mfiauto.run_engine();
 SELECT sent FROM mfiauto.run_delivery();
@@ -63,15 +69,11 @@ SELECT client_id, state, reason FROM mfiauto.enrollment ORDER BY client_id;
 SELECT client_id, step, state, reason FROM mfiauto.message ORDER BY client_id, due_at;
 -- Nobody got anything after he had paid.
 SELECT count(*) AS sent_after_payment
-  FROM mfiauto.sandbox_message b JOIN bank.payment p ON p.loan_id = b.client_id WHERE b.sent_at >= p.paid_at;
+  FROM mfiauto.message m JOIN bank.payment p ON p.loan_id = m.client_id WHERE m.sent_at >= p.paid_at AND NOT p.reversed;
 -- The goal: a payment within three days of a step, whether or not its message left.
 SELECT g.client_id, s.path, g.reached_at FROM mfiauto.goal_hit g JOIN mfiauto.workflow_step s USING (workflow_id, step_no) WHERE s.version = 1 ORDER BY g.client_id, s.step_no;
 
--- A payment taken back opens the run again at its next step, and a goal that was asked to end the run does.
-UPDATE bank.payment SET reversed = true WHERE id = 4;
-UPDATE bank.installment SET paid = 0 WHERE id = 4;
-SELECT mfiauto.run_engine() IS NOT NULL AS ran;
-SELECT client_id, state, reason FROM mfiauto.enrollment WHERE client_id = 4;
+-- A goal that was asked to end the run does.
 SELECT mfiauto.create_workflow('follow_up', '{"trigger": {"event": "Loan Applied"}, "goal": {"event": "Session Started", "within": "5 days"}, "exit_on_goal": true,
   "class": "transactional", "steps": [{"send": "due"}, {"wait": "2 days"}, {"send": "due"}]}');
 SELECT mfiauto.activate_workflow('follow_up');
