@@ -12,27 +12,15 @@ LANGUAGE sql STABLE AS $$
   SELECT coalesce((SELECT r.meaning FROM mfiauto.message_reason r WHERE r.reason = _reason_text.reason), _reason_text.reason)
 $$;
 
+-- A decision in the words of mfiauto.decision_reason.
 CREATE FUNCTION mfiauto._decision_text(decision text, reason text, detail text) RETURNS text
 LANGUAGE sql STABLE AS $$
-  SELECT CASE decision
-    WHEN 'entered' THEN concat_ws('; ', 'entered the workflow', detail)
-    WHEN 'refused' THEN 'did not enter: ' || CASE reason
-      WHEN 'enter_if' THEN 'the entry condition was not true'
-      WHEN 'enter_unknown' THEN 'the entry condition could not be told (null)'
-      WHEN 'exit_if' THEN 'the exit condition was true already'
-      WHEN 'loop' THEN 'a chain of more than ten workflows had come round to it'
-      ELSE mfiauto._reason_text(reason) END
-    WHEN 'exited' THEN 'left the workflow: ' || CASE reason WHEN 'goal' THEN 'its goal was reached' ELSE mfiauto._reason_text(reason) END
-    WHEN 'reopened' THEN concat('the run was opened again, for ', detail, ': what had ended it is no longer so')
-    WHEN 'switched' THEN 'went over to a new version of the workflow: ' || detail
-    WHEN 'moved' THEN concat('the date moved to ', detail, ': the steps ahead were planned anew')
-    WHEN 'branched' THEN CASE reason WHEN 'then' THEN 'the condition was true: went to "then"'
-                                     WHEN 'else' THEN 'the condition was not true: went to "else"'
-                                     ELSE 'the condition could not be told (null): went to "else"' END
-    WHEN 'skipped' THEN 'did not run: ' || mfiauto._reason_text(reason)
-    WHEN 'error' THEN concat('parked by an error: ', detail, ' (', reason, '); unpark() tries again')
-    WHEN 'unparked' THEN concat('tried again, by ', reason)
-    ELSE concat_ws(': ', decision, mfiauto._reason_text(reason), detail) END
+  SELECT coalesce((
+    SELECT replace(replace(r.meaning, '{detail}', coalesce(_decision_text.detail, '')), '{reason}', coalesce(_decision_text.reason, ''))
+             || CASE WHEN strpos(r.meaning, '{detail}') = 0 THEN coalesce('; ' || _decision_text.detail, '') ELSE '' END
+      FROM mfiauto.decision_reason r
+     WHERE r.decision = _decision_text.decision AND r.reason IN (coalesce(_decision_text.reason, ''), '*')
+     ORDER BY r.reason = '*' LIMIT 1), concat_ws(': ', _decision_text.decision, _decision_text.reason, _decision_text.detail))
 $$;
 
 CREATE FUNCTION mfiauto._message_text(state text, reason text, channel text, gateway text, due_at timestamptz, sent_at timestamptz, parts integer)

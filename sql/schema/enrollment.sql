@@ -82,6 +82,38 @@ CREATE TABLE mfiauto.decision_log_default PARTITION OF mfiauto.decision_log DEFA
 COMMENT ON TABLE mfiauto.decision_log IS
   'Entries, refusals, branches, exits, moves, re-openings and errors, for explain_client(); sends and skips are in the message ledger.';
 
+-- Documented decisions and their reasons; explain_client() tells them in these words. An empty reason: none is needed. *: any, as the
+-- meaning says. {detail} and {reason} stand for those of the row; a detail that the words do not name is told after them.
+CREATE TABLE mfiauto.decision_reason (
+  decision text NOT NULL,
+  reason text NOT NULL,
+  meaning text NOT NULL,
+  CONSTRAINT decision_reason_pkey PRIMARY KEY (decision, reason)
+);
+COMMENT ON TABLE mfiauto.decision_reason IS 'Every decision that mfiauto.decision_log can hold, with each of its reasons, in words.';
+INSERT INTO mfiauto.decision_reason VALUES
+  ('entered', '', 'entered the workflow'),
+  ('refused', 'enter_if', 'did not enter: the entry condition was not true'),
+  ('refused', 'enter_unknown', 'did not enter: the entry condition could not be told (null)'),
+  ('refused', 'exit_if', 'did not enter: the exit condition was true already'),
+  ('refused', 'max_per_day', 'did not enter: the workflow had let in as many as it may in a day'),
+  ('refused', 'loop', 'did not enter: a chain of more than 10 workflows that start one another led here'),
+  ('exited', 'exit_if', 'left the workflow: its exit condition became true (the client paid, the loan ended)'),
+  ('exited', 'goal', 'left the workflow: its goal was reached'),
+  ('exited', 'subject_gone', 'left the workflow: what it was about is no longer in the books'),
+  ('exited', 'client_changed', 'left the workflow: what it was about no longer belongs to this client'),
+  ('exited', 'workflow_stopped', 'left the workflow: it was archived'),
+  ('reopened', '', 'the run was opened again, for {detail}: what had ended it is no longer so'),
+  ('moved', 'anchor_moved', 'the date moved to {detail}: the steps ahead were planned anew'),
+  ('branched', 'then', 'the condition was true: went to "then"'),
+  ('branched', 'else', 'the condition was not true: went to "else"'),
+  ('branched', 'else_unknown', 'the condition could not be told (null): went to "else"'),
+  ('skipped', 'barred', 'did not run: no allowed moment was left on the day itself'),
+  ('skipped', 'missed', 'did not run: a later step of the same enrollment became due while the engine was down'),
+  ('skipped', 'expired', 'did not run: its time had passed'),
+  ('error', '*', 'parked by an error: {detail} ({reason}); unpark() tries again'),
+  ('unparked', '*', 'tried again, by {reason}');
+
 CREATE SEQUENCE mfiauto.task_id_seq AS bigint;
 CREATE TABLE mfiauto.task (
   client_id bigint NOT NULL,
