@@ -63,7 +63,10 @@ BEGIN
     )
     SELECT f.client_id, f.message_id, f.state
       FROM (SELECT v.client_id, v.message_id, v.state,
-                   CASE WHEN v.state IN ('failed', 'undelivered') AND cardinality(v.next_channels) > 0
+                   CASE WHEN cardinality(v.next_channels) > 0
+                         AND (v.state IN ('failed', 'undelivered')
+                              OR (v.state = 'delivered' AND EXISTS (SELECT FROM mfiauto.fallback_watch w
+                                                                     WHERE w.client_id = v.client_id AND w.message_id = v.message_id OFFSET 0)))
                         THEN mfiauto._journal_append(0, 'm', v.message_id, v.client_id) END AS told
               FROM moved v OFFSET 0) f;
 END $$;

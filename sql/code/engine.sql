@@ -30,6 +30,9 @@ BEGIN
       FROM unnest(_park_runs.client_ids, _park_runs.ids) AS k(client_id, enrollment_id)
      WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id AND e.state = 'active';
   ELSE
+    DELETE FROM mfiauto.fallback_watch w
+     USING unnest(_park_runs.client_ids, _park_runs.ids) AS k(client_id, message_id)
+     WHERE _park_runs.stage = 'fallback' AND w.client_id = k.client_id AND w.message_id = k.message_id;
     INSERT INTO mfiauto.parked_fact (stage, source, subject, subject_id, client_id, sqlstate, reason, detail, parked_at)
     SELECT 'engine ' || _park_runs.stage, (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id), v.subject, k.subject_id,
            k.client_id, _park_runs.sqlstate, 'condition_error', _park_runs.message, clock
@@ -66,7 +69,7 @@ DECLARE
 BEGIN
   WITH freed AS (
     UPDATE mfiauto.enrollment_state e
-       SET state = 'active', due_at = coalesce(e.parked_due_at, clock), parked_due_at = NULL, reason = NULL
+       SET state = 'active', due_at = CASE WHEN e.waiting_since IS NULL THEN coalesce(e.parked_due_at, clock) ELSE clock END, parked_due_at = NULL, reason = NULL
      WHERE e.workflow_id = of_workflow AND e.state = 'error'
     RETURNING e.*
   ),

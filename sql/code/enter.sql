@@ -98,23 +98,30 @@ $$;
 CREATE FUNCTION mfiauto._record_unsent(workflow_id integer, version integer, runs mfiauto._run[]) RETURNS void
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
+DECLARE
+  -- Where the steps of a call differ, they are anchored ones, which stand in no loop.
+  repetitions text[] := mfiauto._repetitions(runs, (SELECT s.loop_no FROM mfiauto.workflow_step s
+                                                     WHERE s.workflow_id = _record_unsent.workflow_id AND s.version = _record_unsent.version
+                                                       AND s.step_no = (runs[1]).step_no));
 BEGIN
   IF cardinality(runs) = 0 THEN
     RETURN;
   END IF;
   WITH key AS (
     INSERT INTO mfiauto.message_key (client_id, enrollment_id, version, step_no, repetition, channel, message_id)
-    SELECT r.client_id, r.enrollment_id, _record_unsent.version, r.step_no, coalesce(r.anchor_on::text, ''), '', nextval('mfiauto.message_id_seq')
-      FROM unnest(runs) r
+    SELECT r.client_id, r.enrollment_id, _record_unsent.version, r.step_no, r.repetition, '', nextval('mfiauto.message_id_seq')
+      FROM (SELECT u.* FROM ROWS FROM (unnest(runs), unnest(repetitions))
+                              AS u(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
+                                   repetition)) r
     ON CONFLICT DO NOTHING
-    RETURNING client_id, enrollment_id, step_no, message_id
+    RETURNING client_id, enrollment_id, step_no, repetition, message_id
   )
   INSERT INTO mfiauto.message_ledger (client_id, message_id, created_at, due_at, expires_at, finished_at, enrollment_id, subject, subject_id, loan_id,
                                       workflow_id, version, step_no, state, reason, class, repetition)
   SELECT r.client_id, k.message_id, mfiauto.now(), r.due_at, r.expires_at, mfiauto.now(), r.enrollment_id, v.subject, r.subject_id, r.loan_id,
          v.workflow_id, v.version, r.step_no,
          CASE WHEN r.outcome = 'holdout' THEN 'holdout' WHEN r.outcome IN ('expired', 'barred') THEN 'expired' ELSE 'skipped' END,
-         r.outcome, coalesce(s.class, v.class), coalesce(r.anchor_on::text, '')
+         r.outcome, coalesce(s.class, v.class), k.repetition
     FROM unnest(runs) r
     JOIN key k ON k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.step_no = r.step_no
     JOIN mfiauto.workflow_version v ON v.workflow_id = _record_unsent.workflow_id AND v.version = _record_unsent.version

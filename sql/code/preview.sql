@@ -62,11 +62,17 @@ LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
   owner text := (SELECT v.owner FROM mfiauto.workflow_version v WHERE v.workflow_id = _preview_paths.workflow_id AND v.version = _preview_paths.version);
+  subject text := (SELECT v.subject FROM mfiauto.workflow_version v WHERE v.workflow_id = _preview_paths.workflow_id AND v.version = _preview_paths.version);
+  salt text := (SELECT h.salt FROM mfiauto.workflow_head h WHERE h.workflow_id = _preview_paths.workflow_id);
+  query text;
   nobody varbit := repeat('0', cardinality(client_ids))::varbit;
   reaches varbit[];
   moments integer[];
   s record;
+  left_over varbit;
   verdict varbit;
+  numbers integer[];
+  came varbit[];
   following record;
 BEGIN
   SELECT array_agg(CASE w.step_no WHEN 1 THEN ~nobody ELSE nobody END ORDER BY w.step_no),
@@ -77,16 +83,30 @@ BEGIN
     SELECT w.* FROM mfiauto.workflow_step w
      WHERE w.workflow_id = _preview_paths.workflow_id AND w.version = _preview_paths.version ORDER BY w.step_no
   LOOP
-    verdict := ~nobody;
-    IF s.kind = 'if' THEN
-      verdict := (SELECT string_agg(CASE WHEN y.verdict THEN '1' ELSE '0' END, '' ORDER BY y.ord)::varbit
-                    FROM mfiauto._verdicts(owner, s.condition_sql, client_ids, subject_ids, NULL) WITH ORDINALITY AS y(verdict, ord));
+    -- The ways on, and who goes each of them; an anchored program never comes back.
+    numbers := ARRAY[s.next_no];
+    came := ARRAY[reaches[s.step_no]];
+    IF s.kind IN ('if', 'switch') THEN
+      numbers := CASE s.kind WHEN 'if' THEN ARRAY[s.then_no] ELSE s.branch_nos END || s.else_no;
+      left_over := reaches[s.step_no];
+      came := '{}';
+      FOREACH query IN ARRAY CASE s.kind WHEN 'if' THEN ARRAY[s.condition_sql] ELSE s.branch_sql END LOOP
+        verdict := (SELECT string_agg(CASE WHEN y.verdict THEN '1' ELSE '0' END, '' ORDER BY y.ord)::varbit
+                      FROM mfiauto._verdicts(owner, query, client_ids, subject_ids, NULL) WITH ORDINALITY AS y(verdict, ord));
+        came := came || (left_over & verdict);
+        left_over := left_over & ~verdict;
+      END LOOP;
+      came := came || left_over;
+    ELSIF s.kind = 'split' THEN
+      numbers := s.branch_nos;
+      came := ARRAY(SELECT reaches[s.step_no] & string_agg(CASE WHEN y.place = b.place THEN '1' ELSE '0' END, '' ORDER BY y.ord)::varbit
+                      FROM generate_series(1, cardinality(s.branch_nos)) AS b(place),
+                           (SELECT mfiauto._split_arm(salt, s.path, s.branch_weights, u.unit) AS place, u.ord
+                              FROM mfiauto._units(subject, client_ids, subject_ids) WITH ORDINALITY AS u(unit, ord)) y
+                     GROUP BY b.place ORDER BY b.place);
     END IF;
     FOR following IN
-      SELECT n.no, bit_or(n.came) AS came
-        FROM (VALUES (CASE s.kind WHEN 'if' THEN s.then_no ELSE s.next_no END, reaches[s.step_no] & verdict),
-                     (CASE s.kind WHEN 'if' THEN s.else_no END, reaches[s.step_no] & ~verdict)) AS n(no, came)
-       WHERE n.no IS NOT NULL GROUP BY n.no
+      SELECT n.no, bit_or(n.came) AS came FROM unnest(numbers, came) AS n(no, came) WHERE n.no IS NOT NULL GROUP BY n.no
     LOOP
       reaches[following.no] := reaches[following.no] | following.came;
       moments[following.no] := greatest(moments[following.no], moments[s.step_no]);

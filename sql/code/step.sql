@@ -52,7 +52,8 @@ BEGIN
   gone AS (
     UPDATE mfiauto.enrollment_state e
        SET step_no = p.step_no, due_at = CASE WHEN p.step_no IS NOT NULL THEN p.due_at END,
-           state = CASE WHEN p.step_no IS NULL THEN 'completed' ELSE 'active' END, ended_at = CASE WHEN p.step_no IS NULL THEN clock END
+           state = CASE WHEN p.step_no IS NULL THEN 'completed' ELSE 'active' END, ended_at = CASE WHEN p.step_no IS NULL THEN clock END,
+           waiting_since = NULL, wait_until = NULL
       FROM place p
      WHERE e.client_id = p.client_id AND e.enrollment_id = p.enrollment_id AND e.state = 'active'
     RETURNING p.from_no, p.step_no
@@ -157,9 +158,22 @@ BEGIN
      ORDER BY p.ord);
 END $$;
 
+-- What tells a step's messages and tasks of one run apart: the anchor's date; in a list that is repeated the number of the round, from
+-- the second on ('#2'); else nothing. For each run, in their order.
+CREATE FUNCTION mfiauto._repetitions(runs mfiauto._run[], loop_no integer) RETURNS text[]
+LANGUAGE sql STABLE AS $$
+  SELECT ARRAY(SELECT coalesce(r.anchor_on::text, '#' || e.round, '')
+                 FROM unnest(runs) WITH ORDINALITY r
+                 LEFT JOIN LATERAL (SELECT nullif((e.loops ->> _repetitions.loop_no::text)::integer, 1) AS round FROM mfiauto.enrollment_state e
+                                     WHERE _repetitions.loop_no IS NOT NULL AND e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id OFFSET 0) e ON true
+                ORDER BY r.ordinality)
+$$;
+
 -- Writes the messages of a send: composed from template and books, one ledger row each, and a place in the queue for those
 -- that can leave. channels null: the step's own. key_channel tells a first message ('') from the next channel's.
-CREATE FUNCTION mfiauto._send(workflow_id integer, version integer, step_no integer, runs mfiauto._run[], channels text[], is_next_channel boolean)
+-- repetitions: each run's, where they are not those of the present.
+CREATE FUNCTION mfiauto._send(workflow_id integer, version integer, step_no integer, runs mfiauto._run[], channels text[], is_next_channel boolean,
+                              repetitions text[] DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
@@ -181,18 +195,19 @@ BEGIN
   -- Only the engine makes messages, one pass at a time: what has its key already is not made again.
   SELECT array_agg(r.client_id), array_agg(r.subject_id) INTO client_ids, subject_ids FROM unnest(runs) r;
   WITH made AS MATERIALIZED (
-    SELECT r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.due_at, r.expires_at, coalesce(r.anchor_on::text, '') AS repetition,
+    SELECT r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.due_at, r.expires_at, r.repetition,
            r.verdict IS NULL AND v.exit_sql IS NOT NULL AS is_unknown, nextval('mfiauto.message_id_seq') AS message_id, p.priority, m.*
-      FROM ROWS FROM (unnest(runs), mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])))
+      FROM ROWS FROM (unnest(runs), unnest(coalesce(_send.repetitions, mfiauto._repetitions(runs, s.loop_no))),
+                      mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])))
            AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
-                ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found)
+                repetition, ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found)
       CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, s.channels), coalesce(s.class, v.class), r.locale,
                                           CASE WHEN r.context IS NULL THEN r.known ELSE r.known || r.context END,
                                           r.phone, r.email, r.push_token, r.known_country) m
       LEFT JOIN mfiauto.message_class p ON p.class = coalesce(m.class, s.class, v.class)
       LEFT JOIN LATERAL (SELECT k.message_id FROM mfiauto.message_key k
                           WHERE k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.version = v.version AND k.step_no = s.step_no
-                            AND k.repetition = coalesce(r.anchor_on::text, '')
+                            AND k.repetition = r.repetition
                             AND k.channel = CASE WHEN is_next_channel THEN coalesce(m.channel, '-') ELSE '' END LIMIT 1) k ON true
      WHERE k.message_id IS NULL
   ),
@@ -217,6 +232,11 @@ BEGIN
       FROM made m
      WHERE m.state IN ('queued', 'held')
     RETURNING 1
+  ),
+  watched AS (
+    INSERT INTO mfiauto.fallback_watch (client_id, message_id, check_at)
+    SELECT m.client_id, m.message_id, m.due_at + s.fallback_after FROM made m
+     WHERE s.fallback_after IS NOT NULL AND m.state IN ('queued', 'held') AND cardinality(m.next_channels) > 0
   )
   SELECT count(*) INTO queued FROM placed;
   RETURN queued;
@@ -242,6 +262,7 @@ DECLARE
   s mfiauto.workflow_step;
   runs mfiauto._run[];
   going mfiauto._run[];
+  taken integer;
   leaving mfiauto._run[] := '{}';
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _run_step.workflow_id AND w.version = _run_step.version;
@@ -265,13 +286,18 @@ BEGIN
     PERFORM mfiauto._skip_step(v.workflow_id, v.version, s.step_no, leaving);
   END IF;
 
-  IF cardinality(going) > 0 THEN
+  taken := cardinality(going);
+  IF taken > 0 THEN
     CASE s.kind
       WHEN 'send' THEN
         messages := mfiauto._run_send(v.workflow_id, v.version, s.step_no, going);
         going := mfiauto._sent_to(going, s.next_no);
       WHEN 'wait' THEN going := mfiauto._run_wait(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'wait_for' THEN going := mfiauto._run_wait_for(v.workflow_id, v.version, s.step_no, going);
       WHEN 'if' THEN going := mfiauto._run_if(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'switch' THEN going := mfiauto._run_switch(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'split' THEN going := mfiauto._run_split(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'repeat' THEN going := mfiauto._run_repeat(v.workflow_id, v.version, s.step_no, going);
       WHEN 'task' THEN going := mfiauto._run_task(v.workflow_id, v.version, s.step_no, going);
       WHEN 'end' THEN going := mfiauto._sent_to(going, NULL);
     END CASE;
@@ -282,6 +308,8 @@ BEGIN
   IF cardinality(going) > 0 THEN
     advanced := mfiauto._advance(v.workflow_id, v.version, going, s.step_no);
   END IF;
+  -- Who was looked at and goes on waiting counts too: there may be more of them than the pass took.
+  advanced := coalesce(advanced, 0) + greatest(taken + cardinality(leaving) - cardinality(going), 0);
 END $$;
 
 -- Notes those who do not take a step, and why: a message in the ledger, anything else among the decisions.
@@ -327,71 +355,4 @@ BEGIN
                r.expires_at, 'holdout')::mfiauto._run
       FROM unnest(runs) r WHERE r.arm = 'holdout'));
   RETURN mfiauto._send(workflow_id, version, step_no, ARRAY(SELECT r::mfiauto._run FROM unnest(runs) r WHERE r.arm = 'treated'), NULL, false);
-END $$;
-
--- Which way each run goes at an "if": then where the condition is true, else where it is false or not known.
-CREATE FUNCTION mfiauto._run_if(workflow_id integer, version integer, step_no integer, runs mfiauto._run[]) RETURNS mfiauto._run[]
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
-#variable_conflict use_column
-DECLARE
-  clock timestamptz := mfiauto.now();
-  v mfiauto.workflow_version;
-  s mfiauto.workflow_step;
-  branched mfiauto._run[];
-BEGIN
-  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _run_if.workflow_id AND w.version = _run_if.version;
-  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _run_if.step_no;
-  branched := ARRAY(
-    SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, CASE WHEN r.branch THEN s.then_no ELSE s.else_no END, r.due_at, r.arm,
-               NULL, r.zone, r.country, NULL, NULL, CASE WHEN r.branch THEN 'then' WHEN r.branch IS NULL THEN 'else_unknown' ELSE 'else' END)::mfiauto._run
-      FROM ROWS FROM (unnest(runs),
-                      mfiauto._verdicts(v.owner, s.condition_sql, ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality),
-                                        ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), NULL))
-           AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome, branch));
-  INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
-  SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'branched', r.outcome, clock FROM unnest(branched) r;
-  RETURN branched;
-END $$;
-
--- Messages that delivery gave up on one channel and that have another.
-CREATE FUNCTION mfiauto._channel_work(batch_size integer)
-RETURNS TABLE (workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[])
-LANGUAGE sql STABLE AS $$
-  SELECT f.workflow_id, f.version, f.step_no, array_agg(f.client_id ORDER BY f.message_id), array_agg(f.message_id ORDER BY f.message_id),
-         array_agg(f.subject_id ORDER BY f.message_id)
-    FROM (SELECT m.workflow_id, m.version, m.step_no, m.client_id, m.message_id, m.subject_id,
-                 (row_number() OVER (PARTITION BY m.workflow_id, m.version, m.step_no, m.next_channels ORDER BY m.message_id) - 1) / batch_size AS chunk,
-                 m.next_channels
-            FROM mfiauto.batch_touched t
-            JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = t.client_id AND m.message_id = t.subject_id OFFSET 0) m ON true
-            JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id AND h.state = 'active'
-           WHERE t.role = 'message' AND cardinality(m.next_channels) > 0 AND m.enrollment_id IS NOT NULL) f
-   GROUP BY f.workflow_id, f.version, f.step_no, f.next_channels, f.chunk
-   ORDER BY f.workflow_id, f.version, f.step_no, f.next_channels, f.chunk
-$$;
-
--- Says it again on the next channel, within the time the message had.
-CREATE FUNCTION mfiauto._next_channel(workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[],
-                                      OUT entered bigint, OUT advanced bigint, OUT exited bigint, OUT messages bigint)
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
-#variable_conflict use_column
-DECLARE
-  clock timestamptz := mfiauto.now();
-  v mfiauto.workflow_version;
-  channels text[];
-BEGIN
-  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _next_channel.workflow_id AND w.version = _next_channel.version;
-  SELECT m.next_channels INTO STRICT channels FROM mfiauto.message_ledger m
-   WHERE m.client_id = _next_channel.client_ids[1] AND m.message_id = _next_channel.ids[1];
-  messages := mfiauto._send(v.workflow_id, v.version, _next_channel.step_no, ARRAY(
-    SELECT ROW(m.client_id, m.enrollment_id, m.subject_id, m.loan_id, nullif(m.repetition, '')::date, m.step_no, clock, 'treated', e.context, NULL, NULL,
-               k.verdict, m.expires_at, 'run')::mfiauto._run
-      FROM ROWS FROM (unnest(_next_channel.client_ids, _next_channel.ids),
-                      mfiauto._verdicts(v.owner, v.exit_sql, _next_channel.client_ids, _next_channel.subject_ids, false)) WITH ORDINALITY
-           AS k(client_id, message_id, verdict, ord)
-      JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = k.client_id AND m.message_id = k.message_id OFFSET 0) m ON true
-      JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id OFFSET 0) e
-        ON e.state IN ('active', 'completed')
-     WHERE k.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > clock)
-     ORDER BY k.ord), channels, true);
 END $$;

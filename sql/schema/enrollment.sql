@@ -22,6 +22,7 @@ CREATE TABLE mfiauto.enrollment_state (
   loops jsonb,
   hops integer NOT NULL DEFAULT 0,
   entry_key text,
+  entry_event_id bigint,
   entered_at timestamptz NOT NULL,
   ended_at timestamptz,
   CONSTRAINT enrollment_state_pkey PRIMARY KEY (client_id, enrollment_id),
@@ -39,6 +40,7 @@ COMMENT ON TABLE mfiauto.enrollment_state IS
   'One run of (workflow, client, subject). step_no is the step to run next, due_at when (null: nothing to do; parked_due_at keeps it while the run is in error). loan_id: the loan the subject belongs to.
    waiting_since, wait_until: of a step that waits for something, from when it counts and when it times out. loops: {"step_no": how often it went round}. hops: over how many
    workflows a chain of emit and enroll has come here. entry_key: the caller''s key of enroll(), which makes a repeated call harmless.
+   entry_event_id: the event that brought it in.
    An anchored run that ended by exit_if, subject_gone or client_changed is opened again, the same row, when the books say so.';
 
 CREATE VIEW mfiauto.enrollment AS
@@ -110,6 +112,16 @@ INSERT INTO mfiauto.decision_reason VALUES
   ('branched', 'then', 'the condition was true: went to "then"'),
   ('branched', 'else', 'the condition was not true: went to "else"'),
   ('branched', 'else_unknown', 'the condition could not be told (null): went to "else"'),
+  ('switch', 'else', 'no case was true: went to "else"'),
+  ('switch', '*', '{reason} was true: went there'),
+  ('split', '*', 'was drawn into "{reason}"'),
+  ('repeated', 'again', 'round {detail} began'),
+  ('repeated', 'until', 'the rounds are over: their condition is true'),
+  ('repeated', 'at_most', 'the rounds are over: no more are allowed'),
+  ('waited', 'came', 'what it waited for came: {detail}'),
+  ('waited', 'true', 'the condition that it waited for is true'),
+  ('waited', 'timed_out', 'waited in vain: the time is over'),
+  ('waited', 'no_date', 'did not wait: there is no such date'),
   ('skipped', 'barred', 'did not run: no allowed moment was left on the day itself'),
   ('skipped', 'missed', 'did not run: a later step of the same enrollment became due while the engine was down'),
   ('skipped', 'expired', 'did not run: its time had passed'),

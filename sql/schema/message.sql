@@ -34,6 +34,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('in_arrears', 'the policy bars this class for clients in arrears'),
   ('not_on_list', 'mfiauto.only_recipients does not list the address'),
   ('expired', 'its time had passed before it could leave'),
+  ('delivered_before', 'the message before it, on another channel, was delivered after all'),
   ('superseded', 'the next channel of the step was tried instead'),
   ('empty_text', 'the text came out empty: held'),
   ('encoding', 'the text does not fit the template''s alphabet'),
@@ -133,6 +134,18 @@ CREATE TABLE mfiauto.provider_key (
 );
 CREATE INDEX provider_key_provider_idx ON mfiauto.provider_key (gateway, provider_id);
 COMMENT ON TABLE mfiauto.provider_key IS 'The message behind each id that a provider gave, where its gateway declares receipts.';
+
+-- Messages whose next channel is tried if they are not delivered in time; and, has_fallback, those for which it was: a delivery that is
+-- heard of late takes the fallback back.
+CREATE TABLE mfiauto.fallback_watch (
+  client_id bigint NOT NULL,
+  message_id bigint NOT NULL,
+  check_at timestamptz NOT NULL,
+  has_fallback boolean NOT NULL DEFAULT false,
+  CONSTRAINT fallback_watch_pkey PRIMARY KEY (client_id, message_id)
+);
+CREATE INDEX fallback_watch_check_idx ON mfiauto.fallback_watch (check_at);
+COMMENT ON TABLE mfiauto.fallback_watch IS 'Messages of steps with "fallback_after", until they are delivered, over, or forgotten.';
 
 -- Uniqueness that a partitioned ledger cannot say: one message per enrollment, step, repetition and channel. A run that goes over to a
 -- new version takes its keys along, under the new numbers of their steps.

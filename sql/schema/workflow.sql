@@ -97,6 +97,7 @@ CREATE TABLE mfiauto.workflow_step (
   next_no integer,
   then_no integer,
   else_no integer,
+  loop_no integer,
   at_offset integer,
   at_time time,
   branch_names text[],
@@ -140,8 +141,8 @@ CREATE TABLE mfiauto.workflow_step (
 COMMENT ON TABLE mfiauto.workflow_step IS
   'A version''s compiled program. path is the place in the definition (steps[4].then[0]). at_offset, at_time: days from the anchor and local time of an anchored step.
    then_no, else_no: if; wait_for (else: timed out); repeat (then: its list, which comes back here; else: what follows); a task with outcomes (else: timed out).
-   branch_*: parallel arrays, of a switch (conditions; else_no), a split (names and weights), a task with outcomes (names). condition_sql of a wait_for with events is
-   over an event, as a trigger''s. wait_sql gives a text that is a wait_type (date, timestamp, timestamptz). trait_sql: {"trait": a query that gives jsonb as text}.';
+   loop_no: the innermost repeat around the step. branch_*: parallel arrays, of a switch (conditions; else_no), a split (names and weights), a task with outcomes (names). condition_sql of a wait_for with events is
+   over a run and an event ($2: subject ids, then as many event ids); with check_every, over the run alone. wait_sql gives a text that is a wait_type (date, timestamp, timestamptz). trait_sql: {"trait": a query that gives jsonb as text}.';
 
 -- A second person's word on a version.
 CREATE TABLE mfiauto.workflow_approval (

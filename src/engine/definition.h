@@ -57,6 +57,18 @@ typedef struct MfiStep
 	const char *path;
 	MfiMoment at;
 	const char *wait;
+	const char *wait_most; /* with wait: a time drawn between the two */
+	const char *wait_time;
+	int wait_weekday; /* ISO; 0: any */
+	int wait_working_days;
+	const char *wait_date; /* expression */
+	List *events;		   /* of char *; NIL: the condition is asked for itself */
+	bool since_entry;
+	const char *check_every;
+	const char *timeout;
+	int at_most; /* rounds of a repeat */
+	int loop_no; /* the innermost repeat that it stands in; 0: none */
+	const char *fallback_after;
 	const char *template;
 	List *channels; /* of char * */
 	const char *class;

@@ -132,6 +132,8 @@ run_batch(MfiEngineCounts *counts)
 	counts->events += select_number("SELECT mfiauto._consume_journal()");
 	if (SPI_execute("SELECT mfiauto._revisit_held()", false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "engine could not look at what is held");
+	(void) select_number("SELECT mfiauto._withdraw_fallbacks()");
+	(void) select_number("SELECT mfiauto._wake_waiting()");
 	for (concern = mfi_plan_concerns; concern->name != NULL; concern++)
 	{
 		List	   *chunks = list_chunks(concern);

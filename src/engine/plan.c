@@ -21,6 +21,7 @@ const MfiConcern mfi_plan_concerns[] = {
 	{"trigger", LIST("_trigger_work"), TREAT("_trigger"), true},
 	{"enter", LIST("_enter_work"), TREAT("_enter"), true},
 	{"channel", LIST("_channel_work"), TREAT("_next_channel"), true},
+	{"fallback", LIST("_fallback_work"), TREAT("_fall_back"), true},
 	{"held", LIST("_held_work"), TREAT("_release_held"), false},
 	{"step", LIST("_due_work"), TREAT("_run_step"), true},
 	{NULL, NULL, NULL, false}

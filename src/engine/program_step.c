@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "engine/entry.h"
 #include "engine/program.h"
 #include "engine/writing.h"
 #include "utils/builtins.h"
@@ -92,6 +93,7 @@ write_send(const Writer *writer, const MfiStep *step)
 {
 	mfi_writing_member(writer->out, "template", step->template);
 	mfi_writing_words(writer->out, "channels", step->channels);
+	mfi_writing_member(writer->out, "fallback_after", step->fallback_after);
 	mfi_writing_member(writer->out, "class", step->class);
 	mfi_writing_member(writer->out, "expires", step->expires);
 }
@@ -99,7 +101,89 @@ write_send(const Writer *writer, const MfiStep *step)
 static void
 write_wait(const Writer *writer, const MfiStep *step)
 {
+	const char *type = NULL;
+	char *query = mfi_writing_moment(writer->definition, writer->owner,
+									 psprintf("%s.wait.date", step->path), step->wait_date, &type);
+
 	mfi_writing_member(writer->out, "wait", step->wait);
+	mfi_writing_member(writer->out, "wait_most", step->wait_most);
+	mfi_writing_member(writer->out, "wait_time", step->wait_time);
+	mfi_writing_number(writer->out, "wait_weekday", step->wait_weekday);
+	mfi_writing_number(writer->out, "wait_working_days", step->wait_working_days);
+	mfi_writing_member(writer->out, "wait_sql", query);
+	mfi_writing_member(writer->out, "wait_type", type);
+}
+
+static void
+write_wait_for(const Writer *writer, const MfiStep *step, int next)
+{
+	char *path = psprintf("%s.wait_for.%s", step->path, step->events == NIL ? "sql" : "if");
+	ListCell *cell;
+
+	foreach (cell, step->events)
+		mfi_entry_note_unknown_event(writer->definition, psprintf("%s.wait_for.event", step->path),
+									 lfirst(cell));
+	mfi_writing_number(writer->out, "then_no", first_number(step->then_steps, next));
+	mfi_writing_number(writer->out, "else_no", first_number(step->else_steps, next));
+	mfi_writing_words(writer->out, "events", step->events);
+	mfi_writing_member(writer->out, "timeout", step->timeout);
+	mfi_writing_member(writer->out, "check_every", step->check_every);
+	mfi_writing_member(writer->out, "condition", step->condition);
+	mfi_writing_member(
+		writer->out, "condition_sql",
+		step->events != NIL
+			? mfi_writing_awaited(writer->definition, writer->owner, path, step->condition)
+			: mfi_writing_condition(writer->definition, writer->owner, path, step->condition,
+									false));
+}
+
+static void
+write_repeat(const Writer *writer, const MfiStep *step, int next)
+{
+	mfi_writing_number(writer->out, "then_no", first_number(step->then_steps, next));
+	mfi_writing_number(writer->out, "else_no", next);
+	mfi_writing_number(writer->out, "at_most", step->at_most);
+	mfi_writing_member(writer->out, "condition", step->condition);
+	mfi_writing_member(writer->out, "condition_sql",
+					   mfi_writing_condition(writer->definition, writer->owner,
+											 psprintf("%s.until", step->path), step->condition,
+											 false));
+}
+
+/*
+ * write_branches writes the parallel arrays of a step with named or
+ * conditional ways on.
+ */
+static void
+write_branches(const Writer *writer, const MfiStep *step, int next)
+{
+	List *names = NIL;
+	List *numbers = NIL;
+	List *weights = NIL;
+	List *queries = NIL;
+	ListCell *cell;
+
+	foreach (cell, step->branches)
+	{
+		MfiBranch *branch = lfirst(cell);
+		int number = first_number(branch->steps, next);
+
+		numbers = lappend(numbers, number == 0 ? NULL : psprintf("%d", number));
+		if (branch->name != NULL)
+			names = lappend(names, unconstify(char *, branch->name));
+		if (branch->weight != NULL)
+			weights = lappend(weights, unconstify(char *, branch->weight));
+		if (branch->condition != NULL)
+			queries = lappend(queries, mfi_writing_condition(writer->definition, writer->owner,
+															 psprintf("%s.if", branch->path),
+															 branch->condition, false));
+	}
+	mfi_writing_words(writer->out, "branch_names", names);
+	mfi_writing_words(writer->out, "branch_nos", numbers);
+	mfi_writing_words(writer->out, "branch_weights", weights);
+	mfi_writing_words(writer->out, "branch_sql", queries);
+	if (step->kind != MFI_STEP_SPLIT)
+		mfi_writing_number(writer->out, "else_no", first_number(step->else_steps, next));
 }
 
 static void
@@ -142,7 +226,8 @@ write_step(const Writer *writer, const MfiStep *step, int next)
 		mfi_writing_member(out, "at_offset", psprintf("%d", step->at.days));
 		mfi_writing_member(out, "at_time", step->at.time);
 	}
-	mfi_writing_json(out, "since_entry", "false");
+	mfi_writing_json(out, "since_entry", step->since_entry ? "true" : "false");
+	mfi_writing_number(out, "loop_no", step->loop_no);
 	switch (step->kind)
 	{
 		case MFI_STEP_SEND:
@@ -153,6 +238,16 @@ write_step(const Writer *writer, const MfiStep *step, int next)
 			break;
 		case MFI_STEP_IF:
 			write_if(writer, step, next);
+			break;
+		case MFI_STEP_WAIT_FOR:
+			write_wait_for(writer, step, next);
+			break;
+		case MFI_STEP_SWITCH:
+		case MFI_STEP_SPLIT:
+			write_branches(writer, step, next);
+			break;
+		case MFI_STEP_REPEAT:
+			write_repeat(writer, step, next);
 			break;
 		case MFI_STEP_TASK:
 			write_task(writer, step);

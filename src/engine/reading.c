@@ -179,10 +179,10 @@ mfi_reading_name(const MfiDefinition *definition, json_t *object, const char *pa
 }
 
 /*
- * mfi_reading_is_duration tells whether a text is an interval longer than nothing.
+ * parse_duration reads an interval, whatever the session's IntervalStyle.
  */
-bool
-mfi_reading_is_duration(const char *text)
+static bool
+parse_duration(const char *text, Interval *duration)
 {
 	char work[256];
 	char *field[MAXDATEFIELDS];
@@ -190,8 +190,6 @@ mfi_reading_is_duration(const char *text)
 	int field_count;
 	int kind;
 	struct pg_itm_in parsed;
-	Interval duration;
-	Interval nothing = { 0 };
 
 	if (ParseDateTime(text, work, sizeof(work), field, type, MAXDATEFIELDS, &field_count) != 0 ||
 		DecodeInterval(field, type, field_count, INTERVAL_FULL_RANGE, &kind, &parsed) != 0)
@@ -199,10 +197,32 @@ mfi_reading_is_duration(const char *text)
 		if (DecodeISO8601Interval(pstrdup(text), &kind, &parsed) != 0)
 			return false;
 	}
-	if (kind != DTK_DELTA || itmin2interval(&parsed, &duration) != 0)
-		return false;
-	return DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(&duration),
+	return kind == DTK_DELTA && itmin2interval(&parsed, duration) == 0;
+}
+
+/*
+ * mfi_reading_is_duration tells whether a text is an interval longer than nothing.
+ */
+bool
+mfi_reading_is_duration(const char *text)
+{
+	Interval duration;
+	Interval nothing = { 0 };
+
+	return parse_duration(text, &duration) &&
+		   DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(&duration),
 											IntervalPGetDatum(&nothing)));
+}
+
+bool
+mfi_reading_is_shorter(const char *one, const char *other)
+{
+	Interval first;
+	Interval second;
+
+	return parse_duration(one, &first) && parse_duration(other, &second) &&
+		   DatumGetBool(DirectFunctionCall2(interval_lt, IntervalPGetDatum(&first),
+											IntervalPGetDatum(&second)));
 }
 
 char *

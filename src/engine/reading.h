@@ -48,6 +48,9 @@ extern char *mfi_reading_duration(const MfiDefinition *definition, json_t *objec
 /* Whether a text is an interval longer than nothing. */
 extern bool mfi_reading_is_duration(const char *text);
 
+/* Whether one such interval is shorter than another. */
+extern bool mfi_reading_is_shorter(const char *one, const char *other);
+
 extern bool mfi_reading_flag(const MfiDefinition *definition, json_t *object, const char *path,
 							 const char *key);
 extern int mfi_reading_whole_number(const MfiDefinition *definition, json_t *object,

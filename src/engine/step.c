@@ -30,17 +30,18 @@ typedef struct StepWord
 static List *read_steps(MfiPlace *place, json_t *list, const char *path);
 static MfiStep *read_step(MfiPlace *place, json_t *object, const char *path);
 static void read_send(MfiPlace *place, MfiStep *step, json_t *object);
-static void read_if(MfiPlace *place, MfiStep *step, json_t *object);
 static void read_end(MfiPlace *place, MfiStep *step, json_t *object);
 
 static const StepWord step_words[] = {
-	{ "send", MFI_STEP_SEND, MFI_WORDS("at", "send", "channels", "expires", "class"), read_send },
+	{ "send", MFI_STEP_SEND,
+	  MFI_WORDS("at", "send", "channels", "fallback_after", "expires", "class"), read_send },
 	{ "wait", MFI_STEP_WAIT, MFI_WORDS("wait"), mfi_step_read_wait },
-	{ "wait_for", MFI_STEP_WAIT_FOR, NULL, NULL },
-	{ "if", MFI_STEP_IF, MFI_WORDS("at", "if", "then", "else"), read_if },
-	{ "switch", MFI_STEP_SWITCH, NULL, NULL },
-	{ "split", MFI_STEP_SPLIT, NULL, NULL },
-	{ "repeat", MFI_STEP_REPEAT, NULL, NULL },
+	{ "wait_for", MFI_STEP_WAIT_FOR, MFI_WORDS("wait_for", "timeout", "then", "timeout_steps"),
+	  mfi_step_read_wait_for },
+	{ "if", MFI_STEP_IF, MFI_WORDS("at", "if", "then", "else"), mfi_step_read_if },
+	{ "switch", MFI_STEP_SWITCH, MFI_WORDS("at", "switch", "else"), mfi_step_read_switch },
+	{ "split", MFI_STEP_SPLIT, MFI_WORDS("at", "split", "steps"), mfi_step_read_split },
+	{ "repeat", MFI_STEP_REPEAT, MFI_WORDS("repeat", "at_most", "until"), mfi_step_read_repeat },
 	{ "set", MFI_STEP_SET, NULL, NULL },
 	{ "add_to", MFI_STEP_ADD_TO, NULL, NULL },
 	{ "remove_from", MFI_STEP_REMOVE_FROM, NULL, NULL },
@@ -81,11 +82,8 @@ mfi_step_ways(const MfiStep *step)
 	return ways;
 }
 
-/*
- * ends_always tells whether no client comes out of the end of a list.
- */
-static bool
-ends_always(List *steps)
+bool
+mfi_step_ends_always(List *steps)
 {
 	MfiStep *last = steps == NIL ? NULL : llast(steps);
 	List *ways;
@@ -97,7 +95,7 @@ ends_always(List *steps)
 		return true;
 	ways = mfi_step_ways(last);
 	foreach (cell, ways)
-		if (!ends_always(lfirst(cell)))
+		if (!mfi_step_ends_always(lfirst(cell)))
 			return false;
 	return ways != NIL;
 }
@@ -121,7 +119,7 @@ read_steps(MfiPlace *place, json_t *list, const char *path)
 	{
 		char *step_path = psprintf("%s[%zu]", path, i);
 
-		if (ends_always(steps))
+		if (mfi_step_ends_always(steps))
 			mfi_reading_refuse(
 				definition, step_path, "nothing after the end", json_array_get(list, i),
 				"No client can reach this step; remove it or the \"end\" before it.");
@@ -338,21 +336,16 @@ read_send(MfiPlace *place, MfiStep *step, json_t *object)
 		mfi_reading_name(definition, object, step->path, "send", true, "the name of a template",
 						 "mfiauto.template lists the templates.");
 	step->channels = read_channels(definition, step, object);
+	step->fallback_after =
+		mfi_reading_duration(definition, object, step->path, "fallback_after", false);
+	if (step->fallback_after != NULL && list_length(step->channels) < 2)
+		mfi_reading_refuse(definition, mfi_reading_below(step->path, "channels"),
+						   "at least two channels beside \"fallback_after\"",
+						   json_object_get(object, "channels"),
+						   "Name the channel to fall back to: [\"sms\", \"voice\"].");
 	step->expires = mfi_reading_duration(definition, object, step->path, "expires", false);
 	step->class = mfi_reading_name(definition, object, step->path, "class", false,
 								   "a message class", "mfiauto.message_class lists the classes.");
-}
-
-static void
-read_if(MfiPlace *place, MfiStep *step, json_t *object)
-{
-	step->condition = mfi_reading_condition(place->definition, object, step->path, "if", true);
-	step->then_steps = mfi_step_read_way(place, json_object_get(object, "then"),
-										 mfi_reading_below(step->path, "then"), false);
-	step->else_steps = json_object_get(object, "else") == NULL
-						   ? NIL
-						   : mfi_step_read_way(place, json_object_get(object, "else"),
-											   mfi_reading_below(step->path, "else"), false);
 }
 
 static void
@@ -373,6 +366,7 @@ read_step(MfiPlace *place, json_t *object, const char *path)
 	step->path = path;
 	step->kind = word->kind;
 	step->number = ++definition->step_count;
+	step->loop_no = place->loop_no;
 	if (step->number > STEPS_MAX)
 		mfi_definition_refuse(definition->name, path, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 							  psprintf("at most %d steps", STEPS_MAX), "one more",

@@ -15,6 +15,7 @@ typedef struct MfiPlace
 	MfiMoment latest; /* no later step may have an earlier moment */
 	MfiMoment fork;	  /* where the ways of the step being read begin */
 	int depth;
+	int loop_no; /* the repeat whose list is being read; 0: none */
 } MfiPlace;
 
 /* Reads what a kind has beside "at"; its keys are known to be its own. */
@@ -26,8 +27,18 @@ typedef void (*MfiStepReader)(MfiPlace *place, MfiStep *step, json_t *object);
  */
 extern List *mfi_step_read_way(MfiPlace *place, json_t *list, const char *path, bool may_be_empty);
 
+/* Whether no client comes out of the end of a list. */
+extern bool mfi_step_ends_always(List *steps);
+
+/* step_branch.c */
+extern void mfi_step_read_if(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_switch(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_split(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_repeat(MfiPlace *place, MfiStep *step, json_t *object);
+
 /* step_wait.c */
 extern void mfi_step_read_wait(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_wait_for(MfiPlace *place, MfiStep *step, json_t *object);
 
 /* step_action.c */
 extern void mfi_step_read_task(MfiPlace *place, MfiStep *step, json_t *object);

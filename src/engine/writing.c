@@ -77,3 +77,29 @@ mfi_writing_condition(const MfiDefinition *definition, Oid owner, const char *pa
 
 	return condition == NULL ? NULL : mfi_expression_compile(&scope, condition);
 }
+
+char *
+mfi_writing_awaited(const MfiDefinition *definition, Oid owner, const char *path,
+					const char *condition)
+{
+	MfiConditionScope scope = { .workflow = definition->name,
+								.path = path,
+								.subject = definition->subject,
+								.owner = owner,
+								.is_awaited = true };
+
+	return condition == NULL ? NULL : mfi_expression_compile(&scope, condition);
+}
+
+char *
+mfi_writing_moment(const MfiDefinition *definition, Oid owner, const char *path,
+				   const char *expression, const char **type)
+{
+	MfiConditionScope scope = {
+		.workflow = definition->name, .path = path, .subject = definition->subject, .owner = owner
+	};
+
+	if (expression == NULL)
+		return NULL;
+	return mfi_expression_compile_value(&scope, expression, MFI_VALUE_MOMENT, type);
+}

@@ -23,4 +23,12 @@ extern void mfi_writing_json(StringInfo out, const char *key, const char *json);
 extern char *mfi_writing_condition(const MfiDefinition *definition, Oid owner, const char *path,
 								   const char *condition, bool is_trigger);
 
+/* The same for a condition over a run and an event that it waits for. */
+extern char *mfi_writing_awaited(const MfiDefinition *definition, Oid owner, const char *path,
+								 const char *condition);
+
+/* The query of an expression that gives a moment, and its type. */
+extern char *mfi_writing_moment(const MfiDefinition *definition, Oid owner, const char *path,
+								const char *expression, const char **type);
+
 #endif /* MFI_ENGINE_WRITING_H */
