@@ -242,8 +242,9 @@ BEGIN
 END $$;
 
 -- Takes in the runs that the conditions let in; the others are refused, with the reason. Runs come with their step and time.
--- hops: over how many workflows a chain of emit and enroll has brought each of them here. entry_key: of enroll(), of a single run.
-CREATE FUNCTION mfiauto._admit(workflow_id integer, version integer, runs mfiauto._run[], hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL)
+-- event_ids: the event that brought each of them in. hops: over how many workflows a chain of emit and enroll has brought each of them here. entry_key: of enroll(), of a single run.
+CREATE FUNCTION mfiauto._admit(workflow_id integer, version integer, runs mfiauto._run[], hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL,
+                              event_ids bigint[] DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
@@ -267,17 +268,17 @@ BEGIN
   WITH judged AS MATERIALIZED (
     SELECT r.*, row_number() OVER (PARTITION BY r.is_in ORDER BY r.ord) AS place
       FROM (SELECT u.*, coalesce(u.enter_verdict, false) AND u.exit_verdict IS NOT TRUE AND coalesce(u.hops, 0) <= 10 AS is_in
-              FROM ROWS FROM (unnest(runs), unnest(_admit.hops),
+              FROM ROWS FROM (unnest(runs), unnest(_admit.hops, _admit.event_ids),
                               mfiauto._verdicts(v.owner, v.enter_sql, client_ids, subject_ids, true),
                               mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false)) WITH ORDINALITY
                    AS u(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
-                        hops, enter_verdict, exit_verdict, ord)) r
+                        hops, entry_event_id, enter_verdict, exit_verdict, ord)) r
   ),
   taken AS (
     INSERT INTO mfiauto.enrollment_state (client_id, workflow_id, version, subject, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, hops, entry_key,
-                                          entered_at)
+                                          entry_event_id, entered_at)
     SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, j.loan_id, j.anchor_on, j.step_no, j.due_at, j.arm, j.context, coalesce(j.hops, 0),
-           _admit.entry_key, clock
+           _admit.entry_key, j.entry_event_id, clock
       FROM judged j WHERE j.is_in AND (quota IS NULL OR j.place <= quota)
     ON CONFLICT DO NOTHING
     RETURNING client_id, subject_id, enrollment_id

@@ -5,9 +5,10 @@ CREATE FUNCTION mfiauto._later(at timestamptz, span interval) RETURNS timestampt
 LANGUAGE sql IMMUTABLE AS $$ SELECT (_later.at AT TIME ZONE 'UTC' + _later.span) AT TIME ZONE 'UTC' $$;
 
 -- Lets pairs into a version at its first step, now, by the rules of re-entry: the first of several for one pair. contexts is what templates
--- and conditions read ({"event": {...}}); hops: see _admit(). Returns how many entered.
+-- and conditions read ({"event": {...}}); hops, event_ids: see _admit(). Returns how many entered.
 CREATE FUNCTION mfiauto._enter_now(workflow_id integer, version integer, client_ids bigint[], subject_ids bigint[], contexts jsonb[],
-                                   loan_ids bigint[] DEFAULT NULL, hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL) RETURNS bigint
+                                   loan_ids bigint[] DEFAULT NULL, hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL,
+                                   event_ids bigint[] DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -16,21 +17,22 @@ DECLARE
   salt text;
   runs mfiauto._run[];
   run_hops integer[];
+  run_event_ids bigint[];
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _enter_now.workflow_id AND w.version = _enter_now.version;
   salt := (SELECT h.salt FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
   SELECT array_agg(ROW(r.client_id, NULL, r.subject_id, r.loan_id, NULL, 1, clock, r.arm, r.context, r.zone, r.country, NULL, NULL,
                        CASE WHEN r.is_zone_invalid THEN 'the client''s time zone is not known: the institution''s is used' END)::mfiauto._run ORDER BY r.ord),
-         array_agg(coalesce(r.hops, 0) ORDER BY r.ord)
-    INTO runs, run_hops
+         array_agg(coalesce(r.hops, 0) ORDER BY r.ord), array_agg(r.event_id ORDER BY r.ord)
+    INTO runs, run_hops, run_event_ids
     FROM (SELECT DISTINCT ON (k.client_id, k.subject_id) k.*,
                  coalesce(k.told_loan_id, s.loan_id, CASE WHEN v.subject = 'loan' THEN k.subject_id END) AS loan_id,
                  mfiauto._arm(salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
                               CASE WHEN s.role IS NOT NULL AND s.client_id IS NULL AND s.loan_id IS NOT NULL THEN 'loan ' || s.loan_id
                                    ELSE 'client ' || k.client_id END) AS arm
             FROM ROWS FROM (unnest(_enter_now.client_ids, _enter_now.subject_ids), unnest(_enter_now.contexts), unnest(_enter_now.loan_ids),
-                            unnest(_enter_now.hops), mfiauto._client_zones(_enter_now.client_ids)) WITH ORDINALITY
-                 AS k(client_id, subject_id, context, told_loan_id, hops, zoned_client_id, zone, country, is_zone_invalid, ord)
+                            unnest(_enter_now.hops), unnest(_enter_now.event_ids), mfiauto._client_zones(_enter_now.client_ids)) WITH ORDINALITY
+                 AS k(client_id, subject_id, context, told_loan_id, hops, event_id, zoned_client_id, zone, country, is_zone_invalid, ord)
             JOIN mfiauto.message_class c ON c.class = v.class
             LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = k.subject_id OFFSET 0) s ON true
            WHERE k.subject_id IS NOT NULL
@@ -39,7 +41,7 @@ BEGIN
                               WHERE e.client_id = k.client_id AND e.workflow_id = v.workflow_id AND e.subject = v.subject AND e.subject_id = k.subject_id
                                 AND (e.ended_at IS NULL OR v.reentry = 'never' OR (v.reentry = 'interval' AND e.entered_at > clock - v.reentry_after)) OFFSET 0)
            ORDER BY k.client_id, k.subject_id, k.ord) r;
-  RETURN mfiauto._admit(v.workflow_id, v.version, coalesce(runs, '{}'), run_hops, _enter_now.entry_key);
+  RETURN mfiauto._admit(v.workflow_id, v.version, coalesce(runs, '{}'), run_hops, _enter_now.entry_key, run_event_ids);
 END $$;
 
 -- Events of the batch that are the trigger of an active workflow. Properties that it does not ask for are left out here.
@@ -136,7 +138,7 @@ BEGIN
   SELECT mfiauto._enter_now(v.workflow_id, v.version, array_agg(k.client_id ORDER BY k.event_id),
                             array_agg(mfiauto._event_subject(v.subject, k.client_id, l.subject, l.subject_id, l.loan_id) ORDER BY k.event_id),
                             array_agg(jsonb_build_object('event', l.properties) ORDER BY k.event_id), array_agg(l.loan_id ORDER BY k.event_id),
-                            array_agg(l.hops ORDER BY k.event_id))
+                            array_agg(l.hops ORDER BY k.event_id), NULL, array_agg(k.event_id ORDER BY k.event_id))
     INTO entered
     FROM unnest(e.client_ids, e.event_ids) AS k(client_id, event_id)
     JOIN LATERAL (SELECT * FROM mfiauto.event_log l WHERE l.client_id = k.client_id AND l.event_id = k.event_id OFFSET 0) l ON true;

@@ -290,7 +290,7 @@ check_column(Condition *condition, ColumnRef *reference)
 				 errmsg("\"%s\" cannot be used in this %s", role, condition->noun),
 				 errdetail("Reachable here: %s.", reachable_roles(condition->scope)),
 				 strcmp(role, "event") == 0
-					 ? errhint("The event is known to \"if\" of the trigger alone.")
+					 ? errhint("The event is known to \"if\" of a trigger and of a wait_for alone.")
 					 : errhint("A condition sees the workflow's subject, its loan and its client."),
 				 place_error(condition, reference->location)));
 	if (!IsA(second, String) || list_length(reference->fields) > 2)

@@ -178,8 +178,6 @@ SELECT triggered('[{"if": "true", "then": [{"end": true}], "else": [{"send": "la
 SELECT triggered((SELECT repeat('[{"if": "true", "then": ', 17) || '[{"end": true}]' || repeat('}]', 17)));
 
 \echo == what comes later
-SELECT triggered('[{"wait_for": {"event": "Loan Approved"}, "timeout": "10 days", "then": [{"send": "late"}]}]');
-SELECT triggered('[{"split": {"a": 50, "b": 50}, "steps": {}}]');
 SELECT triggered('[{"set": {"onboarded": true}}]');
 SELECT triggered('[{"emit": "Onboarding Completed"}]');
 SELECT triggered('[{"add_to": "segment"}]');
