@@ -72,7 +72,7 @@ CREATE FUNCTION mfiauto._step_contents(workflow_id integer, version integer)
 RETURNS TABLE (step_no integer, kind text, path text, content text)
 LANGUAGE sql STABLE AS $$
   SELECT s.step_no, s.kind, s.path,
-         md5((to_jsonb(s) - '{workflow_id,version,step_no,path,next_no,then_no,else_no,branch_nos,condition_sql}'::text[])::text)
+         md5((to_jsonb(s) - '{workflow_id,version,step_no,path,next_no,then_no,else_no,loop_no,branch_nos,condition_sql}'::text[])::text)
     FROM mfiauto.workflow_step s
    WHERE s.workflow_id = _step_contents.workflow_id AND s.version = _step_contents.version
 $$;
@@ -130,7 +130,9 @@ BEGIN
     UPDATE mfiauto.enrollment_state e
        SET version = target, step_no = p.new_no,
            loops = CASE WHEN e.loops IS NOT NULL THEN
-             (SELECT jsonb_object_agg(q.new_no, l.value) FROM jsonb_each(e.loops) l JOIN pair q ON q.old_no = l.key::integer) END
+             -- Keys are "3" and "3.from".
+             (SELECT jsonb_object_agg(q.new_no || substr(l.key, length(q.old_no::text) + 1), l.value)
+                FROM jsonb_each(e.loops) l JOIN pair q ON q.old_no::text = split_part(l.key, '.', 1)) END
       FROM pair p
      WHERE e.workflow_id = _move_runs.workflow_id AND e.version = old_version AND e.ended_at IS NULL AND e.step_no = p.old_no
     RETURNING e.client_id, e.enrollment_id, e.subject, e.subject_id, e.anchor_on, p.old_no, p.new_no, p.is_same, p.old_path, p.new_path
@@ -227,8 +229,10 @@ END $$;
 CREATE FUNCTION mfiauto._thaw(workflow_id integer) RETURNS void
 LANGUAGE sql AS $$
   UPDATE mfiauto.enrollment_state e
-     SET due_at = e.due_at + p.lasted, parked_due_at = e.parked_due_at + p.lasted, wait_until = e.wait_until + p.lasted
-    FROM (SELECT v.version, s.step_no, greatest(mfiauto.now() - h.paused_at, interval '0') AS lasted
+     SET due_at = e.due_at + p.lasted, parked_due_at = e.parked_due_at + p.lasted, wait_until = e.wait_until + p.lasted,
+         -- A wait counts from there; to a wait_for it only says from when an event counts.
+         waiting_since = CASE WHEN p.kind = 'wait' THEN e.waiting_since + p.lasted ELSE e.waiting_since END
+    FROM (SELECT v.version, s.step_no, s.kind, greatest(mfiauto.now() - h.paused_at, interval '0') AS lasted
             FROM mfiauto.workflow_head h
             JOIN mfiauto.workflow_version v ON v.workflow_id = h.workflow_id
             JOIN mfiauto.workflow_step s ON s.workflow_id = v.workflow_id AND s.version = v.version

@@ -116,20 +116,19 @@ DECLARE
 BEGIN
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w
    WHERE w.workflow_id = _run_wait.workflow_id AND w.version = _run_wait.version AND w.step_no = _run_wait.step_no;
-  IF s.wait_sql IS NULL AND s.wait_working_days IS NULL THEN
-    RETURN ARRAY(
-      SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, s.next_no, r.at, r.arm, NULL, r.zone, r.country, NULL, NULL, r.outcome)::mfiauto._run
-        FROM ROWS FROM (unnest(runs),
-                        mfiauto._wait_moments(s.workflow_id, s.version, s.step_no, runs, ARRAY(SELECT u.due_at FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality)))
-             WITH ORDINALITY
-             AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome, at, is_known, ord)
-       ORDER BY r.ord);
-  END IF;
   since := ARRAY(
     SELECT coalesce(e.waiting_since, r.due_at)
       FROM unnest(runs) WITH ORDINALITY r
       LEFT JOIN LATERAL (SELECT e.waiting_since FROM mfiauto.enrollment_state e WHERE e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id OFFSET 0) e ON true
      ORDER BY r.ordinality);
+  IF s.wait_sql IS NULL AND s.wait_working_days IS NULL THEN
+    RETURN ARRAY(
+      SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, s.next_no, r.at, r.arm, NULL, r.zone, r.country, NULL, NULL, r.outcome)::mfiauto._run
+        FROM ROWS FROM (unnest(runs),
+                        mfiauto._wait_moments(s.workflow_id, s.version, s.step_no, runs, since)) WITH ORDINALITY
+             AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome, at, is_known, ord)
+       ORDER BY r.ord);
+  END IF;
   WITH judged AS MATERIALIZED (
     SELECT r.*
       FROM ROWS FROM (unnest(runs), unnest(since), mfiauto._wait_moments(s.workflow_id, s.version, s.step_no, runs, since)) WITH ORDINALITY
