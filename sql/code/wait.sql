@@ -222,7 +222,7 @@ BEGIN
    WHERE e.client_id = r.client_id AND e.enrollment_id = r.enrollment_id AND e.waiting_since IS NULL;
   WITH judged AS MATERIALIZED (
     SELECT r.*, e.wait_until, f.name,
-           CASE WHEN f.name IS NOT NULL OR r.is_true THEN 'came' WHEN e.wait_until <= clock THEN 'timed_out' END AS way,
+           CASE WHEN f.name IS NOT NULL THEN 'came' WHEN r.is_true THEN 'true' WHEN e.wait_until <= clock THEN 'timed_out' END AS way,
            -- From when what follows counts: never before the run came here.
            CASE WHEN f.name IS NOT NULL THEN greatest(f.received_at, e.waiting_since) WHEN r.is_true THEN clock ELSE e.wait_until END AS way_at
       FROM ROWS FROM (unnest(runs), mfiauto._verdicts(v.owner, CASE WHEN s.events IS NULL THEN s.condition_sql END, client_ids,
@@ -242,7 +242,7 @@ BEGIN
     SELECT j.client_id, v.workflow_id, v.version, j.enrollment_id, v.subject, j.subject_id, s.step_no, 'waited', j.way, j.name, clock
       FROM judged j WHERE j.way IS NOT NULL
   )
-  SELECT ARRAY(SELECT ROW(j.client_id, j.enrollment_id, j.subject_id, j.loan_id, j.anchor_on, CASE j.way WHEN 'came' THEN s.then_no ELSE s.else_no END, j.way_at,
+  SELECT ARRAY(SELECT ROW(j.client_id, j.enrollment_id, j.subject_id, j.loan_id, j.anchor_on, CASE j.way WHEN 'timed_out' THEN s.else_no ELSE s.then_no END, j.way_at,
                           j.arm, NULL, j.zone, j.country, NULL, NULL, j.outcome)::mfiauto._run
                  FROM judged j WHERE j.way IS NOT NULL ORDER BY j.ord) INTO done;
   RETURN done;
