@@ -23,6 +23,7 @@ BEGIN
   END IF;
   INSERT INTO mfiauto.consent (client_id, channel, purpose, granted, reason, source, text_version, proof, given_at, recorded_by)
   VALUES (client_id, channel, purpose, granted, reason, source, text_version, proof, mfiauto.now(), mfiauto._caller());
+  PERFORM mfiauto._journal_append(0, 'p', 0, client_id);
 END $$;
 
 CREATE FUNCTION mfiauto._opt_out(client_id bigint, channel text DEFAULT NULL, purpose text DEFAULT NULL, reason text DEFAULT NULL) RETURNS void

@@ -67,7 +67,9 @@ BEGIN
                          AND (v.state IN ('failed', 'undelivered')
                               OR (v.state = 'delivered' AND EXISTS (SELECT FROM mfiauto.fallback_watch w
                                                                      WHERE w.client_id = v.client_id AND w.message_id = v.message_id OFFSET 0)))
-                        THEN mfiauto._journal_append(0, 'm', v.message_id, v.client_id) END AS told
+                        THEN mfiauto._journal_append(0, 'm', v.message_id, v.client_id) END AS told,
+                   -- Whether he can be reached is part of a client's profile.
+                   CASE WHEN v.state IN ('delivered', 'failed', 'undelivered') THEN mfiauto._journal_append(0, 'p', 0, v.client_id) END AS noted
               FROM moved v OFFSET 0) f;
 END $$;
 
@@ -650,6 +652,7 @@ BEGIN
                              THEN mfiauto.now() + (SELECT c.expires_after FROM mfiauto.message_class c WHERE c.class = m.class) ELSE m.expires_at END
      WHERE m.client_id = message.client_id AND m.created_at = message.created_at AND m.message_id = message.message_id;
     DELETE FROM mfiauto.unknown_message u WHERE u.client_id = message.client_id AND u.message_id = message.message_id;
+    PERFORM mfiauto._journal_append(0, 'p', 0, message.client_id);
     INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority, due_at, expires_at, enrollment_id, workflow_id, version)
     SELECT m.client_id, m.message_id, m.created_at, m.channel, c.priority, mfiauto.now(), m.expires_at, m.enrollment_id, m.workflow_id, m.version
       FROM mfiauto.message_ledger m JOIN mfiauto.message_class c ON c.class = m.class

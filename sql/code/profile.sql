@@ -323,6 +323,8 @@ DECLARE
 BEGIN
   IF cardinality(wanted) > 0 THEN
     PERFORM mfiauto._try_profiles(wanted);
+    PERFORM mfiauto._follow_traits(wanted);
+    PERFORM mfiauto._follow_thresholds(wanted);
   END IF;
 END $$;
 
@@ -340,23 +342,19 @@ CREATE FUNCTION mfiauto._doubt_profiles() RETURNS void LANGUAGE sql AS $$
 $$;
 
 -- Does anything that users wrote depend on how long somebody has been a client? It changes for everybody every day.
-CREATE FUNCTION mfiauto._is_tenure_used() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  is_used boolean := EXISTS (SELECT FROM mfiauto.trait_definition t WHERE t.query ~ '\mtenure_days\M')
-    OR EXISTS (SELECT FROM mfiauto.workflow_head h JOIN mfiauto.workflow_version v ON v.workflow_id = h.workflow_id AND v.version = h.live_version
-                WHERE h.state IN ('active', 'paused') AND v.trigger_trait = 'tenure_days');
-BEGIN
-  IF NOT is_used AND to_regclass('mfiauto.segment') IS NOT NULL THEN
-    EXECUTE 'SELECT EXISTS (SELECT FROM mfiauto.segment s WHERE to_jsonb(s) ->> ''query'' ~ ''\mtenure_days\M'')' INTO is_used;
-  END IF;
-  RETURN is_used;
-END $$;
+CREATE FUNCTION mfiauto._is_tenure_used() RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT FROM mfiauto.trait_definition t WHERE t.query ~ '\mtenure_days\M')
+      OR EXISTS (SELECT FROM mfiauto.segment_definition s WHERE s.query ~ '\mtenure_days\M')
+      OR EXISTS (SELECT FROM mfiauto.workflow_head h JOIN mfiauto.workflow_version v ON v.workflow_id = h.workflow_id AND v.version = h.live_version
+                  WHERE h.state IN ('active', 'paused') AND v.trigger_trait = 'tenure_days')
+$$;
 
 -- Adds to client_dirty whom time alone changes something for. Called by the engine before it takes a batch.
 CREATE FUNCTION mfiauto._follow_profile_clock(batch_size integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   present date := mfiauto._today();
 BEGIN
+  PERFORM mfiauto._arm_thresholds();
   IF (SELECT c.today IS DISTINCT FROM present FROM mfiauto.profile_clock c) THEN
     UPDATE mfiauto.profile_clock SET today = present;
     IF mfiauto._is_tenure_used() THEN
@@ -368,7 +366,7 @@ BEGIN
   ON CONFLICT DO NOTHING;
 END $$;
 
--- All of it, in batches, with progress. What comes out is what the engine keeps up to date anyway.
+-- All of it, in batches, with progress. What comes out is what the engine keeps up to date anyway; whose profile changed is looked at by those who build on it.
 CREATE FUNCTION mfiauto._refresh_profiles() RETURNS bigint LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
   everybody bigint[];
@@ -380,15 +378,20 @@ BEGIN
   everybody := ARRAY(SELECT k FROM mfiauto._known_clients() k ORDER BY k);
   PERFORM mfiauto._note_progress('refresh_profiles', 'all', 'computing', 0, cardinality(everybody));
   WHILE done < cardinality(everybody) LOOP
-    PERFORM mfiauto._refresh_profiles(everybody[done + 1 : done + step]);
+    PERFORM mfiauto._try_profiles(everybody[done + 1 : done + step]);
     done := least(done + step, cardinality(everybody));
     PERFORM mfiauto._note_progress('refresh_profiles', 'all', 'computing', done, cardinality(everybody));
   END LOOP;
+  INSERT INTO mfiauto.client_dirty (client_id)
+  SELECT p.client_id FROM mfiauto.profile_state p WHERE p.computed_at = mfiauto.now()
+   UNION ALL SELECT u.id FROM unnest(everybody) AS u(id) WHERE NOT EXISTS (SELECT FROM mfiauto.profile_state p WHERE p.client_id = u.id)
+  ON CONFLICT DO NOTHING;
+  PERFORM mfiauto._refresh_traits();
   PERFORM mfiauto._note_progress('refresh_profiles', 'all', 'done', done, cardinality(everybody));
   RETURN done;
 END $$;
 SELECT mfiauto._open_door('mfiauto._refresh_profiles()', '{admin,author}',
-  'Computes the profile of every client anew; returns how many. The engine keeps profiles up to date by itself: this is for traits over tables that nobody watches, and for checks.');
+  'Computes the profile of every client, and every computed trait, anew; returns how many clients. The engine keeps profiles up to date by itself: this is for what it could not see, and for checks.');
 
 CREATE FUNCTION mfiauto._note_progress(job text, target text, phase text, done bigint, total bigint) RETURNS void LANGUAGE sql AS $$
   INSERT INTO mfiauto.job_progress AS p (job, target, phase, done_count, total_count, started_at, updated_at)

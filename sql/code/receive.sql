@@ -58,6 +58,7 @@ BEGIN
   IF opted_out THEN
     INSERT INTO mfiauto.consent (client_id, channel, granted, reason, source, given_at, recorded_by)
     VALUES (_apply_receipt.client_id, message.channel, false, 'the gateway says so', 'gateway', mfiauto.now(), mfiauto._caller());
+    PERFORM mfiauto._journal_append(0, 'p', 0, _apply_receipt.client_id);
   END IF;
   RETURN EXISTS (SELECT FROM mfiauto._settle_messages(ARRAY[_apply_receipt.client_id], ARRAY[_apply_receipt.message_id],
     ARRAY[CASE _apply_receipt.state WHEN 'expired' THEN 'undelivered' ELSE _apply_receipt.state END],

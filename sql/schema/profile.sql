@@ -155,8 +155,11 @@ CREATE TABLE mfiauto.trait_definition (
   description text,
   bands integer,
   bounds numeric[],
+  restricted_query text,
+  full_reason text,
+  is_timed boolean NOT NULL DEFAULT false,
+  reads_columns text[] NOT NULL DEFAULT '{}',
   owner text NOT NULL,
-  is_incremental boolean NOT NULL,
   problem text,
   created_at timestamptz NOT NULL,
   refreshed_at timestamptz,
@@ -166,7 +169,8 @@ CREATE TABLE mfiauto.trait_definition (
   CONSTRAINT trait_definition_bands_check CHECK (bands BETWEEN 2 AND 100)
 );
 COMMENT ON TABLE mfiauto.trait_definition IS
-  'What create_trait() was told. owner: whose rights the query runs with. bounds: the upper limits of its bands but the last, as of refreshed_at. is_incremental: kept up to date client by client.';
+  'What create_trait() was told. query: as PostgreSQL wrote it back, run with the rights of owner. restricted_query: the same for the clients of $1 alone, null where a value depends on more than the
+   client''s own rows (full_reason says why). bounds: the upper limits of its bands but the last, as of refreshed_at. problem: why the last attempt failed.';
 
 CREATE TABLE mfiauto.trait_value (
   client_id bigint NOT NULL,
@@ -176,6 +180,24 @@ CREATE TABLE mfiauto.trait_value (
 );
 CREATE INDEX trait_value_trait_idx ON mfiauto.trait_value (trait_id);
 COMMENT ON TABLE mfiauto.trait_value IS 'The values of computed traits; of a trait with bands what the query gave, from which the band follows.';
+
+CREATE VIEW mfiauto.trait AS
+  SELECT t.name, t.description, t.query, t.bands, t.owner,
+         CASE WHEN t.restricted_query IS NULL THEN 'with refresh_traits(): ' || t.full_reason
+              WHEN t.is_timed THEN 'when something of the client changes, and by the clock with refresh_traits()'
+              ELSE 'when something of the client changes' END AS refreshed,
+         t.problem, t.created_at, t.refreshed_at
+    FROM mfiauto.trait_definition t;
+COMMENT ON VIEW mfiauto.trait IS 'The traits that create_trait() computes, in client_profile.traits: how each is kept up to date, when all of it last was (its bands are of then), and what is wrong.';
+
+CREATE VIEW mfiauto.trait_band AS
+  SELECT t.name AS trait, b.band, t.bounds[b.band - 1] AS over, t.bounds[b.band] AS up_to,
+         (SELECT count(*) FROM mfiauto.trait_value v
+           WHERE v.trait_id = t.trait_id AND (v.value #>> '{}')::numeric > coalesce(t.bounds[b.band - 1], '-Infinity') AND (v.value #>> '{}')::numeric <= coalesce(t.bounds[b.band], 'Infinity')) AS clients,
+         t.refreshed_at
+    FROM mfiauto.trait_definition t, generate_series(1, t.bands) AS b(band)
+   WHERE t.bands IS NOT NULL AND t.refreshed_at IS NOT NULL;
+COMMENT ON VIEW mfiauto.trait_band IS 'The bands of traits that have them: over which value and up to which, and how many clients are in each. The limits are of refreshed_at.';
 
 -- Thresholds of live workflows: which version is watched, and on which side of the limit each client stands.
 CREATE TABLE mfiauto.threshold_watch (
@@ -187,11 +209,11 @@ CREATE TABLE mfiauto.threshold_watch (
 CREATE TABLE mfiauto.threshold_state (
   client_id bigint NOT NULL,
   workflow_id integer NOT NULL,
-  is_beyond boolean NOT NULL,
+  is_beyond boolean,
   value numeric,
   changed_at timestamptz NOT NULL,
   CONSTRAINT threshold_state_pkey PRIMARY KEY (client_id, workflow_id)
 );
 CREATE INDEX threshold_state_workflow_idx ON mfiauto.threshold_state (workflow_id);
 COMMENT ON TABLE mfiauto.threshold_state IS
-  'For each workflow that waits for a trait to cross a limit: is_beyond once it did, until it comes back beyond the other limit (hysteresis). value is the one that last changed the side.';
+  'For each workflow that waits for a trait to cross a limit: is_beyond once it did, until it comes back beyond the other limit (hysteresis); null: not seen yet. value is the one that last changed the side.';

@@ -37,16 +37,19 @@
 
 typedef struct Source
 {
-	const char *segment;
+	const char *kind;	 /* "segment" or "trait" */
+	const char *segment; /* its name */
 	const char *text;
-	List *levels;	/* the queries that enclose the node being looked at, innermost first */
-	List *columns;	/* "schema.relation.column" */
-	List *segments; /* names */
+	List *levels;	  /* the queries that enclose the node being looked at, innermost first */
+	List *columns;	  /* "schema.relation.column" */
+	List *segments;	  /* names */
+	bool gives_value; /* besides client_id, value: a trait */
 	bool is_timed;
 	bool reads_server_clock;
 } Source;
 
 PG_FUNCTION_INFO_V1(mfiauto_compile_segment);
+PG_FUNCTION_INFO_V1(mfiauto_compile_trait);
 
 static bool look_at_node(Node *node, Source *source);
 
@@ -72,7 +75,7 @@ refuse_statement(const Source *source)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_SYNTAX_ERROR),
-			 errmsg("query of segment \"%s\" is not exactly one SELECT", source->segment),
+			 errmsg("query of %s \"%s\" is not exactly one SELECT", source->kind, source->segment),
 			 errhint("Write one query that reads and changes nothing, as in SELECT client_id FROM "
 					 "mfiauto.client WHERE …")));
 }
@@ -104,30 +107,37 @@ static void
 check_result(const Source *source, const Query *query)
 {
 	TargetEntry *only = linitial_node(TargetEntry, query->targetList);
+	int wanted_count = source->gives_value ? 2 : 1;
 	int column_count = 0;
 	Oid type;
 	ListCell *cell;
 
 	foreach (cell, query->targetList)
 		column_count += lfirst_node(TargetEntry, cell)->resjunk ? 0 : 1;
-	if (column_count != 1)
+	if (column_count != wanted_count)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
-						errmsg("query of segment \"%s\" gives %d columns", source->segment,
+						errmsg("query of %s \"%s\" gives %d columns", source->kind, source->segment,
 							   column_count),
-						errhint("It must give one, client_id.")));
+						source->gives_value ? errhint("It must give two, client_id and value.")
+											: errhint("It must give one, client_id.")));
 	if (strcmp(only->resname, "client_id") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("query of segment \"%s\" gives column \"%s\", not client_id",
-						source->segment, only->resname),
-				 errhint("Call it so: SELECT … AS client_id.")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("query of %s \"%s\" gives column \"%s\", not client_id",
+							   source->kind, source->segment, only->resname),
+						errhint("Call it so: SELECT … AS client_id.")));
 	type = getBaseType(exprType((Node *) only->expr));
 	if (type != INT8OID && type != INT4OID && type != INT2OID)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("client_id of %s \"%s\" is of type %s, not bigint", source->kind,
+							   source->segment, format_type_be(exprType((Node *) only->expr))),
+						errhint("Cast it, or find the number in mfiauto.identity.")));
+	if (source->gives_value &&
+		strcmp(lsecond_node(TargetEntry, query->targetList)->resname, "value") != 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("client_id of segment \"%s\" is of type %s, not bigint", source->segment,
-						format_type_be(exprType((Node *) only->expr))),
-				 errhint("Cast it, or find the number in mfiauto.identity.")));
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("query of %s \"%s\" gives column \"%s\", not value", source->kind,
+						source->segment, lsecond_node(TargetEntry, query->targetList)->resname),
+				 errhint("Call it so: SELECT client_id, … AS value.")));
 }
 
 static void
@@ -166,8 +176,7 @@ column_name(const Var *var, const Source *source)
 		return NULL;
 	return psprintf("%s.%s.%s", get_namespace_name(get_rel_namespace(entry->relid)),
 					get_rel_name(entry->relid),
-					var->varattno == 0 ? "*"
-									   : get_attname(entry->relid, var->varattno, false));
+					var->varattno == 0 ? "*" : get_attname(entry->relid, var->varattno, false));
 }
 
 /*
@@ -201,8 +210,8 @@ look_at_relation(const RangeTblEntry *entry, Source *source)
 	if (isAnyTempNamespace(schema))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("query of segment \"%s\" reads temporary relation \"%s\"", source->segment,
-						get_rel_name(entry->relid)),
+				 errmsg("query of %s \"%s\" reads temporary relation \"%s\"", source->kind,
+						source->segment, get_rel_name(entry->relid)),
 				 errdetail("Nobody but this session sees it."),
 				 errhint("Keep what it holds in a table, or give the clients as a list: clients => "
 						 "ARRAY(SELECT …).")));
@@ -240,15 +249,15 @@ look_at_function(Oid function, Node *node, Source *source)
 	const char *name = get_func_name(function);
 
 	if (func_volatile(function) == PROVOLATILE_VOLATILE)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-						errmsg("query of segment \"%s\" calls a volatile function, %s",
-							   source->segment, format_procedure(function)),
-						errhint("Use functions that are immutable or stable; mfiauto.now() is the "
-								"present time."),
-						exprLocation(node) < 0
-							? 0
-							: errposition(1 + pg_mbstrlen_with_len(source->text,
-																   exprLocation(node)))));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("query of %s \"%s\" calls a volatile function, %s", source->kind,
+						source->segment, format_procedure(function)),
+				 errhint("Use functions that are immutable or stable; mfiauto.now() is the "
+						 "present time."),
+				 exprLocation(node) < 0
+					 ? 0
+					 : errposition(1 + pg_mbstrlen_with_len(source->text, exprLocation(node)))));
 	if (function == F_NOW || function == F_TRANSACTION_TIMESTAMP ||
 		function == F_STATEMENT_TIMESTAMP || function == F_AGE_TIMESTAMP ||
 		function == F_AGE_TIMESTAMPTZ)
@@ -311,13 +320,14 @@ look_at_node(Node *node, Source *source)
 	}
 	if (IsA(node, Const) && is_frozen_moment((Const *) node, source))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("query of segment \"%s\" holds a moment that would never move",
-							   source->segment),
+						errmsg("query of %s \"%s\" holds a moment that would never move",
+							   source->kind, source->segment),
 						errdetail("The word stands for the time at which the segment is created."),
 						errhint("Use mfiauto.today() or mfiauto.now().")));
 	if (IsA(node, NextValueExpr))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-						errmsg("query of segment \"%s\" draws from a sequence", source->segment)));
+						errmsg("query of %s \"%s\" draws from a sequence", source->kind,
+							   source->segment)));
 	look_at_functions(node, source);
 	if (IsA(node, OpExpr) && look_at_trait((OpExpr *) node, source))
 		return false;
@@ -343,7 +353,7 @@ add_context(void *arg)
 	if (geterrcode() == ERRCODE_UNDEFINED_FUNCTION || geterrcode() == ERRCODE_UNDEFINED_TABLE)
 		errhint("Names without a schema are looked up in pg_catalog alone: write yours with their "
 				"schema.");
-	errcontext("query of segment \"%s\"", source->segment);
+	errcontext("query of %s \"%s\"", source->kind, source->segment);
 }
 
 static Datum
@@ -358,16 +368,12 @@ name_array(List *names)
 	return makeArrayResult(state, CurrentMemoryContext);
 }
 
-/*
- * SQL: mfiauto._compile_segment(segment text, role text, query text): the query
- * as it is stored, the same for the clients of $1 alone (null where that
- * cannot be, and why), whether time changes its result, the segments and the
- * columns that it reads.
- */
-Datum
-mfiauto_compile_segment(PG_FUNCTION_ARGS)
+static Datum
+compile(FunctionCallInfo fcinfo, const char *kind, bool gives_value)
 {
-	Source source = { .segment = text_to_cstring(PG_GETARG_TEXT_PP(0)),
+	Source source = { .kind = kind,
+					  .gives_value = gives_value,
+					  .segment = text_to_cstring(PG_GETARG_TEXT_PP(0)),
 					  .text = text_to_cstring(PG_GETARG_TEXT_PP(2)) };
 	ErrorContextCallback context = { .previous = error_context_stack,
 									 .callback = add_context,
@@ -399,7 +405,7 @@ mfiauto_compile_segment(PG_FUNCTION_ARGS)
 	AtEOXact_GUC(true, settings);
 	error_context_stack = context.previous;
 	if (source.reads_server_clock)
-		ereport(WARNING, (errmsg("segment \"%s\" reads the server's clock", source.segment),
+		ereport(WARNING, (errmsg("%s \"%s\" reads the server's clock", source.kind, source.segment),
 						  errhint("Use mfiauto.now() or mfiauto.today(), which follow "
 								  "set_clock().")));
 	nulls[1] = reason != NULL;
@@ -408,4 +414,23 @@ mfiauto_compile_segment(PG_FUNCTION_ARGS)
 	values[4] = name_array(source.segments);
 	values[5] = name_array(source.columns);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls)));
+}
+
+/*
+ * SQL: mfiauto._compile_segment(segment text, role text, query text): the query
+ * as it is stored, the same for the clients of $1 alone (null where that
+ * cannot be, and why), whether time changes its result, the segments and the
+ * columns that it reads.
+ */
+Datum
+mfiauto_compile_segment(PG_FUNCTION_ARGS)
+{
+	return compile(fcinfo, "segment", false);
+}
+
+/* SQL: mfiauto._compile_trait: the same of a query that gives client_id and value. */
+Datum
+mfiauto_compile_trait(PG_FUNCTION_ARGS)
+{
+	return compile(fcinfo, "trait", true);
 }
