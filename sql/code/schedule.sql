@@ -4,7 +4,8 @@
 CREATE FUNCTION mfiauto._job() RETURNS TABLE (job text, schedule text, command text)
 LANGUAGE sql IMMUTABLE AS $$
   VALUES ('mfiauto-kpis', '*/15 * * * *', 'SELECT mfiauto.refresh_kpis()'),
-         ('mfiauto-partitions', '17 2 * * *', 'SELECT mfiauto.ensure_partitions()')
+         ('mfiauto-partitions', '17 2 * * *', 'SELECT mfiauto.ensure_partitions()'),
+         ('mfiauto-traits', '11 3 * * *', 'SELECT mfiauto.refresh_traits()')
 $$;
 
 -- The names carry the database where they would clash: several databases share one pg_cron.

@@ -218,7 +218,9 @@ mfi_journal_append(const MfiJournalRow *row)
 	ExecClearTuple(slot);
 	/* The lock stays until the transaction ends: it keeps the segment from being truncated. */
 	table_close(segment, NoLock);
-	mfi_wake_at_commit(MFI_WAKE_ENGINE);
+	/* That a profile may differ is no reason to hurry. */
+	if (row->operation != 'p')
+		mfi_wake_at_commit(MFI_WAKE_ENGINE);
 }
 
 /*
