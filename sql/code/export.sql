@@ -81,6 +81,14 @@ LANGUAGE sql STABLE SET IntervalStyle = postgres AS $$
     FROM mfiauto.segment_definition s
 $$;
 
+CREATE FUNCTION mfiauto._export_traits() RETURNS json
+LANGUAGE sql STABLE AS $$
+  SELECT coalesce(json_agg(mfiauto._json_members(ARRAY['name', 'description', 'bands', 'query'],
+           ARRAY[to_json(t.name), to_json(nullif(t.description, '')), to_json(t.bands), mfiauto._json_text(t.source)])
+           ORDER BY t.name COLLATE "C"), '[]')
+    FROM mfiauto.trait_definition t
+$$;
+
 -- What runs: the live version, or of a workflow that was never activated the newest draft.
 CREATE FUNCTION mfiauto._export_workflows() RETURNS json
 LANGUAGE sql STABLE AS $$
@@ -96,10 +104,11 @@ $$;
 CREATE FUNCTION mfiauto._export_definitions() RETURNS text
 LANGUAGE sql STABLE AS $$
   SELECT mfiauto._json_layout(json_build_object('mfiauto', 1, 'templates', mfiauto._export_templates(), 'gateways', mfiauto._export_gateways(),
-                                                'segments', mfiauto._export_segments(), 'workflows', mfiauto._export_workflows()), 0, 1000)
+                                                'segments', mfiauto._export_segments(), 'traits', mfiauto._export_traits(),
+                                                'workflows', mfiauto._export_workflows()), 0, 1000)
 $$;
 SELECT mfiauto._open_door('mfiauto._export_definitions()', '{admin,author}',
-  'All definitions as one JSON text, the same for the same definitions: the live texts of templates, gateways (their secrets by name only), segments (without the members of lists) and workflows '
+  'All definitions as one JSON text, the same for the same definitions: the live texts of templates, gateways (their secrets by name only), segments (without the members of lists), traits and workflows '
   '(the live version, else the newest draft). Made to be kept in version control; import_definitions() takes it back.');
 
 -- ---- Import ----
@@ -217,6 +226,27 @@ BEGIN
   RETURN outcome;
 END $$;
 
+CREATE FUNCTION mfiauto._import_trait(item json) RETURNS text
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  name text := mfiauto._import_text(item, 'name');
+  description text := mfiauto._import_text(item, 'description');
+  query text := mfiauto._import_text(item, 'query');
+  bands integer := (item ->> 'bands')::integer;
+  old mfiauto.trait_definition;
+BEGIN
+  SELECT t.* INTO old FROM mfiauto.trait_definition t WHERE t.name = name;
+  IF old.trait_id IS NULL THEN
+    PERFORM mfiauto._create_trait(name, query, description, bands);
+    RETURN 'created';
+  ELSIF (old.source, nullif(old.description, ''), old.bands) IS NOT DISTINCT FROM (query, nullif(description, ''), bands) THEN
+    RETURN 'unchanged';
+  END IF;
+  PERFORM mfiauto._alter_trait(name, CASE WHEN query IS DISTINCT FROM old.source THEN query END, coalesce(description, ''), coalesce(bands, 0));
+  RETURN 'changed';
+END $$;
+
 CREATE FUNCTION mfiauto._import_segment(item json) RETURNS text
 LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
@@ -331,6 +361,7 @@ LANGUAGE sql STABLE AS $$
    WHERE CASE section
          WHEN 'templates' THEN coalesce(a.item ->> 'channel', 'sms') = coalesce(b.item ->> 'channel', 'sms') AND b.name <> a.name
               AND b.name = ANY (ARRAY(SELECT mfiauto._template_names_included(a.item)))
+         WHEN 'traits' THEN a.line ~ 'client_profile' AND a.line ~ ('\m' || b.name || '\M')
          WHEN 'segments' THEN a.line ~ ('mfiauto_segment\.' || b.name || '\M')
          WHEN 'workflows' THEN strpos(a.line, '"enroll": ' || to_json(b.name)::text) > 0 OR strpos(a.line, '"exit": ' || to_json(b.name)::text) > 0
          ELSE false END
@@ -373,6 +404,9 @@ BEGIN
     WHEN 'gateways' THEN
       PERFORM mfiauto._check_members(item, '{name,channel}', '{preset,priority,enabled,settings,secrets,definition}');
       RETURN mfiauto._import_gateway(item);
+    WHEN 'traits' THEN
+      PERFORM mfiauto._check_members(item, '{name,query}', '{description,bands}');
+      RETURN mfiauto._import_trait(item);
     WHEN 'segments' THEN
       PERFORM mfiauto._check_members(item, '{name}', '{description,real_time,refresh_every,query}');
       RETURN mfiauto._import_segment(item);
@@ -405,7 +439,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   section record;
 BEGIN
-  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,templates,gateways,segments,workflows}');
+  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,templates,gateways,segments,traits,workflows}');
   IF document ->> 'mfiauto' <> '1' THEN
     RAISE EXCEPTION 'format % is not known', document ->> 'mfiauto' USING ERRCODE = '22023', HINT = 'This version reads {"mfiauto": 1, …}.';
   END IF;
@@ -425,6 +459,7 @@ DECLARE
   items json;
   item json;
   item_no integer;
+  pass integer;
   code text;
   problem text;
   detail text;
@@ -436,10 +471,13 @@ BEGIN
   END IF;
   BEGIN
     PERFORM mfiauto._check_document(document);
-    FOREACH section IN ARRAY '{segments,templates,gateways,workflows}'::text[] LOOP
+    -- Traits come first; those that look at segments, after them.
+    FOREACH pass IN ARRAY '{1,2,3,4,5,6}'::integer[] LOOP
+      section := ('{traits,segments,traits,templates,gateways,workflows}'::text[])[pass];
       items := coalesce(document -> section, '[]');
       FOR item_no IN SELECT o.item_no FROM mfiauto._import_order(section, items) o LOOP
         item := items -> (item_no - 1);
+        CONTINUE WHEN section = 'traits' AND (mfiauto._json_line(item) ~ 'mfiauto_segment\.') <> (pass = 3);
         place := format('%s[%s]', section, item_no - 1);
         IF json_typeof(item) = 'object' THEN
           name := item ->> 'name';

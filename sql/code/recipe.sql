@@ -32,6 +32,8 @@ LANGUAGE sql STABLE AS $$
   UNION ALL
   SELECT format('segment "%s"', s.name) FROM json_array_elements(content -> 'segments') i JOIN mfiauto.segment_definition s ON s.name = i ->> 'name'
   UNION ALL
+  SELECT format('trait "%s"', t.name) FROM json_array_elements(content -> 'traits') i JOIN mfiauto.trait_definition t ON t.name = i ->> 'name'
+  UNION ALL
   SELECT format('workflow "%s"', h.name) FROM json_array_elements(content -> 'workflows') i JOIN mfiauto.workflow_head h ON h.name = i ->> 'name'
 $$;
 

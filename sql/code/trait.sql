@@ -167,7 +167,7 @@ BEGIN
     RAISE EXCEPTION 'trait "%" would depend on itself', t.name USING ERRCODE = '42P17', HINT = 'Write out what is meant in place of the trait''s name.';
   END IF;
   UPDATE mfiauto.trait_definition d
-     SET query = compiled.stored, restricted_query = compiled.restricted, full_reason = compiled.full_reason, is_timed = compiled.is_timed, reads_columns = compiled.reads_columns
+     SET source = _set_trait_query.query, query = compiled.stored, restricted_query = compiled.restricted, full_reason = compiled.full_reason, is_timed = compiled.is_timed, reads_columns = compiled.reads_columns
    WHERE d.trait_id = t.trait_id;
 END $$;
 
@@ -189,8 +189,8 @@ BEGIN
     RAISE EXCEPTION 'bands of trait "%" must be between 2 and 100', _create_trait.name USING ERRCODE = '22023', HINT = 'Five are quintiles, ten deciles.';
   END IF;
   PERFORM mfiauto._keep_engine_out();
-  INSERT INTO mfiauto.trait_definition AS t (name, query, description, bands, owner, created_at)
-  VALUES (_create_trait.name, _create_trait.query, _create_trait.description, _create_trait.bands, mfiauto._caller(), mfiauto.now())
+  INSERT INTO mfiauto.trait_definition AS t (name, source, query, description, bands, owner, created_at)
+  VALUES (_create_trait.name, _create_trait.query, _create_trait.query, _create_trait.description, _create_trait.bands, mfiauto._caller(), mfiauto.now())
   RETURNING t.trait_id INTO new_id;
   PERFORM mfiauto._set_trait_query(new_id, _create_trait.query);
   PERFORM mfiauto._refresh_whole_trait(new_id);

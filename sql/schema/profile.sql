@@ -151,6 +151,7 @@ CREATE SEQUENCE mfiauto.trait_id_seq AS bigint;
 CREATE TABLE mfiauto.trait_definition (
   trait_id integer NOT NULL DEFAULT nextval('mfiauto.trait_id_seq'),
   name text NOT NULL,
+  source text NOT NULL,
   query text NOT NULL,
   description text,
   bands integer,
@@ -169,7 +170,7 @@ CREATE TABLE mfiauto.trait_definition (
   CONSTRAINT trait_definition_bands_check CHECK (bands BETWEEN 2 AND 100)
 );
 COMMENT ON TABLE mfiauto.trait_definition IS
-  'What create_trait() was told. query: as PostgreSQL wrote it back, run with the rights of owner. restricted_query: the same for the clients of $1 alone, null where a value depends on more than the
+  'What create_trait() was told. source: the query as it was written. query: as PostgreSQL wrote it back, run with the rights of owner. restricted_query: the same for the clients of $1 alone, null where a value depends on more than the
    client''s own rows (full_reason says why). bounds: the upper limits of its bands but the last, as of refreshed_at. problem: why the last attempt failed.';
 
 CREATE TABLE mfiauto.trait_value (

@@ -24,6 +24,8 @@ SELECT mfiauto.set_secret('own', 'authorization', 'a-very-secret-value') \g /dev
 SELECT mfiauto.create_segment('readers', description => 'Who reads', query => E'SELECT client_id\n  FROM mfiauto.client\n WHERE literacy = \'high\'') \g /dev/null
 SELECT mfiauto.create_segment('b_list', clients => '{1,2}') \g /dev/null
 SELECT mfiauto.create_segment('a_both', refresh_every => '90 minutes', query => 'SELECT client_id FROM mfiauto_segment.readers INTERSECT SELECT client_id FROM mfiauto_segment.b_list') \g /dev/null
+SELECT mfiauto.create_trait('loan_count', 'SELECT client_id, count(*) AS value FROM mfiauto.loan GROUP BY client_id') \g /dev/null
+SELECT mfiauto.create_trait('activity', E'SELECT client_id,\n       interactions_90d AS value FROM mfiauto.client_profile', description => 'How much we hear of him', bands => 3) \g /dev/null
 SELECT mfiauto.create_workflow('reminder', '{"for_each": "installment", "anchor": "due_date", "class": "collection", "holdout": 5.0,
   "steps": [{"send": "a_reminder", "at": "-3 days 09:00"},
             {"at": "+3 days 09:00", "if": "client.literacy = ''low''", "then": [{"task": "Visit {{client.name}} \u00e9"}], "else": [{"send": "a_reminder"}]}]}') \g /dev/null
@@ -72,7 +74,10 @@ SELECT name, state, live_version, newest_version FROM mfiauto.workflow WHERE nam
 SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "gateways": [{"name": "keep", "channel": "sms", "preset": "sandbox", "priority": 3, "settings": {"currency": "XOF"}},
   {"name": "own", "channel": "sms", "preset": "sandbox"}]}');
 SELECT gateway, preset, priority, is_enabled, settings FROM mfiauto.gateway ORDER BY gateway;
--- Segments: a new query is refreshed at once.
+-- Traits and segments: a new query is computed at once.
+SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "traits": [{"name": "loan_count", "query": "SELECT client_id, 7 AS value FROM mfiauto.client"}, {"name": "in_list", "query": "SELECT client_id, true AS value FROM mfiauto_segment.b_list"}]}');
+SELECT name, query FROM mfiauto.trait ORDER BY name;
+SELECT mfiauto.drop_trait('in_list');
 SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "segments": [{"name": "readers", "query": "SELECT client_id FROM mfiauto.client WHERE client_id = 1"}, {"name": "b_list"}]}');
 SELECT client_id FROM mfiauto_segment.readers;
 -- The whole text brings all of it back.
@@ -130,6 +135,7 @@ SELECT refused('{"mfiauto": 1, "templates": [{"name": "x", "body": "{{client.nam
 SELECT refused('{"mfiauto": 1, "templates": [{"name": "x", "body": "x", "channel": "pigeon"}]}');
 SELECT refused('{"mfiauto": 1, "templates": [{"name": "a", "body": "{{> b}}"}, {"name": "b", "body": "{{> a}}"}]}');
 SELECT refused('{"mfiauto": 1, "segments": [{"name": "s", "query": "SELECT client_id FROM nowhere"}]}');
+SELECT refused('{"mfiauto": 1, "traits": [{"name": "t", "query": "SELECT client_id FROM mfiauto.client"}]}');
 SELECT refused('{"mfiauto": 1, "segments": [{"name": "readers"}]}');
 SELECT refused('{"mfiauto": 1, "segments": [{"name": "s", "real_time": "perhaps"}]}');
 SELECT refused('{"mfiauto": 1, "gateways": [{"name": "g", "channel": "sms"}]}');
@@ -157,5 +163,22 @@ SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "workflows": [{"name": 
 SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "gateways": [{"name": "mine", "channel": "sms", "preset": "sandbox"}]}');
 RESET ROLE;
 SELECT name, owner FROM mfiauto.workflow WHERE name = 'mine';
+
+-- Where a second person has to agree, what is imported is a draft until he does.
+ALTER DATABASE :DBNAME SET mfiauto.require_approval = on;
+\c -
+SET client_min_messages = warning;
+\set approved '{"mfiauto": 1, "workflows": [{"name": "careful", "state": "active", "definition": {"trigger": {"event": "Loan Closed"}, "steps": [{"send": "news"}]}}]}'
+SET SESSION AUTHORIZATION regress_export_author;
+SELECT * FROM mfiauto.import_definitions(:'approved', activate => true);
+SELECT * FROM mfiauto.import_definitions(:'approved');
+SELECT * FROM mfiauto.import_definitions(:'approved', activate => true);
+RESET SESSION AUTHORIZATION;
+SELECT mfiauto.approve_workflow('careful', 1);
+SET SESSION AUTHORIZATION regress_export_author;
+SET client_min_messages = error;
+SELECT * FROM mfiauto.import_definitions(:'approved', activate => true);
+RESET SESSION AUTHORIZATION;
+SELECT name, state, live_version, newest_version FROM mfiauto.workflow WHERE name = 'careful';
 DROP OWNED BY regress_export_author;
 DROP ROLE regress_export_author;
