@@ -39,6 +39,129 @@ LANGUAGE sql STABLE AS $$
       ELSE 'not sent (' || state || '): ' || coalesce(mfiauto._reason_text(reason), 'no reason was recorded') END)
 $$;
 
+-- Since when a client is in a segment, or that he is not.
+CREATE FUNCTION mfiauto._explain_membership(client_id bigint, segment text) RETURNS text
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN m.since IS NULL THEN format('has never been in segment "%s"', _explain_membership.segment)
+              WHEN m.until IS NULL THEN format('has been in segment "%s" since %s', _explain_membership.segment, mfiauto._moment_text(m.since))
+              ELSE format('left segment "%s" %s', _explain_membership.segment, mfiauto._moment_text(m.until)) END
+    FROM (SELECT 1) one
+    LEFT JOIN (SELECT b.since, b.until FROM mfiauto.segment_membership b JOIN mfiauto.segment_definition d ON d.segment_id = b.segment_id
+                WHERE b.client_id = _explain_membership.client_id AND d.name = _explain_membership.segment
+                ORDER BY b.since DESC LIMIT 1) m ON true
+$$;
+
+-- Which of the trigger's events a client had since the workflow was activated, and why they did not bring him in.
+CREATE FUNCTION mfiauto._explain_events(workflow_id integer, version integer, client_id bigint) RETURNS text
+LANGUAGE sql STABLE AS $$
+  SELECT CASE
+    WHEN c.happened = 0 THEN format('no event %s of this client since the workflow was activated', mfiauto._either_text(v.trigger_events))
+    WHEN c.fitting = 0 THEN format('%s happened, but none with %s', mfiauto._either_text(v.trigger_events), array_to_string(v.trigger_filters, ' or '))
+    WHEN v.trigger_count > 1 THEN format('%s happened %s times, not %s times within %s, or its condition was not true', mfiauto._either_text(v.trigger_events), c.fitting,
+                                         v.trigger_count, mfiauto._duration_text(v.trigger_within))
+    WHEN v.trigger_condition IS NOT NULL THEN format('the trigger''s condition was not true for %s: %s', mfiauto._either_text(v.trigger_events), v.trigger_condition)
+    ELSE format('%s happened and the engine has not come to it, or refused it above', mfiauto._either_text(v.trigger_events)) END
+    FROM mfiauto.workflow_version v
+    JOIN mfiauto.workflow_head h ON h.workflow_id = v.workflow_id
+    CROSS JOIN LATERAL (
+      SELECT count(*) AS happened, count(*) FILTER (WHERE v.trigger_filters IS NULL OR l.properties @> ANY (v.trigger_filters)) AS fitting
+        FROM mfiauto.event_log l
+       WHERE l.client_id = _explain_events.client_id AND l.name = ANY (v.trigger_events) AND l.received_at >= h.activated_at) c
+   WHERE v.workflow_id = _explain_events.workflow_id AND v.version = _explain_events.version
+$$;
+
+-- When the client's silence will have lasted for as long as the trigger asks, by his last event, else by the day he joined.
+CREATE FUNCTION mfiauto._explain_silence(workflow_id integer, version integer, client_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+  v mfiauto.workflow_version;
+  activated_at timestamptz := (SELECT h.activated_at FROM mfiauto.workflow_head h WHERE h.workflow_id = _explain_silence.workflow_id);
+  last_at timestamptz;
+  since timestamptz;
+  full_at timestamptz;
+  told text;
+BEGIN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _explain_silence.workflow_id AND w.version = _explain_silence.version;
+  SELECT max(l.occurred_at) INTO last_at FROM mfiauto.event_log l WHERE l.client_id = _explain_silence.client_id AND l.name = ANY (v.trigger_events);
+  IF last_at IS NULL AND to_regclass('mfiauto.client') IS NOT NULL THEN
+    EXECUTE 'SELECT c.joined_on::timestamp AT TIME ZONE z.zone FROM mfiauto.client c, mfiauto._client_zones(ARRAY[$1]) z WHERE c.client_id = $1'
+       INTO since USING _explain_silence.client_id;
+  END IF;
+  since := coalesce(last_at, since, activated_at);
+  full_at := mfiauto._later(since, v.trigger_after);
+  told := CASE WHEN last_at IS NOT NULL THEN format('the last %s was %s', mfiauto._either_text(v.trigger_events), mfiauto._moment_text(last_at))
+               ELSE format('there was no %s yet, counted from %s', mfiauto._either_text(v.trigger_events), mfiauto._moment_text(since)) END;
+  RETURN told || CASE
+    WHEN full_at > mfiauto.now() THEN format('; enters %s if none comes', mfiauto._moment_text(full_at))
+    WHEN full_at < activated_at AND NOT v.trigger_existing THEN format('; %s later the workflow was not active yet: only a new one counts', mfiauto._duration_text(v.trigger_after))
+    ELSE format('; since %s the engine has not come to it, or refused it above', mfiauto._moment_text(full_at)) END;
+END $$;
+
+-- The next day of the year that the trigger waits for.
+CREATE FUNCTION mfiauto._explain_yearly(workflow_id integer, version integer, client_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+  v mfiauto.workflow_version;
+  day date;
+  next_on date;
+BEGIN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _explain_yearly.workflow_id AND w.version = _explain_yearly.version;
+  EXECUTE format('SELECT min(x.%I)::date FROM mfiauto.%I x WHERE x.client_id = $1', split_part(v.trigger_column, '.', 2), split_part(v.trigger_column, '.', 1))
+     INTO day USING _explain_yearly.client_id;
+  IF day IS NULL THEN
+    RETURN format('it has no %s', v.trigger_column);
+  END IF;
+  SELECT min(o.on_date) INTO next_on
+    FROM generate_series(0, 1) n
+    CROSS JOIN LATERAL (SELECT (day + make_interval(years => (extract(year FROM mfiauto._today()) - extract(year FROM day))::integer + n))::date AS plain) p
+    CROSS JOIN LATERAL (SELECT CASE WHEN to_char(day, 'MM-DD') = '02-29' AND to_char(p.plain, 'MM-DD') = '02-28' AND v.trigger_leap_day = '03-01'
+                                    THEN p.plain + 1 ELSE p.plain END AS on_date) o
+   WHERE o.on_date >= mfiauto._today();
+  RETURN format('its next day is %s at %s', next_on, to_char(v.trigger_at, 'HH24:MI'))
+    || CASE WHEN extract(year FROM next_on) - extract(year FROM day) < v.trigger_minimum_years
+            THEN format(', when it will be %s years, of at least %s', extract(year FROM next_on) - extract(year FROM day), v.trigger_minimum_years) ELSE '' END;
+END $$;
+
+-- A trait's value beside the limit that it has not crossed.
+CREATE FUNCTION mfiauto._explain_trait(workflow_id integer, version integer, client_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+  v mfiauto.workflow_version;
+  value text;
+BEGIN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _explain_trait.workflow_id AND w.version = _explain_trait.version;
+  IF to_regclass('mfiauto.client_profile') IS NOT NULL THEN
+    EXECUTE 'SELECT coalesce(p.traits ->> $2, to_jsonb(p) ->> $2) FROM mfiauto.client_profile p WHERE p.client_id = $1'
+       INTO value USING _explain_trait.client_id, v.trigger_trait;
+  END IF;
+  RETURN concat(v.trigger_trait, ' is ', coalesce(value, 'not known'), ' now; enters when it ',
+                CASE WHEN v.trigger_rearm > v.trigger_limit THEN 'falls to ' ELSE 'rises to ' END, v.trigger_limit,
+                CASE WHEN v.trigger_rearm > v.trigger_limit THEN ' after it was above ' ELSE ' after it was below ' END || v.trigger_rearm);
+END $$;
+
+-- Why what starts a workflow has not brought a client in.
+CREATE FUNCTION mfiauto._explain_trigger(workflow_id integer, version integer, client_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+  v mfiauto.workflow_version;
+BEGIN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _explain_trigger.workflow_id AND w.version = _explain_trigger.version;
+  RETURN CASE v.trigger_kind
+    WHEN 'manual' THEN 'only enroll() lets clients in'
+    WHEN 'segment' THEN concat_ws(': ', CASE WHEN 'Segment Left' = ANY (v.trigger_events) THEN 'enters when it leaves the segment' ELSE 'enters when it comes into the segment' END,
+                                  mfiauto._explain_membership(_explain_trigger.client_id, v.trigger_segment))
+    WHEN 'schedule' THEN concat_ws(': ', format('enters at the next "%s"%s', v.trigger_cron, CASE WHEN v.trigger_segment IS NULL THEN '' ELSE ' if it is in the segment then' END),
+                                   CASE WHEN v.trigger_segment IS NOT NULL THEN mfiauto._explain_membership(_explain_trigger.client_id, v.trigger_segment) END)
+    WHEN 'inactive' THEN mfiauto._explain_silence(v.workflow_id, v.version, _explain_trigger.client_id)
+    WHEN 'yearly' THEN mfiauto._explain_yearly(v.workflow_id, v.version, _explain_trigger.client_id)
+    WHEN 'trait' THEN mfiauto._explain_trait(v.workflow_id, v.version, _explain_trigger.client_id)
+    ELSE mfiauto._explain_events(v.workflow_id, v.version, _explain_trigger.client_id) END;
+END $$;
+
 -- Why a client is not in a workflow: one line for the workflow or the client, else one a subject.
 CREATE FUNCTION mfiauto._explain_absence(client_id bigint, workflow text)
 RETURNS TABLE (subject text, subject_id bigint, detail text)
@@ -56,16 +179,9 @@ BEGIN
   END IF;
   SELECT w.* INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = head.workflow_id AND w.version = head.live_version;
   IF v.anchor_column IS NULL THEN
-    IF EXISTS (SELECT FROM mfiauto.enrollment_state e WHERE e.client_id = _explain_absence.client_id AND e.workflow_id = head.workflow_id) THEN
-      RETURN;
-    END IF;
     RETURN QUERY
-      SELECT NULL::text, NULL::bigint,
-             CASE WHEN count(*) = 0 THEN format('not entered: no event "%s" of this client since the workflow was activated', array_to_string(v.trigger_events, '" or "'))
-                  WHEN v.trigger_condition IS NOT NULL THEN format('not entered: the trigger''s condition was not true for "%s": %s', array_to_string(v.trigger_events, '" or "'), v.trigger_condition)
-                  ELSE format('not entered: "%s" happened and the engine has not come to it, or refused it above', array_to_string(v.trigger_events, '" or "')) END
-        FROM mfiauto.event_log l
-       WHERE l.client_id = _explain_absence.client_id AND l.name = ANY (v.trigger_events) AND l.received_at >= head.activated_at;
+      SELECT NULL::text, NULL::bigint, 'not entered: ' || mfiauto._explain_trigger(v.workflow_id, v.version, _explain_absence.client_id)
+       WHERE NOT EXISTS (SELECT FROM mfiauto.enrollment_state e WHERE e.client_id = _explain_absence.client_id AND e.workflow_id = head.workflow_id);
     RETURN;
   END IF;
   about := ARRAY(
