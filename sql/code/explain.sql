@@ -57,8 +57,8 @@ LANGUAGE sql STABLE AS $$
   SELECT CASE
     WHEN c.happened = 0 THEN format('no event %s of this client since the workflow was activated', mfiauto._either_text(v.trigger_events))
     WHEN c.fitting = 0 THEN format('%s happened, but none with %s', mfiauto._either_text(v.trigger_events), array_to_string(v.trigger_filters, ' or '))
-    WHEN v.trigger_count > 1 THEN format('%s happened %s times, not %s times within %s, or its condition was not true', mfiauto._either_text(v.trigger_events), c.fitting,
-                                         v.trigger_count, mfiauto._duration_text(v.trigger_within))
+    WHEN v.trigger_count > 1 THEN format('%s of this client since the workflow was activated: %s; it takes %s within %s for which the condition is true', mfiauto._either_text(v.trigger_events),
+                                         c.fitting, v.trigger_count, mfiauto._duration_text(v.trigger_within))
     WHEN v.trigger_condition IS NOT NULL THEN format('the trigger''s condition was not true for %s: %s', mfiauto._either_text(v.trigger_events), v.trigger_condition)
     ELSE format('%s happened and the engine has not come to it, or refused it above', mfiauto._either_text(v.trigger_events)) END
     FROM mfiauto.workflow_version v
