@@ -126,7 +126,7 @@ SELECT l.proname, w[1] AS reason FROM line l, regexp_matches(l.l, '(?:_cancel_ou
 SELECT l.proname, w[1] AS decision, w[2] AS reason FROM line l, regexp_matches(l.l, '''(entered|refused|exited|reopened|moved|branched|skipped|error|unparked|switched|waited|split|repeated)'', ''([a-z_]+)''', 'g') w
  WHERE (w[1], w[2]) NOT IN (SELECT decision, reason FROM mfiauto.decision_reason)
    -- Lists of states and of outcomes.
-   AND w[2] NOT IN ('canceled', 'reopened') ORDER BY 1, 2, 3;
+   AND w[2] NOT IN (SELECT decision FROM mfiauto.decision_reason UNION SELECT to_state FROM mfiauto.message_transition) ORDER BY 1, 2, 3;
 -- The same of delivery, in C.
 \set c_reasons `grep -hoE "(settle\(item, \"[a-z]+\"|requeue\(item, [^\"]+|set_ending\(compose, \"[a-z]+\"), \"[a-z_]+\"" src/delivery/*.c src/message/*.c | grep -oE "\"[a-z_]+\"$" | sort -u | tr -d '"' | tr '\n' ' '`
 SELECT :'c_reasons' ~ 'retries_exhausted' AND :'c_reasons' ~ 'missing_variable' AS found;
