@@ -58,9 +58,9 @@ LANGUAGE sql AS $$
    GROUP BY e.name, e.version, c.completed
   HAVING coalesce(sum(e.runs) FILTER (WHERE e.to_no = 0), 0) - coalesce(sum(e.runs) FILTER (WHERE e.from_no = 0), 0) <> c.completed
   UNION ALL
-  SELECT e.name, e.version, format('%s entries for %s runs', sum(e.runs) FILTER (WHERE e.kind = 'entry'), c.runs)
+  SELECT e.name, e.version, format('%s came and stayed, of %s runs', sum(CASE WHEN e.kind = 'entry' OR e.from_no = -1 THEN e.runs WHEN e.to_no = -1 THEN - e.runs END), c.runs)
     FROM edge e JOIN LATERAL (SELECT count(*) AS runs FROM mfiauto.enrollment_state s WHERE s.workflow_id = e.workflow_id AND s.version = e.version) c ON true
-   GROUP BY e.name, e.version, c.runs HAVING sum(e.runs) FILTER (WHERE e.kind = 'entry') <> c.runs
+   GROUP BY e.name, e.version, c.runs HAVING sum(CASE WHEN e.kind = 'entry' OR e.from_no = -1 THEN e.runs WHEN e.to_no = -1 THEN - e.runs END) <> c.runs
   UNION ALL
   SELECT e.name, e.version, format('"%s" at step %s was taken %s times, the log says %s', e.label, e.from_no, e.runs, c.taken)
     FROM edge e
@@ -120,6 +120,26 @@ SELECT mfiauto.unpark('welcome') AS unparked;
 SELECT mfiauto.archive_workflow('welcome');
 SELECT * FROM pg_temp.disagreements();
 SELECT e.state, e.reason, e.step, count(*) FROM mfiauto.enrollment e WHERE e.workflow = 'welcome' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+
+-- Ways of every kind, round and round, and over to another version.
+SELECT mfiauto.create_workflow('tour', '{"trigger": {"event": "Session Started"}, "reentry": "always", "steps": [
+  {"wait_for": {"event": "Session Ended"}, "timeout": "2 days", "then": [{"send": "thanks"}], "timeout_steps": [{"wait": "1 day"}]},
+  {"split": {"short": 50, "long": 50}, "steps": {"short": [{"send": "before"}], "long": [{"wait": "1 day"}, {"send": "late"}]}},
+  {"switch": [{"if": "client.client_id < 10", "then": [{"send": "today"}]}, {"if": "client.client_id < 20", "then": [{"end": true}]}], "else": []},
+  {"repeat": [{"wait": "1 day"}, {"send": "welcome"}], "at_most": 4, "until": "client.client_id % 4 = 0"}]}') > 0 AS created;
+UPDATE mfiauto.workflow_head SET salt = name;
+SELECT mfiauto.activate_workflow('tour');
+SELECT count(mfiauto.track('Session Started', client_id => g)) FROM generate_series(1, 30) g;
+SELECT pg_temp.at('2026-01-15 09:00+00');
+SELECT count(mfiauto.track('Session Ended', client_id => g)) FROM generate_series(1, 30, 3) g;
+SELECT pg_temp.at(d) FROM generate_series(timestamptz '2026-01-15 10:00+00', '2026-01-18 10:00+00', '12 hours') d;
+SELECT * FROM pg_temp.disagreements();
+SELECT mfiauto.create_workflow('tour', (w.definition #- '{steps,2}')::json) > 0 AS changed FROM mfiauto.workflow w WHERE w.name = 'tour';
+SELECT mfiauto.activate_workflow('tour', running => 'move');
+SELECT pg_temp.at(d) FROM generate_series(timestamptz '2026-01-19 10:00+00', '2026-01-20 10:00+00', '12 hours') d;
+SELECT * FROM pg_temp.disagreements();
+SELECT mfiauto.workflow_diagram('tour', version => 1);
+SELECT mfiauto.workflow_diagram('tour');
 
 -- Every kind of step and trigger, in words of their own, as the compiler may write them.
 INSERT INTO mfiauto.workflow_head (name, salt, created_at) SELECT 'trigger ' || k, 's', mfiauto.now() FROM unnest('{event,segment,status,inactive,schedule,yearly,trait,manual}'::text[]) k;
