@@ -27,6 +27,7 @@
 #include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "segment/segment.h"
+#include "segment/tie.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -215,7 +216,7 @@ look_at_relation(const RangeTblEntry *entry, Source *source)
 				 errdetail("Nobody but this session sees it."),
 				 errhint("Keep what it holds in a table, or give the clients as a list: clients => "
 						 "ARRAY(SELECT …).")));
-	if (mfi_local_is_segment(entry->relid))
+	if (mfi_tie_is_segment(entry->relid))
 		note_name(&source->segments, get_rel_name(entry->relid));
 }
 

@@ -16,7 +16,4 @@
  */
 extern const char *mfi_local_restrict(Query *query);
 
-/* Whether a relation is a segment's view. */
-extern bool mfi_local_is_segment(Oid relation);
-
 #endif /* MFI_SEGMENT_SEGMENT_H */

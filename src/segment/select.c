@@ -58,12 +58,12 @@ sort_ids(Collector *collector)
 	qsort(collector->ids, collector->count, sizeof(int64), compare_ids);
 	for (int i = 1; i < collector->count; i++)
 		if (collector->ids[i] == collector->ids[i - 1])
-			ereport(ERROR,
-					(errcode(ERRCODE_CARDINALITY_VIOLATION),
-					 errmsg("query of segment \"%s\" gives a client twice", collector->segment),
-					 errdetail("Client " INT64_FORMAT " is there more than once.",
-							   collector->ids[i]),
-					 errhint("Use EXISTS or IN instead of a join, or SELECT DISTINCT.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("query of segment \"%s\" gives a client twice", collector->segment),
+				 errdetail("Client " INT64_FORMAT " is there more than once.", collector->ids[i]),
+				 errhint("Use EXISTS or IN instead of a join, or SELECT DISTINCT.")));
 }
 
 static void
@@ -89,8 +89,8 @@ tell_progress(Collector *collector)
 	if (!TimestampDifferenceExceeds(collector->told_at, now, SECONDS_BETWEEN_NOTICES * 1000))
 		return;
 	collector->told_at = now;
-	ereport(NOTICE, (errmsg("segment \"%s\": %d clients so far", collector->segment,
-							collector->count)));
+	ereport(NOTICE,
+			(errmsg("segment \"%s\": %d clients so far", collector->segment, collector->count)));
 }
 
 static void
