@@ -4,8 +4,14 @@ CREATE FUNCTION mfiauto._compile_segment(segment text, role text, query text,
   OUT stored text, OUT restricted text, OUT full_reason text, OUT is_timed boolean, OUT reads_segments text[], OUT reads_columns text[])
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_compile_segment';
 
-CREATE FUNCTION mfiauto._select_members(segment text, role text, query text, client_ids bigint[]) RETURNS bigint[]
+CREATE FUNCTION mfiauto._select_members(segment text, role text, query text, client_ids bigint[], zone text) RETURNS bigint[]
   LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_select_members';
+
+-- Days are the institution's, whoever asks.
+CREATE FUNCTION mfiauto._select_members(segment text, role text, query text, client_ids bigint[]) RETURNS bigint[]
+LANGUAGE sql AS $$
+  SELECT mfiauto._select_members(segment, role, query, client_ids, (SELECT i.time_zone FROM mfiauto.institution i))
+$$;
 
 -- The segment of a name, which must exist; the row lock keeps others from refreshing, altering and dropping it meanwhile.
 CREATE FUNCTION mfiauto._lock_segment(segment text) RETURNS integer
@@ -147,7 +153,7 @@ BEGIN
   PERFORM mfiauto._order_segments();
 END $$;
 
-CREATE FUNCTION mfiauto._check_segment(name text, query text, clients bigint[], description text, refresh_every interval) RETURNS void
+CREATE FUNCTION mfiauto._validate_segment(name text, query text, clients bigint[], description text, refresh_every interval) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   IF name IS NULL OR name !~ '^[a-z][a-z0-9_]{0,62}$' THEN
@@ -181,7 +187,7 @@ DECLARE
   clock timestamptz := mfiauto.now();
   s record;
 BEGIN
-  PERFORM mfiauto._check_segment(_create_segment.name, _create_segment.query, _create_segment.clients, _create_segment.description, _create_segment.refresh_every);
+  PERFORM mfiauto._validate_segment(_create_segment.name, _create_segment.query, _create_segment.clients, _create_segment.description, _create_segment.refresh_every);
   IF _create_segment.query IS NULL AND (_create_segment.real_time OR _create_segment.refresh_every > interval '0') THEN
     PERFORM mfiauto._refuse_static(_create_segment.name, CASE WHEN _create_segment.real_time THEN 'real_time' ELSE 'refresh_every' END);
   END IF;
@@ -229,7 +235,7 @@ DECLARE
   id integer := mfiauto._lock_segment(_alter_segment.name);
   s record;
 BEGIN
-  PERFORM mfiauto._check_segment(_alter_segment.name, _alter_segment.query, _alter_segment.clients, _alter_segment.description, _alter_segment.refresh_every);
+  PERFORM mfiauto._validate_segment(_alter_segment.name, _alter_segment.query, _alter_segment.clients, _alter_segment.description, _alter_segment.refresh_every);
   SELECT d.* INTO STRICT s FROM mfiauto.segment_definition d WHERE d.segment_id = id;
   IF s.query IS NULL AND (_alter_segment.query IS NOT NULL OR _alter_segment.real_time OR _alter_segment.refresh_every > interval '0') THEN
     PERFORM mfiauto._refuse_static(s.name, CASE WHEN _alter_segment.query IS NOT NULL THEN 'query' WHEN _alter_segment.real_time THEN 'real_time' ELSE 'refresh_every' END);

@@ -80,13 +80,12 @@ END $$;
 -- Which segments are to be refreshed in full at the clock.
 CREATE FUNCTION mfiauto._due_segments() RETURNS TABLE (segment_id integer, name text, due_at timestamptz)
 LANGUAGE sql STABLE AS $$
-  SELECT s.segment_id, s.name, v.refresh_every + CASE WHEN s.problem IS NULL THEN s.refreshed_at ELSE s.tried_at END
-    FROM mfiauto.segment_definition s JOIN mfiauto.segment v ON v.name = s.name
-   WHERE s.query IS NOT NULL
-     AND (v.refresh_every + CASE WHEN s.problem IS NULL THEN s.refreshed_at ELSE s.tried_at END <= mfiauto.now()
-          OR s.tried_at > mfiauto.now()
-          OR EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.bound_at > s.tried_at))
-   ORDER BY s.depth, s.segment_id
+  SELECT d.segment_id, d.name, d.due_at
+    FROM (SELECT s.*, (CASE WHEN s.problem IS NULL THEN s.refreshed_at ELSE s.tried_at END)
+                      + coalesce(s.refresh_every, CASE WHEN s.restricted_query IS NULL OR s.is_timed THEN interval '1 hour' ELSE interval '1 day' END) AS due_at
+            FROM mfiauto.segment_definition s WHERE s.query IS NOT NULL) d
+   WHERE d.due_at <= mfiauto.now() OR d.tried_at > mfiauto.now() OR EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.bound_at > d.tried_at)
+   ORDER BY d.depth, d.segment_id
 $$;
 
 CREATE FUNCTION mfiauto._refresh_segments() RETURNS integer

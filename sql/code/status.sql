@@ -188,9 +188,21 @@ EXCEPTION WHEN OTHERS THEN
   detail := 'the clients cannot be read';
 END $$;
 
+-- Segments whose query fails, and those that nobody refreshes: it is a job's work.
+CREATE FUNCTION mfiauto._segment_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'segments', CASE WHEN broken IS NOT NULL THEN 'error' WHEN late > 0 THEN 'warning' WHEN total = 0 THEN 'off' ELSE 'ok' END,
+         CASE WHEN broken IS NOT NULL THEN broken
+              WHEN late > 0 THEN pg_catalog.format('due for a refresh since more than an hour: %s; see mfiauto.schedule_jobs()', late)
+              WHEN total = 0 THEN 'none yet' ELSE pg_catalog.format('%s, all refreshed in time', total) END
+    FROM (SELECT count(*) AS total, pg_catalog.string_agg(pg_catalog.format('%s: %s', s.name, s.problem), '; ' ORDER BY s.name) FILTER (WHERE s.problem IS NOT NULL) AS broken
+            FROM mfiauto.segment_definition s) a,
+         (SELECT count(*) AS late FROM mfiauto._due_segments() d WHERE d.due_at < mfiauto.now() - interval '1 hour') l
+$$;
+
 CREATE FUNCTION mfiauto._read_status()
 RETURNS TABLE (item text, state text, detail text)
-LANGUAGE sql STABLE ROWS 12 AS $$
+LANGUAGE sql STABLE ROWS 13 AS $$
   SELECT * FROM mfiauto._worker_status('engine')
   UNION ALL SELECT * FROM mfiauto._worker_status('delivery')
   UNION ALL SELECT * FROM mfiauto._error_status()
@@ -199,6 +211,7 @@ LANGUAGE sql STABLE ROWS 12 AS $$
   UNION ALL SELECT * FROM mfiauto._queue_status()
   UNION ALL SELECT * FROM mfiauto._binding_status()
   UNION ALL SELECT * FROM mfiauto._parked_status()
+  UNION ALL SELECT * FROM mfiauto._segment_status()
   UNION ALL SELECT * FROM mfiauto._phone_status()
   UNION ALL SELECT * FROM mfiauto._journal_status()
   UNION ALL SELECT * FROM mfiauto._transaction_status()
@@ -207,4 +220,4 @@ SELECT mfiauto._open_door('mfiauto._read_status()', '{admin,author}', 'What the 
 
 CREATE VIEW mfiauto.status AS SELECT s.item, s.state, s.detail FROM mfiauto.read_status() s;
 COMMENT ON VIEW mfiauto.status IS
-  'Is it well? One row each, in plain words: workers, last error, who may send, lag, queue, bindings, parked facts, journal. state is ok, warning, error or off.';
+  'Is it well? One row each, in plain words: workers, last error, who may send, lag, queue, bindings, parked facts, segments, journal. state is ok, warning, error or off.';

@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "base/guc.h"
+#include "base/limit.h"
 #include "base/owner.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -35,7 +36,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 /* Who called the outermost door of the running call; InvalidOid outside. */
@@ -53,8 +53,6 @@ PG_FUNCTION_INFO_V1(mfiauto_evaluate_text);
 
 static Oid	installation_relation(void);
 static void find_door_target(FunctionCallInfo fcinfo, Door *door);
-static bool start_time_limit(void);
-static void report_time_limit(TimestampTz limit, MemoryContext context);
 static void run_expression(const char *role, const char *query, Datum *values);
 static Datum evaluate(FunctionCallInfo fcinfo);
 
@@ -241,45 +239,6 @@ mfiauto_caller(PG_FUNCTION_ARGS)
 }
 
 /*
- * start_time_limit arms the statement timer for a condition. Inside a worker
- * nothing else arms it; in a session whose own statement_timeout is running,
- * that one stays.
- */
-static bool
-start_time_limit(void)
-{
-	if (get_timeout_active(STATEMENT_TIMEOUT))
-		return false;
-	enable_timeout_after(STATEMENT_TIMEOUT, mfi_guc_condition_timeout_ms);
-	return true;
-}
-
-/*
- * report_time_limit turns the cancellation that our own timer caused into an
- * error of the condition, which callers may catch; a user's cancel stays one.
- * Called with the error still pending.
- */
-static void
-report_time_limit(TimestampTz limit, MemoryContext context)
-{
-	ErrorData  *error;
-	MemoryContext pending = MemoryContextSwitchTo(context);
-
-	error = CopyErrorData();
-	MemoryContextSwitchTo(pending);
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && GetCurrentTimestamp() >= limit)
-	{
-		FlushErrorState();
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("condition took longer than mfiauto.condition_timeout, %d ms",
-						mfi_guc_condition_timeout_ms),
-				 errhint("Simplify the condition, or raise the limit.")));
-	}
-	FreeErrorData(error);
-}
-
-/*
  * run_expression runs a compiled query with a role's rights, restricted,
  * read-only, within mfiauto.condition_timeout. Its rows are SPI's.
  */
@@ -287,18 +246,11 @@ static void
 run_expression(const char *role, const char *query, Datum *values)
 {
 	Oid			types[3] = {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID};
-	Oid			rights = get_role_oid(role, false);
-	MemoryContext caller = CurrentMemoryContext;
 	MfiOwnerScope scope;
-	TimestampTz limit;
-	bool		is_timed;
+	MfiLimit	limit;
 
-	/* The installation's owner writes the queries: a superuser's name must not give him more than he has. */
-	if (superuser_arg(rights) && !superuser())
-		rights = GetUserId();
-	mfi_owner_enter(&scope, rights, true);
-	limit = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), mfi_guc_condition_timeout_ms);
-	is_timed = start_time_limit();
+	mfi_owner_enter(&scope, mfi_owner_rights(role), true);
+	mfi_limit_begin(&limit, "condition", "mfiauto.condition_timeout", mfi_guc_condition_timeout_ms);
 	PG_TRY();
 	{
 		int			code = SPI_execute_with_args(query, 3, types, values, NULL, true, 0);
@@ -308,16 +260,11 @@ run_expression(const char *role, const char *query, Datum *values)
 	}
 	PG_CATCH();
 	{
-		if (is_timed)
-		{
-			disable_timeout(STATEMENT_TIMEOUT, false);
-			report_time_limit(limit, caller);
-		}
+		mfi_limit_fail(&limit);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	if (is_timed)
-		disable_timeout(STATEMENT_TIMEOUT, false);
+	mfi_limit_end(&limit);
 	mfi_owner_leave(&scope);
 }
 

@@ -20,6 +20,7 @@
 #include "nodes/params.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -169,8 +170,9 @@ make_array(const Collector *collector)
 
 /*
  * SQL: mfiauto._select_members(segment text, role text, query text, client_ids
- * bigint[]) RETURNS bigint[]: the clients that a stored query gives, sorted; of
- * those in client_ids, which is the query's $1, or where that is null of all.
+ * bigint[], zone text) RETURNS bigint[]: the clients that a stored query gives,
+ * sorted; of those in client_ids, which is the query's $1, or where that is
+ * null of all. Days begin as in the zone, whoever asks.
  */
 Datum
 mfiauto_select_members(PG_FUNCTION_ARGS)
@@ -194,6 +196,8 @@ mfiauto_select_members(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	mfi_owner_enter(&scope, rights, true);
+	(void) set_config_option("TimeZone", text_to_cstring(PG_GETARG_TEXT_PP(4)), PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (client_ids == NULL)
 		mfi_limit_begin(&limit, "query of a segment", "mfiauto.segment_timeout",
 						mfi_guc_segment_timeout_ms);
