@@ -144,6 +144,7 @@ run_query(Collector *collector, const char *query, ArrayType *client_ids)
 		options.params = makeParamList(1);
 		options.params->params[0].value = PointerGetDatum(client_ids);
 		options.params->params[0].ptype = INT8ARRAYOID;
+		options.params->params[0].isnull = false;
 		options.params->params[0].pflags = PARAM_FLAG_CONST;
 	}
 	if (SPI_execute_extended(query, &options) != SPI_OK_SELECT)
