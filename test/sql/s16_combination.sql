@@ -151,6 +151,6 @@ WITH told AS (
 )
 SELECT count(*) FILTER (WHERE r.inside NOT IN (0, 1)) AS out_of_turn,
        count(*) FILTER (WHERE r.age = 1 AND (r.inside = 1) <> EXISTS (SELECT FROM mfiauto.segment_members(r.segment) m WHERE m.client_id = r.client_id)) AS differing,
-       count(*) > 500 AS many
+       count(*) > 300 AS many
   FROM replayed r;
 SELECT mfiauto.unbind(r) FROM unnest('{payment,installment,loan_party,holding,loan,client}'::text[]) r;
