@@ -169,6 +169,19 @@ LANGUAGE sql STABLE AS $$
                 ORDER BY r.ordinality)
 $$;
 
+-- The channels of a template, in the order in which they were given to it.
+CREATE FUNCTION mfiauto._template_channels(template text) RETURNS text[]
+LANGUAGE sql STABLE AS $$
+  SELECT array_agg(c.channel ORDER BY c.place)
+    FROM (SELECT t.channel, min(t.template_id) AS place FROM mfiauto.template_version t WHERE t.name = _template_channels.template AND t.is_live GROUP BY t.channel) c
+$$;
+
+-- The channels to try for a client: his preferred one first where it is among those that are possible (ways), else as the step says (null: as the template has them).
+CREATE FUNCTION mfiauto._channels_for(preferred text, channels text[], ways text[]) RETURNS text[]
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN preferred = ANY (ways) THEN preferred || array_remove(ways, preferred) ELSE channels END
+$$;
+
 -- Writes the messages of a send: composed from template and books, one ledger row each, and a place in the queue for those
 -- that can leave. channels null: the step's own. key_channel tells a first message ('') from the next channel's.
 -- repetitions: each run's, where they are not those of the present.
@@ -184,6 +197,7 @@ DECLARE
   workflow text;
   client_ids bigint[];
   subject_ids bigint[];
+  ways text[];
   queued bigint;
 BEGIN
   IF cardinality(runs) = 0 THEN
@@ -192,6 +206,7 @@ BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _send.workflow_id AND w.version = _send.version;
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _send.step_no;
   workflow := (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
+  ways := coalesce(s.channels, mfiauto._template_channels(s.template));
   -- Only the engine makes messages, one pass at a time: what has its key already is not made again.
   SELECT array_agg(r.client_id), array_agg(r.subject_id) INTO client_ids, subject_ids FROM unnest(runs) r;
   WITH made AS MATERIALIZED (
@@ -201,7 +216,8 @@ BEGIN
                       mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])))
            AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
                 repetition, ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found)
-      CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, s.channels), coalesce(s.class, v.class), r.locale,
+      LEFT JOIN LATERAL (SELECT q.preferred_channel FROM mfiauto.profile_state q WHERE q.client_id = r.client_id OFFSET 0) q ON true
+      CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, mfiauto._channels_for(q.preferred_channel, s.channels, ways)), coalesce(s.class, v.class), r.locale,
                                           CASE WHEN r.context IS NULL THEN r.known ELSE r.known || r.context END,
                                           r.phone, r.email, r.push_token, r.known_country) m
       LEFT JOIN mfiauto.message_class p ON p.class = coalesce(m.class, s.class, v.class)
