@@ -14,6 +14,8 @@ END $$;
 GRANT SELECT ON mfiauto.gateway_preset, mfiauto.recipe TO PUBLIC;
 GRANT EXECUTE ON FUNCTION mfiauto._gateway_preset(), mfiauto._recipe() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION mfiauto.now(), mfiauto.today() TO PUBLIC;
+-- What a simulated condition is asked with; it moves the clock inside _evaluate_past() alone.
+GRANT EXECUTE ON FUNCTION mfiauto._move_clock(timestamptz) TO PUBLIC;
 -- Whoever makes or attaches a partition of a captured table copies its trigger, and that asks for this right. Naming the function takes
 -- USAGE of the schema, which nobody has by default.
 GRANT EXECUTE ON FUNCTION mfiauto.capture() TO PUBLIC;
