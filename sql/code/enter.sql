@@ -74,23 +74,23 @@ LANGUAGE sql STABLE AS $$
               THEN 'holdout' ELSE 'treated' END
 $$;
 
--- Where each run starts or goes on: its first step whose moment is not past. No row: none is left.
+-- Where each run starts or goes on: its first step whose moment is not past, at the run's due_at if it has one, else now. No row: none is left.
 CREATE FUNCTION mfiauto._first_steps(workflow_id integer, version integer, runs mfiauto._run[])
 RETURNS TABLE (client_id bigint, subject_id bigint, step_no integer, due_at timestamptz)
 LANGUAGE sql STABLE AS $$
-  WITH run AS MATERIALIZED (SELECT r.* FROM unnest(runs) r),
+  WITH run AS MATERIALIZED (SELECT r.*, coalesce(r.due_at, mfiauto.now()) AS since FROM unnest(runs) r),
   moment AS MATERIALIZED (
     SELECT m.* FROM mfiauto._contact_moments(ARRAY(
-      SELECT DISTINCT ROW(d.anchor_on + t.at_offset + t.at_time, d.zone, d.country, t.class, t.at_offset, mfiauto.now())::mfiauto._moment_key
-        FROM (SELECT DISTINCT r.anchor_on, r.zone, r.country FROM run r) d,
+      SELECT DISTINCT ROW(d.anchor_on + t.at_offset + t.at_time, d.zone, d.country, t.class, t.at_offset, d.since)::mfiauto._moment_key
+        FROM (SELECT DISTINCT r.anchor_on, r.zone, r.country, r.since FROM run r) d,
              mfiauto._timed_steps(_first_steps.workflow_id, _first_steps.version) t)) m
   )
   SELECT DISTINCT ON (r.client_id, r.subject_id) r.client_id, r.subject_id, t.step_no, coalesce(m.at, m.wanted AT TIME ZONE m.zone)
     FROM run r
     CROSS JOIN mfiauto._timed_steps(_first_steps.workflow_id, _first_steps.version) t
     JOIN moment m ON m.wanted = r.anchor_on + t.at_offset + t.at_time AND m.zone = r.zone AND m.country = r.country
-                 AND m.class = t.class AND m.day_offset = t.at_offset
-   WHERE coalesce(m.at, m.wanted AT TIME ZONE m.zone) >= mfiauto.now()
+                 AND m.class = t.class AND m.day_offset = t.at_offset AND m.reference = r.since
+   WHERE coalesce(m.at, m.wanted AT TIME ZONE m.zone) >= r.since
    ORDER BY r.client_id, r.subject_id, t.step_no
 $$;
 
