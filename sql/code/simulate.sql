@@ -129,14 +129,21 @@ END $$;
 
 -- A send that went out for an earlier date of the same run, which was near, is not sent again.
 CREATE FUNCTION mfiauto._repeat_trials(resend_if_moved integer, lines mfiauto._trial_line[]) RETURNS mfiauto._trial_line[]
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
+  WITH line AS MATERIALIZED (SELECT u.* FROM unnest(lines) WITH ORDINALITY u),
+  repeated AS MATERIALIZED (
+    SELECT DISTINCT l.ordinality
+      FROM (SELECT x.number FROM line x GROUP BY x.number HAVING min(x.anchor_on) < max(x.anchor_on)) d
+      JOIN line l ON l.number = d.number AND (l.state = 'sent' OR l.reason = 'past')
+      JOIN line o ON o.number = l.number AND o.step_no = l.step_no AND o.anchor_on <> l.anchor_on AND o.state IN ('sent', 'held', 'holdout') AND o.at < l.at
+                 AND abs(o.anchor_on - l.anchor_on) <= resend_if_moved
+  )
   SELECT ARRAY(
-    SELECT ROW(l.number, l.at, l.client_id, l.subject_id, l.loan_id, l.anchor_on, l.step_no, CASE WHEN NOT l.is_repeated THEN l.channel END, CASE WHEN l.is_repeated THEN 'skipped' ELSE l.state END,
-               CASE WHEN l.is_repeated THEN 'already_sent' ELSE l.reason END, CASE WHEN NOT l.is_repeated THEN l.parts END, l.class, l.address, l.zone, l.country, l.expires_at, l.doubts, NULL, NULL)::mfiauto._trial_line
-      FROM (SELECT u.*, (u.state = 'sent' OR u.reason = 'past')
-                        AND EXISTS (SELECT FROM unnest(lines) o WHERE o.number = u.number AND o.step_no = u.step_no AND o.anchor_on <> u.anchor_on AND o.state IN ('sent', 'held', 'holdout')
-                                                                  AND o.at < u.at AND abs(o.anchor_on - u.anchor_on) <= resend_if_moved) AS is_repeated
-              FROM unnest(lines) u) l)
+    SELECT ROW(l.number, l.at, l.client_id, l.subject_id, l.loan_id, l.anchor_on, l.step_no, CASE WHEN r.ordinality IS NULL THEN l.channel END, CASE WHEN r.ordinality IS NULL THEN l.state ELSE 'skipped' END,
+               CASE WHEN r.ordinality IS NULL THEN l.reason ELSE 'already_sent' END, CASE WHEN r.ordinality IS NULL THEN l.parts END, l.class, l.address, l.zone, l.country, l.expires_at, l.doubts,
+               NULL, NULL)::mfiauto._trial_line
+      FROM line l LEFT JOIN repeated r ON r.ordinality = l.ordinality
+     ORDER BY l.ordinality)
 $$;
 
 -- Who of those who came may come in after a round: not before the run that the pair had in it has ended, and not where re-entry forbids it.

@@ -133,14 +133,18 @@ BEGIN
                WHERE e.subject = %6$L AND (e.name = ANY (CASE %6$L WHEN 'installment' THEN '{Installment Scheduled}'::text[] WHEN 'loan' THEN '{Loan Applied}' ELSE '{}' END)
                                            OR (%7$L AND e.name = 'Installment Rescheduled' AND e.properties ->> 'previous_due_date' <> e.properties ->> 'due_date'))) e
     ),
+    known AS MATERIALIZED (
+      SELECT t.subject_id, min(t.received_at) FILTER (WHERE t.on_date IS NULL) AS known_at, max(t.received_at) FILTER (WHERE t.on_date IS NOT NULL) AS moved_at
+        FROM told t GROUP BY t.subject_id
+    ),
     -- The dates that each subject had, and from when until when.
     dated AS (
-      SELECT b.subject_id, b.client_id, b.loan_id, coalesce(m.on_date, b.on_date) AS on_date,
-             coalesce((SELECT max(p.received_at) FROM told p WHERE p.subject_id = b.subject_id AND p.on_date IS NOT NULL AND p.turn < coalesce(m.turn, 2147483647)),
-                      (SELECT min(p.received_at) FROM told p WHERE p.subject_id = b.subject_id AND p.on_date IS NULL), '-infinity') AS known_at,
-             coalesce(m.received_at, 'infinity') AS until
-        FROM book b
-        LEFT JOIN LATERAL (SELECT t.turn, t.on_date, t.received_at FROM told t WHERE t.subject_id = b.subject_id AND t.on_date IS NOT NULL UNION ALL SELECT NULL, NULL, NULL) m ON true
+      SELECT b.subject_id, b.client_id, b.loan_id, b.on_date, coalesce(k.moved_at, k.known_at, '-infinity') AS known_at, 'infinity'::timestamptz AS until
+        FROM book b LEFT JOIN known k ON k.subject_id = b.subject_id
+      UNION ALL
+      SELECT b.subject_id, b.client_id, b.loan_id, m.on_date, coalesce(lag(m.received_at) OVER (PARTITION BY m.subject_id ORDER BY m.turn), k.known_at, '-infinity'), m.received_at
+        FROM told m JOIN book b ON b.subject_id = m.subject_id JOIN known k ON k.subject_id = m.subject_id
+       WHERE m.on_date IS NOT NULL
     ),
     near AS MATERIALIZED (
       SELECT d.*, greatest($1, d.known_at, (d.on_date - mfiauto._planning_lead() + $3)::timestamp AT TIME ZONE $5) AS at
