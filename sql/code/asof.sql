@@ -56,7 +56,7 @@ END $$;
 -- What installments held at moments, in the order given. zone: whose days count.
 CREATE FUNCTION mfiauto._past_installments(installment_ids bigint[], ats timestamptz[], assumed bigint[], zone text)
 RETURNS TABLE (past jsonb, doubts text[])
-LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
   has_payments boolean := to_regclass('mfiauto.payment') IS NOT NULL
@@ -145,7 +145,7 @@ END $$;
 -- What loans held at moments, in the order given.
 CREATE FUNCTION mfiauto._past_loans(loan_ids bigint[], ats timestamptz[], zone text)
 RETURNS TABLE (past jsonb, doubts text[])
-LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
   IF to_regclass('mfiauto.loan') IS NULL THEN
@@ -200,7 +200,7 @@ END $$;
 -- What clients held at moments, in the order given: their status by their events, else by the day they joined.
 CREATE FUNCTION mfiauto._past_clients(client_ids bigint[], ats timestamptz[], zone text)
 RETURNS TABLE (past jsonb, doubts text[])
-LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
   IF to_regclass('mfiauto.client') IS NULL THEN
@@ -240,7 +240,7 @@ END $$;
 -- What holdings and applications held at moments, in the order given: what had not ended yet has no end.
 CREATE FUNCTION mfiauto._past_others(subject text, subject_ids bigint[], ats timestamptz[], zone text)
 RETURNS TABLE (past jsonb)
-LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
   IF to_regclass('mfiauto.' || _past_others.subject) IS NULL OR _past_others.subject NOT IN ('holding', 'application') THEN
@@ -282,7 +282,8 @@ $$;
 -- A context of today's books (see _context) as it was: only what it holds is written anew.
 CREATE FUNCTION mfiauto._context_past(context jsonb, past jsonb, locale text, home_currency text) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-  SELECT CASE WHEN past = '{}' OR NOT context ?| '{installment,loan}' THEN context
+  SELECT CASE WHEN NOT (coalesce(context -> 'installment' ?| '{due_date,amount_due,amount_paid,balance,paid_on}', false)
+                        OR coalesce(context -> 'loan' ?| '{status,approved_on,disbursed_on,closed_on,written_off_on}', false)) THEN context
               ELSE context || coalesce((
     SELECT jsonb_object_agg(r.role, (context -> r.role) || coalesce((
              SELECT jsonb_object_agg(v.key, v.value)

@@ -33,13 +33,13 @@ BEGIN
     RETURN '{}';
   END IF;
   RETURN ARRAY(
-    SELECT ROW(z.ord, z.client_id, z.subject_id, z.loan_id, NULL, 1, z.at, z.at, 'infinity',
+    SELECT ROW(z.event_id, z.client_id, z.subject_id, z.loan_id, NULL, 1, z.at, z.at, 'infinity',
                mfiauto._arm(salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
                             CASE WHEN s.role IS NOT NULL AND s.client_id IS NULL AND s.loan_id IS NOT NULL THEN 'loan ' || s.loan_id ELSE 'client ' || z.client_id END),
                z.context, z.zone, z.country, NULL, NULL, NULL, NULL, z.read_doubts)::mfiauto._trial
-      FROM ROWS FROM (unnest(k.client_ids, k.subject_ids, k.loan_ids, k.ats, k.contexts), mfiauto._client_zones(k.client_ids),
+      FROM ROWS FROM (unnest(k.client_ids, k.subject_ids, k.loan_ids, k.ats, k.contexts, k.event_ids), mfiauto._client_zones(k.client_ids),
                       mfiauto._ask_past(v.owner, v.trigger_sql, v.subject, k.client_ids, k.subject_ids, k.loan_ids, k.ats, assumed, k.event_ids, true)) WITH ORDINALITY
-           AS z(client_id, subject_id, loan_id, at, context, zoned_client_id, zone, country, is_zone_invalid, answer, failed, read_doubts, ord)
+           AS z(client_id, subject_id, loan_id, at, context, event_id, zoned_client_id, zone, country, is_zone_invalid, answer, failed, read_doubts, ord)
       JOIN mfiauto.message_class c ON c.class = v.class
       LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = z.subject_id OFFSET 0) s ON true
      WHERE v.trigger_sql IS NULL OR z.answer = 't'
@@ -150,7 +150,7 @@ $$;
 CREATE FUNCTION mfiauto._later_trials(reentry text, reentry_after interval, waiting mfiauto._trial[], chosen mfiauto._trial[], lines mfiauto._trial_line[]) RETURNS mfiauto._trial[]
 LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
   WITH ended AS MATERIALIZED (
-    SELECT l.number, max(l.at) FILTER (WHERE l.state IN ('ended', 'exited', 'error')) AS at, bool_or(l.state = 'refused') AS is_refused FROM unnest(lines) l WHERE l.state <> 'edge' GROUP BY l.number
+    SELECT l.number, max(l.at) FILTER (WHERE l.state IN ('ended', 'exited', 'error')) AS at, bool_or(l.step_no IS NULL AND (l.state = 'refused' OR l.state = 'error')) AS is_refused FROM unnest(lines) l WHERE l.state <> 'edge' GROUP BY l.number
   )
   SELECT ARRAY(
     SELECT w::mfiauto._trial
@@ -317,7 +317,7 @@ BEGIN
       SELECT s.step_no, s.path, s.kind, e.edge, e.place::integer
         FROM mfiauto.workflow_step s
         CROSS JOIN LATERAL unnest(CASE s.kind WHEN 'if' THEN '{then,else}'::text[] WHEN 'repeat' THEN '{again,done}' WHEN 'wait_for' THEN '{then,timeout}'
-                                              WHEN 'split' THEN s.branch_names
+                                              WHEN 'split' THEN s.branch_names WHEN 'task' THEN coalesce(s.branch_names || '{timeout}'::text[], '{next}')
                                               WHEN 'switch' THEN ARRAY(SELECT 'case ' || n FROM generate_series(1, cardinality(s.branch_nos)) n) || '{else}'::text[]
                                               ELSE '{next}' END) WITH ORDINALITY AS e(edge, place)
        WHERE s.workflow_id = k.workflow_id AND s.version = k.version

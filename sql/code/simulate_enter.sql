@@ -111,7 +111,7 @@ END $$;
 -- Anchored: each pair whose date comes near, once a date that it had (until it was moved), at the moment when the engine would have
 -- looked at it first: when its date came within the horizon, when it came into the books, when it was moved. at: that moment.
 CREATE FUNCTION mfiauto._trial_anchors(workflow_id integer, version integer, from_at timestamptz, to_at timestamptz) RETURNS mfiauto._trial[]
-LANGUAGE plpgsql STABLE SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE SET jit = off SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
   v mfiauto.workflow_version;
@@ -187,7 +187,7 @@ LANGUAGE sql STABLE ROWS 1000 SET plan_cache_mode = force_custom_plan AS $$
 $$;
 
 -- Who of the trials is let in at its moment or, if refused then, at the first later touch before "last" at which the conditions hold: the first list.
--- Who is refused for good: lines of the second.
+-- Who is refused, once a reason: lines of the second.
 CREATE FUNCTION mfiauto._admit_trials(workflow_id integer, version integer, trials mfiauto._trial[], last_at timestamptz, assumed bigint[],
                                       OUT entered mfiauto._trial[], OUT lines mfiauto._trial_line[])
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
@@ -228,15 +228,17 @@ BEGIN
   )
   SELECT coalesce(array_agg(ROW(c.number, c.client_id, c.subject_id, c.loan_id, c.anchor_on, c.step_no, c.at, c.at, c.until, c.arm, c.context, c.zone, c.country, c.at, NULL, NULL, NULL,
                                 c.doubts || c.enter_doubts || c.exit_doubts)::mfiauto._trial ORDER BY c.place) FILTER (WHERE c.refusal IS NULL), '{}'),
-         coalesce(array_agg(ROW(c.number, c.at, c.client_id, c.subject_id, c.loan_id, c.anchor_on, NULL, NULL, CASE c.refusal WHEN 'condition_error' THEN 'error' ELSE 'refused' END, c.refusal, NULL, NULL, NULL, c.zone, c.country, NULL,
-                                c.doubts || c.enter_doubts || c.exit_doubts, NULL, NULL)::mfiauto._trial_line ORDER BY c.place) FILTER (WHERE c.refusal IS NOT NULL), '{}')
+         (SELECT coalesce(array_agg(ROW(r.number, r.at, r.client_id, r.subject_id, r.loan_id, r.anchor_on, NULL, NULL, CASE r.refusal WHEN 'condition_error' THEN 'error' ELSE 'refused' END, r.refusal,
+                                        NULL, NULL, NULL, r.zone, r.country, NULL, r.doubts || r.enter_doubts || r.exit_doubts, NULL, NULL)::mfiauto._trial_line ORDER BY r.place, r.at), '{}')
+            FROM (SELECT DISTINCT ON (j.place, j.refusal) j.* FROM judged j JOIN chosen x ON x.place = j.place
+                   WHERE j.refusal IS NOT NULL AND (x.refusal IS NOT NULL OR j.at < x.at) ORDER BY j.place, j.refusal, j.at) r)
     INTO entered, lines
     FROM chosen c;
 END $$;
 
 -- Anchored trials set on the step ahead of them at their moment; those that have none are left out. Lines: sends that were past.
 CREATE FUNCTION mfiauto._start_trials(workflow_id integer, version integer, trials mfiauto._trial[], OUT started mfiauto._trial[], OUT lines mfiauto._trial_line[])
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
   WITH trial AS MATERIALIZED (SELECT t.* FROM unnest(trials) WITH ORDINALITY t),

@@ -378,7 +378,8 @@ BEGIN
   moved := ARRAY(
     SELECT ROW(t.number, t.client_id, t.subject_id, t.loan_id, t.anchor_on, w.target, w.at, t.at, t.until, t.arm, t.context, t.zone, t.country, t.entered_at, NULL,
                CASE WHEN s.kind <> 'repeat' THEN t.loops
-                    ELSE coalesce(t.loops, '{}') || jsonb_build_object(s.step_no::text, CASE WHEN w.edge = 'again' THEN coalesce((t.loops ->> s.step_no::text)::integer, 0) + 1 ELSE 0 END) END,
+                    ELSE coalesce(t.loops, '{}') || jsonb_build_object(s.step_no::text || CASE WHEN w.edge = 'again' THEN '' ELSE '.from' END,
+                                                                               coalesce((t.loops ->> s.step_no::text)::integer, 0) + CASE WHEN w.edge = 'again' THEN 1 ELSE 0 END) END,
                NULL, t.doubts || ARRAY(SELECT jsonb_array_elements_text(w.doubts)))::mfiauto._trial
       FROM unnest(trials) WITH ORDINALITY t
       JOIN ROWS FROM (unnest(targets, ats, edges), jsonb_array_elements(way_doubts)) WITH ORDINALITY AS w(target, at, edge, doubts, ord) ON w.ord = t.ordinality
@@ -392,6 +393,98 @@ BEGIN
               WHERE w.target IS NULL);
 END $$;
 
+-- When waits of trials are over, with a date that is written in SQL as it was then; everything else is the engine's.
+CREATE FUNCTION mfiauto._wait_trials(workflow_id integer, version integer, step_no integer, trials mfiauto._trial[], assumed bigint[])
+RETURNS TABLE (at timestamptz, read_doubts text[])
+LANGUAGE plpgsql STABLE ROWS 1000 SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  v mfiauto.workflow_version;
+  s mfiauto.workflow_step;
+BEGIN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _wait_trials.workflow_id AND w.version = _wait_trials.version;
+  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _wait_trials.step_no;
+  IF s.wait_sql IS NULL THEN
+    RETURN QUERY
+      SELECT m.at, CASE WHEN s.wait_most IS NULL THEN '{}'::text[] ELSE '{the random time of a wait}' END
+        FROM mfiauto._wait_moments(v.workflow_id, v.version, s.step_no, ARRAY(
+               SELECT ROW(t.client_id, t.number, t.subject_id, t.loan_id, t.anchor_on, s.step_no, t.at, t.arm, NULL, t.zone, t.country, NULL, NULL, 'run')::mfiauto._run
+                 FROM unnest(trials) WITH ORDINALITY t ORDER BY t.ordinality),
+               ARRAY(SELECT t.at FROM unnest(trials) WITH ORDINALITY t ORDER BY t.ordinality)) WITH ORDINALITY AS m(at, is_known, ord)
+       ORDER BY m.ord;
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT CASE WHEN d.on_at IS NULL THEN d.at
+                ELSE greatest(d.at, CASE WHEN s.wait_working_days IS NOT NULL
+                                         THEN (SELECT (CASE WHEN s.wait_time IS NULL THEN w ELSE w::date + s.wait_time END) AT TIME ZONE d.zone
+                                                 FROM mfiauto._working_days_later(ARRAY[d.later AT TIME ZONE d.zone], ARRAY[d.country], coalesce(s.class, v.class), s.wait_working_days) w)
+                                         WHEN s.wait_time IS NOT NULL THEN mfiauto._next_time(d.later, d.zone, s.wait_time, s.wait_weekday, false)
+                                         ELSE d.later END) END,
+           d.read_doubts
+      FROM (SELECT x.*, CASE WHEN s.wait IS NULL THEN x.on_at ELSE mfiauto._wait_until(x.on_at, s.wait, x.zone) END AS later
+              FROM (SELECT t.*, a.read_doubts, CASE s.wait_type WHEN 'timestamptz' THEN a.answer::timestamptz ELSE a.answer::timestamp AT TIME ZONE t.zone END AS on_at
+                      FROM unnest(trials) WITH ORDINALITY t
+                      JOIN mfiauto._ask_trials(v.owner, s.wait_sql, v.subject, trials, assumed) WITH ORDINALITY AS a(answer, failed, read_doubts, ord) ON a.ord = t.ordinality) x) d
+     ORDER BY d.ordinality;
+END $$;
+
+-- What trials waited for: when it came, null if the time was over first; until when they waited.
+CREATE FUNCTION mfiauto._await_trials(workflow_id integer, version integer, step_no integer, trials mfiauto._trial[], assumed bigint[])
+RETURNS TABLE (came_at timestamptz, wait_until timestamptz, read_doubts text[])
+LANGUAGE plpgsql STABLE ROWS 1000 SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  v mfiauto.workflow_version;
+  s mfiauto.workflow_step;
+  asked record;
+BEGIN
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _await_trials.workflow_id AND w.version = _await_trials.version;
+  SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _await_trials.step_no;
+  IF s.events IS NOT NULL THEN
+    -- As in _awaited_events().
+    SELECT array_agg(c.ordinality ORDER BY c.ordinality, c.received_at, c.event_id) AS ords, array_agg(c.client_id ORDER BY c.ordinality, c.received_at, c.event_id) AS client_ids,
+           array_agg(c.subject_id ORDER BY c.ordinality, c.received_at, c.event_id) AS subject_ids, array_agg(c.loan_id ORDER BY c.ordinality, c.received_at, c.event_id) AS loan_ids,
+           array_agg(c.received_at ORDER BY c.ordinality, c.received_at, c.event_id) AS ats, array_agg(c.event_id ORDER BY c.ordinality, c.received_at, c.event_id) AS event_ids
+      INTO asked
+      FROM (SELECT t.ordinality, t.client_id, t.subject_id, t.loan_id, l.received_at, l.event_id
+              FROM unnest(trials) WITH ORDINALITY t
+              JOIN LATERAL (SELECT * FROM mfiauto.event_log l
+                             WHERE l.client_id = t.client_id AND l.received_at >= CASE WHEN s.since_entry THEN t.entered_at ELSE t.at END AND l.name = ANY (s.events)
+                               AND l.occurred_at < mfiauto._wait_until(t.at, s.timeout, t.zone)
+                               AND (v.trigger_events IS NULL OR l.event_id <> t.number)
+                               AND (l.subject IS DISTINCT FROM v.subject OR l.subject_id = t.subject_id)
+                               AND (l.loan_id IS NULL OR t.loan_id IS NULL OR l.loan_id = t.loan_id)
+                             ORDER BY l.received_at DESC, l.event_id DESC LIMIT 1000) l ON true) c;
+  ELSE
+    SELECT array_agg(c.ord ORDER BY c.ord, c.at) AS ords, array_agg(c.client_id ORDER BY c.ord, c.at) AS client_ids, array_agg(c.subject_id ORDER BY c.ord, c.at) AS subject_ids,
+           array_agg(c.loan_id ORDER BY c.ord, c.at) AS loan_ids, array_agg(c.at ORDER BY c.ord, c.at) AS ats, NULL::bigint[] AS event_ids
+      INTO asked
+      FROM (SELECT t.ordinality AS ord, t.client_id, t.subject_id, t.loan_id, t.at FROM unnest(trials) WITH ORDINALITY t
+            UNION
+            SELECT t.ordinality, t.client_id, t.subject_id, t.loan_id, g.at
+              FROM unnest(trials) WITH ORDINALITY t
+              CROSS JOIN LATERAL generate_series(t.at, mfiauto._wait_until(t.at, s.timeout, t.zone), greatest(s.check_every, interval '1 minute')) AS g(at)
+            UNION
+            SELECT t.ordinality, t.client_id, t.subject_id, t.loan_id, x.at
+              FROM mfiauto._trial_touches(v.subject, ARRAY(
+                     SELECT ROW(u.number, u.client_id, u.subject_id, u.loan_id, NULL, NULL, mfiauto._wait_until(u.at, s.timeout, u.zone), u.at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::mfiauto._trial
+                       FROM unnest(trials) WITH ORDINALITY u ORDER BY u.ordinality)) x
+              JOIN unnest(trials) WITH ORDINALITY t ON t.ordinality = x.ord) c;
+  END IF;
+  RETURN QUERY
+    WITH answer AS MATERIALIZED (
+      SELECT asked.ords[a.ord] AS place, asked.ats[a.ord] AS at, a.answer, a.read_doubts
+        FROM mfiauto._ask_past(v.owner, s.condition_sql, v.subject, asked.client_ids, asked.subject_ids, asked.loan_ids, asked.ats, assumed, asked.event_ids) WITH ORDINALITY
+             AS a(answer, failed, read_doubts, ord)
+    )
+    SELECT CASE WHEN c.at IS NOT NULL THEN greatest(c.at, t.at) END, mfiauto._wait_until(t.at, s.timeout, t.zone), coalesce(d.doubts, '{}')
+      FROM unnest(trials) WITH ORDINALITY t
+      LEFT JOIN (SELECT a.place, min(a.at) AS at FROM answer a WHERE a.answer = 't' OR s.condition_sql IS NULL GROUP BY a.place) c ON c.place = t.ordinality
+      LEFT JOIN (SELECT a.place, array_agg(DISTINCT u.d) AS doubts FROM answer a, unnest(a.read_doubts) u(d) GROUP BY a.place) d ON d.place = t.ordinality
+     ORDER BY t.ordinality;
+END $$;
+
 -- Where each trial goes from a step, when, and by which edge.
 CREATE FUNCTION mfiauto._ways_of_trials(workflow_id integer, version integer, step_no integer, trials mfiauto._trial[], assumed bigint[],
                                         OUT targets integer[], OUT ats timestamptz[], OUT edges text[], OUT doubts jsonb)
@@ -400,26 +493,58 @@ LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
+  salt text;
+  key text := _ways_of_trials.step_no::text;
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _ways_of_trials.workflow_id AND w.version = _ways_of_trials.version;
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _ways_of_trials.step_no;
+  salt := (SELECT h.salt FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
   SELECT array_agg(t.at ORDER BY t.ordinality), jsonb_agg('[]'::jsonb) INTO ats, doubts FROM unnest(trials) WITH ORDINALITY t;
-  IF s.kind IN ('if', 'repeat') THEN
-    SELECT array_agg(CASE WHEN s.kind = 'if' THEN CASE WHEN a.answer = 't' THEN s.then_no ELSE s.else_no END
-                          WHEN a.answer = 't' OR coalesce((t.loops ->> s.step_no::text)::integer, 0) >= s.at_most THEN s.else_no ELSE s.then_no END ORDER BY t.ordinality),
-           array_agg(CASE WHEN s.kind = 'if' THEN CASE WHEN a.answer = 't' THEN 'then' ELSE 'else' END
-                          WHEN a.answer = 't' OR coalesce((t.loops ->> s.step_no::text)::integer, 0) >= s.at_most THEN 'done' ELSE 'again' END ORDER BY t.ordinality),
-           jsonb_agg(to_jsonb(a.read_doubts) ORDER BY t.ordinality)
-      INTO targets, edges, doubts
-      FROM unnest(trials) WITH ORDINALITY t
-      JOIN mfiauto._ask_trials(v.owner, s.condition_sql, v.subject, trials, assumed) WITH ORDINALITY a ON a.ordinality = t.ordinality;
-    RETURN;
-  ELSIF s.kind = 'wait' THEN
-    SELECT array_agg(r.due_at ORDER BY r.ordinality) INTO ats
-      FROM unnest(mfiauto._run_wait(v.workflow_id, v.version, s.step_no, ARRAY(
-             SELECT ROW(t.client_id, t.number, t.subject_id, t.loan_id, t.anchor_on, s.step_no, t.at, t.arm, t.context, t.zone, t.country, NULL, NULL, 'run')::mfiauto._run
-               FROM unnest(trials) WITH ORDINALITY t ORDER BY t.ordinality))) WITH ORDINALITY r;
-  END IF;
   targets := array_fill(CASE WHEN s.kind = 'end' THEN NULL ELSE s.next_no END, ARRAY[cardinality(trials)]);
   edges := array_fill('next'::text, ARRAY[cardinality(trials)]);
+  CASE s.kind
+    WHEN 'if', 'repeat' THEN
+      SELECT array_agg(CASE WHEN a.way IN ('then', 'again') THEN s.then_no ELSE s.else_no END ORDER BY a.ord), array_agg(a.way ORDER BY a.ord), jsonb_agg(to_jsonb(a.read_doubts) ORDER BY a.ord)
+        INTO targets, edges, doubts
+        FROM (SELECT r.ord, r.read_doubts,
+                     CASE WHEN s.kind = 'if' THEN CASE WHEN r.answer = 't' THEN 'then' ELSE 'else' END
+                          WHEN r.answer = 't' OR coalesce((r.loops ->> key)::integer, 0) - coalesce((r.loops ->> (key || '.from'))::integer, 0) >= s.at_most THEN 'done'
+                          ELSE 'again' END AS way
+                FROM ROWS FROM (unnest(trials), mfiauto._ask_trials(v.owner, s.condition_sql, v.subject, trials, assumed)) WITH ORDINALITY
+                     AS r(number, client_id, subject_id, loan_id, anchor_on, step_no, at, since, until, arm, context, zone, country, entered_at, waiting_since, loops, unsent, doubts,
+                          answer, failed, read_doubts, ord)) a;
+    WHEN 'switch' THEN
+      targets := array_fill(s.else_no, ARRAY[cardinality(trials)]);
+      edges := array_fill('else'::text, ARRAY[cardinality(trials)]);
+      -- Every condition is asked of everybody, from the last to the first: what is true first decides.
+      FOR place IN REVERSE cardinality(s.branch_sql)..1 LOOP
+        SELECT array_agg(CASE WHEN a.answer = 't' THEN s.branch_nos[place] ELSE w.target END ORDER BY w.ord), array_agg(CASE WHEN a.answer = 't' THEN 'case ' || place ELSE w.edge END ORDER BY w.ord),
+               jsonb_agg(CASE WHEN a.answer = 't' THEN '[]'::jsonb ELSE w.known END || to_jsonb(a.read_doubts) ORDER BY w.ord)
+          INTO targets, edges, doubts
+          FROM ROWS FROM (unnest(targets, edges), jsonb_array_elements(_ways_of_trials.doubts)) WITH ORDINALITY AS w(target, edge, known, ord)
+          JOIN mfiauto._ask_trials(v.owner, s.branch_sql[place], v.subject, trials, assumed) WITH ORDINALITY AS a(answer, failed, read_doubts, ord) ON a.ord = w.ord;
+      END LOOP;
+    WHEN 'split' THEN
+      SELECT array_agg(s.branch_nos[a.place] ORDER BY u.ord), array_agg(s.branch_names[a.place] ORDER BY u.ord) INTO targets, edges
+        FROM mfiauto._units(v.subject, ARRAY(SELECT t.client_id FROM unnest(trials) WITH ORDINALITY t ORDER BY t.ordinality),
+                            ARRAY(SELECT t.subject_id FROM unnest(trials) WITH ORDINALITY t ORDER BY t.ordinality)) WITH ORDINALITY AS u(unit, ord)
+       CROSS JOIN LATERAL (SELECT mfiauto._split_arm(salt, s.path, s.branch_weights, u.unit) AS place OFFSET 0) a;
+    WHEN 'wait' THEN
+      SELECT array_agg(w.at ORDER BY w.ordinality), jsonb_agg(to_jsonb(w.read_doubts) ORDER BY w.ordinality) INTO ats, doubts
+        FROM mfiauto._wait_trials(v.workflow_id, v.version, s.step_no, trials, assumed) WITH ORDINALITY w;
+    WHEN 'wait_for' THEN
+      SELECT array_agg(CASE WHEN w.came_at IS NULL THEN s.else_no ELSE s.then_no END ORDER BY w.ordinality), array_agg(coalesce(w.came_at, w.wait_until) ORDER BY w.ordinality),
+             array_agg(CASE WHEN w.came_at IS NULL THEN 'timeout' ELSE 'then' END ORDER BY w.ordinality), jsonb_agg(to_jsonb(w.read_doubts) ORDER BY w.ordinality)
+        INTO targets, ats, edges, doubts
+        FROM mfiauto._await_trials(v.workflow_id, v.version, s.step_no, trials, assumed) WITH ORDINALITY w;
+    WHEN 'task' THEN
+      -- What people would have made of it nobody knows: its time runs out.
+      IF s.branch_nos IS NOT NULL THEN
+        SELECT array_fill(s.else_no, ARRAY[cardinality(trials)]), array_agg(mfiauto._wait_until(t.at, s.timeout, t.zone) ORDER BY t.ordinality), array_fill('timeout'::text, ARRAY[cardinality(trials)]),
+               jsonb_agg('["the outcome of a task"]'::jsonb)
+          INTO targets, ats, edges, doubts FROM unnest(trials) WITH ORDINALITY t;
+      END IF;
+    ELSE
+      NULL;
+  END CASE;
 END $$;
