@@ -29,8 +29,8 @@
 #include "utils/ruleutils.h"
 #include "utils/timestamp.h"
 
-static const char *const roles[] = { "client", "application", "loan",
-									 "installment", "payment", "holding" };
+static const char *const roles[] = { "client",		"application", "loan",
+									 "installment", "payment",	   "holding" };
 
 /* Whether verdicts are being computed: only then does _move_clock() move it. */
 static bool is_evaluating = false;
@@ -53,7 +53,9 @@ column(const char *of, const char *name)
 {
 	ColumnRef *reference = makeNode(ColumnRef);
 
-	reference->fields = list_make2(makeString(pstrdup(of)), name == NULL ? (Node *) makeNode(A_Star) : (Node *) makeString(pstrdup(name)));
+	reference->fields =
+		list_make2(makeString(pstrdup(of)),
+				   name == NULL ? (Node *) makeNode(A_Star) : (Node *) makeString(pstrdup(name)));
 	reference->location = -1;
 	return (Node *) reference;
 }
@@ -75,7 +77,8 @@ always(void)
 	TypeCast *truth = makeNode(TypeCast);
 
 	truth->arg = constant("t");
-	truth->typeName = makeTypeNameFromNameList(list_make2(makeString("pg_catalog"), makeString("bool")));
+	truth->typeName =
+		makeTypeNameFromNameList(list_make2(makeString("pg_catalog"), makeString("bool")));
 	truth->location = -1;
 	return (Node *) truth;
 }
@@ -83,7 +86,8 @@ always(void)
 static FuncCall *
 call(char *schema, char *name, List *arguments)
 {
-	return makeFuncCall(list_make2(makeString(schema), makeString(name)), arguments, COERCE_EXPLICIT_CALL, -1);
+	return makeFuncCall(list_make2(makeString(schema), makeString(name)), arguments,
+						COERCE_EXPLICIT_CALL, -1);
 }
 
 /*
@@ -100,7 +104,8 @@ add_moments(RangeFunction *pairs)
 
 		parameter->number = number;
 		parameter->location = -1;
-		pairs->functions = lappend(pairs->functions, list_make2(call("pg_catalog", "unnest", list_make1(parameter)), NIL));
+		pairs->functions = lappend(
+			pairs->functions, list_make2(call("pg_catalog", "unnest", list_make1(parameter)), NIL));
 		pairs->alias->colnames = list_insert_nth(pairs->alias->colnames, before_ordinality++,
 												 makeString(number == 3 ? "mfi_at" : "mfi_past"));
 	}
@@ -144,12 +149,11 @@ overlay(JoinExpr *join, const char *role)
 	renaming.to = psprintf("%s_today", renaming.from);
 	today->alias = makeAlias(renaming.to, NIL);
 	(void) rename_references(join->quals, &renaming);
-	values = (Node *) makeSimpleA_Expr(AEXPR_OP, "->", column("k", "mfi_past"),
-									   constant(role), -1);
+	values = (Node *) makeSimpleA_Expr(AEXPR_OP, "->", column("k", "mfi_past"), constant(role), -1);
 	then->lateral = true;
-	then->functions = list_make1(list_make2(call("pg_catalog", "jsonb_populate_record",
-												 list_make2(column(renaming.to, NULL), values)),
-											NIL));
+	then->functions = list_make1(list_make2(
+		call("pg_catalog", "jsonb_populate_record", list_make2(column(renaming.to, NULL), values)),
+		NIL));
 	then->alias = makeAlias(renaming.from, NIL);
 	overlaid->jointype = JOIN_LEFT;
 	overlaid->larg = (Node *) join;
@@ -239,7 +243,8 @@ Datum
 mfiauto_evaluate_past(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Datum values[4] = { PG_GETARG_DATUM(2), PG_GETARG_DATUM(3), PG_GETARG_DATUM(4), PG_GETARG_DATUM(5) };
+	Datum values[4] = { PG_GETARG_DATUM(2), PG_GETARG_DATUM(3), PG_GETARG_DATUM(4),
+						PG_GETARG_DATUM(5) };
 	ArrayType *pairs = PG_GETARG_ARRAYTYPE_P(2);
 	int pair_count = ArrayGetNItems(ARR_NDIM(pairs), ARR_DIMS(pairs));
 	char **answers = palloc0((pair_count + 1) * sizeof(char *));
@@ -252,7 +257,8 @@ mfiauto_evaluate_past(PG_FUNCTION_ARGS)
 	PG_TRY();
 	{
 		is_evaluating = true;
-		run_past(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)), values);
+		run_past(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+				 values);
 	}
 	PG_FINALLY();
 	{
@@ -264,7 +270,8 @@ mfiauto_evaluate_past(PG_FUNCTION_ARGS)
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		bool is_null;
-		int ord = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &is_null));
+		int ord = DatumGetInt32(
+			SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &is_null));
 
 		if (!is_null && ord >= 1 && ord <= pair_count && answers[ord] == NULL)
 			answers[ord] = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 2);
@@ -303,9 +310,10 @@ note_column(Node *node, List **names)
 	{
 		List *fields = ((ColumnRef *) node)->fields;
 
-		if (list_length(fields) == 2 && IsA(linitial(fields), String) && IsA(lsecond(fields), String) &&
-			canonical_role(strVal(linitial(fields))) != NULL)
-			*names = lappend(*names, psprintf("%s.%s", strVal(linitial(fields)), strVal(lsecond(fields))));
+		if (list_length(fields) == 2 && IsA(linitial(fields), String) &&
+			IsA(lsecond(fields), String) && canonical_role(strVal(linitial(fields))) != NULL)
+			*names = lappend(*names,
+							 psprintf("%s.%s", strVal(linitial(fields)), strVal(lsecond(fields))));
 		return false;
 	}
 	return raw_expression_tree_walker(node, note_column, names);

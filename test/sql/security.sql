@@ -9,7 +9,7 @@ CREATE TEMP VIEW member AS
    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'mfiauto') AND d.deptype = 'e';
 -- SECURITY DEFINER functions: none; doors take on rights in C instead.
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prosecdef;
--- What PUBLIC may execute: it computes, or is a trigger function that checks for itself.
+-- What PUBLIC may execute: it computes, or checks for itself when it is called: a trigger function, and a clock that moves inside simulated conditions alone.
 SELECT p.oid::regprocedure::text AS public_may_execute FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
  WHERE p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE')
  ORDER BY p.oid::regprocedure::text COLLATE "C";

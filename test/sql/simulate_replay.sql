@@ -32,6 +32,7 @@ SELECT mfiauto.create_workflow('reminder', '{
   ]}') > 0 AS created;
 SELECT mfiauto.create_workflow('thanks', '{"trigger": {"event": "Payment Received"}, "class": "transactional", "reentry": "40 days", "exit_if": "loan.status = ''closed''", "for_each": "loan",
   "steps": [{"wait": "1 day"}, {"wait_for": {"event": "Payment Reversed"}, "timeout": "5 days", "then": [{"send": "late", "channels": ["sms"]}]}, {"split": {"a": 50, "b": 50}, "steps": {"a": [{"wait": {"until": "monday 09:00"}}], "b": []}}, {"if": "mfiauto.now() < ''2026-02-15''", "then": [{"send": "thanks", "channels": ["sms"]}]}]}') > 0 AS created;
+UPDATE mfiauto.workflow_head SET salt = 'of the test, ' || name;
 SELECT mfiauto.activate_workflow('reminder') AS version, mfiauto.activate_workflow('thanks') AS version;
 
 -- A day of the bank: who pays, in part, late, who is reversed; a schedule that moves; a loan that becomes active, one that closes; an opt-out.
