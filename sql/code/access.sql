@@ -51,6 +51,9 @@ BEGIN
     IF given && '{admin,author}' THEN
       EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.status, mfiauto.workflow_health TO %I', role_name);
     END IF;
+    IF given && '{admin,author,app}' THEN
+      EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.open_task TO %I', role_name);
+    END IF;
     IF given && '{admin}' THEN
       EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.unusable_phone TO %I', role_name);
     END IF;

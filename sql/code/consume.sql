@@ -468,7 +468,8 @@ EXCEPTION WHEN others THEN
 END $$;
 
 CREATE FUNCTION mfiauto._is_anything_fresh() RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT EXISTS (SELECT FROM mfiauto.binding_config b WHERE (b.polled OR b.problem IS NOT NULL)
+  SELECT EXISTS (SELECT FROM mfiauto.engine_note)
+      OR EXISTS (SELECT FROM mfiauto.binding_config b WHERE (b.polled OR b.problem IS NOT NULL)
                     AND (b.polled_at IS NULL OR b.polled_at + interval '1 minute' <= mfiauto.now() OR b.polled_at > mfiauto.now()))
       OR EXISTS (SELECT FROM (SELECT j.xid FROM mfiauto.journal_1 j UNION ALL SELECT j.xid FROM mfiauto.journal_2 j
                               UNION ALL SELECT j.xid FROM mfiauto.journal_3 j UNION ALL SELECT j.xid FROM mfiauto.journal_4 j) j,
@@ -498,6 +499,7 @@ BEGIN
   IF batch.is_restored THEN
     PERFORM mfiauto._drop_foreign_rows();
   END IF;
+  PERFORM mfiauto._take_notes();
   FOR role IN SELECT c.role FROM mfiauto.binding_config c ORDER BY mfiauto._role_number(c.role) LOOP
     PERFORM mfiauto._consume_role(role);
   END LOOP;

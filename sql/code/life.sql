@@ -216,6 +216,9 @@ BEGIN
     SELECT e.client_id, e.workflow_id, e.version, e.enrollment_id, e.subject, e.subject_id, e.step_no, 'exited', e.reason, mfiauto.now() FROM ended e
   )
   SELECT array_agg(e.client_id), array_agg(e.enrollment_id) INTO client_ids, ids FROM ended e;
+  PERFORM mfiauto._cancel_tasks(ARRAY(
+    SELECT ROW(k.client_id, k.enrollment_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, _end_runs.reason)::mfiauto._run
+      FROM unnest(client_ids, ids) AS k(client_id, enrollment_id)));
   SELECT array_agg(o.client_id ORDER BY o.message_id) AS client_ids, array_agg(o.message_id ORDER BY o.message_id) AS message_ids INTO queued
     FROM unnest(client_ids, ids) AS k(client_id, enrollment_id)
     JOIN mfiauto.outbox o ON o.client_id = k.client_id AND o.enrollment_id = k.enrollment_id;
@@ -229,7 +232,9 @@ END $$;
 CREATE FUNCTION mfiauto._thaw(workflow_id integer) RETURNS void
 LANGUAGE sql AS $$
   UPDATE mfiauto.enrollment_state e
-     SET due_at = e.due_at + p.lasted, parked_due_at = e.parked_due_at + p.lasted, wait_until = e.wait_until + p.lasted,
+     -- Who waits for something that may have come meanwhile is looked at anew, and set to wait on.
+     SET due_at = CASE WHEN p.kind IN ('wait_for', 'task') AND e.waiting_since IS NOT NULL AND e.due_at IS NOT NULL THEN mfiauto.now() ELSE e.due_at + p.lasted END,
+         parked_due_at = e.parked_due_at + p.lasted, wait_until = e.wait_until + p.lasted,
          -- A wait counts from there; to a wait_for it only says from when an event counts.
          waiting_since = CASE WHEN p.kind = 'wait' THEN e.waiting_since + p.lasted ELSE e.waiting_since END
     FROM (SELECT v.version, s.step_no, s.kind, greatest(mfiauto.now() - h.paused_at, interval '0') AS lasted

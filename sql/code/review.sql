@@ -43,6 +43,7 @@ BEGIN
     SELECT g.client_id, g.workflow_id, g.version, g.enrollment_id, g.subject, g.subject_id, g.step_no, 'exited', g.reason, clock FROM gone g
   )
   SELECT count(*) INTO ended FROM gone;
+  PERFORM mfiauto._cancel_tasks(runs);
   FOR queued IN
     SELECT r.outcome AS reason, array_agg(o.client_id) AS client_ids, array_agg(o.message_id) AS message_ids
       FROM unnest(runs) r
@@ -120,7 +121,10 @@ LANGUAGE sql STABLE AS $$
                     JOIN mfiauto.enrollment_state e ON e.client_id = t.client_id
                     JOIN mfiauto.workflow_version v ON v.workflow_id = e.workflow_id AND v.version = e.version
                    WHERE t.role <> 'message'
-                     AND (e.state = 'active' OR (v.anchor_column IS NOT NULL AND (e.state = 'completed' OR e.reason IN ('exit_if', 'subject_gone', 'client_changed'))))
+                     AND (e.state = 'active'
+                          OR (e.state = 'completed' AND EXISTS (SELECT FROM mfiauto.task k WHERE k.client_id = e.client_id AND k.enrollment_id = e.enrollment_id
+                                                                   AND k.state = 'open' OFFSET 0))
+                          OR (v.anchor_column IS NOT NULL AND (e.state = 'completed' OR e.reason IN ('exit_if', 'subject_gone', 'client_changed'))))
                      AND (t.role = 'client' OR (e.subject = t.role AND e.subject_id = t.subject_id)
                           OR (e.loan_id = t.loan_id AND t.role <> 'installment'))) u) f
    GROUP BY f.workflow_id, f.version, f.chunk
@@ -143,6 +147,9 @@ BEGIN
                j.zone, j.country, j.verdict, NULL,
                CASE WHEN j.state = 'active' THEN CASE WHEN j.is_gone THEN 'subject_gone' WHEN NOT j.is_own THEN 'client_changed'
                                                       WHEN j.verdict THEN 'exit_if' WHEN j.is_moved THEN 'moved' END
+                    -- Of a run that is through, what is still to be done is taken back.
+                    WHEN j.state = 'completed' AND (j.is_gone OR NOT j.is_own OR j.verdict)
+                    THEN CASE WHEN j.is_gone THEN 'subject_gone' WHEN NOT j.is_own THEN 'client_changed' ELSE 'exit_if' END
                     WHEN j.is_gone OR NOT j.is_own OR j.verdict IS NOT FALSE THEN NULL
                     WHEN j.state = 'exited' OR j.is_moved THEN 'reopened' END)::mfiauto._run
       FROM (SELECT e.*, s.on_date, k.zone, k.country, k.verdict,

@@ -38,6 +38,8 @@ LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
   clock timestamptz := mfiauto.now();
   told bigint;
+  client_ids bigint[];
+  event_ids bigint[];
 BEGIN
   WITH opened AS (
     INSERT INTO mfiauto.segment_membership (client_id, segment_id, since)
@@ -62,8 +64,14 @@ BEGIN
     RETURNING event_id, client_id
   )
   SELECT (SELECT count(*) FROM opened), (SELECT count(*) FROM closed),
-         (SELECT count(mfiauto._journal_append(0, 'e', e.event_id, e.client_id)) FROM event e)
-    INTO entered, departed, told;
+         -- With hops it is a workflow that does it: the engine leaves the events to itself.
+         (SELECT CASE WHEN _change_members.hops IS NULL THEN count(mfiauto._journal_append(0, 'e', e.event_id, e.client_id)) END FROM event e),
+         (SELECT CASE WHEN _change_members.hops IS NOT NULL THEN array_agg(e.client_id) END FROM event e),
+         (SELECT CASE WHEN _change_members.hops IS NOT NULL THEN array_agg(e.event_id) END FROM event e)
+    INTO entered, departed, told, client_ids, event_ids;
+  IF event_ids IS NOT NULL THEN
+    PERFORM mfiauto._note_events(client_ids, event_ids);
+  END IF;
 END $$;
 
 -- Who is in a segment that is evaluated live, as its query says now.

@@ -314,6 +314,11 @@ BEGIN
       WHEN 'switch' THEN going := mfiauto._run_switch(v.workflow_id, v.version, s.step_no, going);
       WHEN 'split' THEN going := mfiauto._run_split(v.workflow_id, v.version, s.step_no, going);
       WHEN 'repeat' THEN going := mfiauto._run_repeat(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'set' THEN going := mfiauto._run_set(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'add_to', 'remove_from' THEN going := mfiauto._run_segment(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'emit' THEN going := mfiauto._run_emit(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'enroll' THEN going := mfiauto._run_enroll(v.workflow_id, v.version, s.step_no, going);
+      WHEN 'exit' THEN going := mfiauto._run_exit(v.workflow_id, v.version, s.step_no, going);
       WHEN 'task' THEN going := mfiauto._run_task(v.workflow_id, v.version, s.step_no, going);
       WHEN 'end' THEN going := mfiauto._sent_to(going, NULL);
     END CASE;

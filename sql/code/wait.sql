@@ -258,7 +258,7 @@ DECLARE
   woken bigint;
   more bigint;
 BEGIN
-  IF NOT EXISTS (SELECT FROM mfiauto.workflow_step s WHERE s.kind = 'wait_for' OR s.wait_sql IS NOT NULL) THEN
+  IF NOT EXISTS (SELECT FROM mfiauto.workflow_step s WHERE s.kind = 'wait_for' OR s.wait_sql IS NOT NULL OR (s.kind = 'task' AND s.timeout IS NOT NULL)) THEN
     RETURN 0;
   END IF;
   WITH hit AS MATERIALIZED (
@@ -266,6 +266,11 @@ BEGIN
       FROM mfiauto.workflow_step s, unnest(s.events) AS n(name)
       JOIN mfiauto.batch_event b ON b.name = n.name
      WHERE s.kind = 'wait_for'
+    UNION
+    SELECT b.client_id, s.workflow_id, s.version, s.step_no
+      FROM mfiauto.batch_event b
+      JOIN mfiauto.workflow_step s ON s.kind = 'task' AND s.timeout IS NOT NULL
+     WHERE b.name = 'Task Completed'
   )
   UPDATE mfiauto.enrollment_state e
      SET due_at = clock

@@ -126,6 +126,20 @@ INSERT INTO mfiauto.decision_reason VALUES
   ('skipped', 'missed', 'did not run: a later step of the same enrollment became due while the engine was down'),
   ('skipped', 'expired', 'did not run: its time had passed'),
   ('error', '*', 'parked by an error: {detail} ({reason}); unpark() tries again'),
+  ('exited', 'ended_by_workflow', 'left the workflow: a step of another workflow ended it'),
+  ('task', 'closed', 'the task was closed: {detail}'),
+  ('task', 'timed_out', 'nobody closed the task in time'),
+  ('set', '', 'was given the traits {detail}'),
+  ('added', '', 'was put into the segment {detail}'),
+  ('removed', '', 'was taken out of the segment {detail}'),
+  ('emitted', '', 'the event {detail} was told'),
+  ('enrolled', '', 'was handed over to the workflow {detail}'),
+  ('enrolled', 'holdout', 'was not handed over to the workflow {detail}, which writes to clients: held out, for comparison'),
+  ('enrolled', 'not_active', 'was not handed over to the workflow {detail}, which is not active'),
+  ('enrolled', 'no_subject', 'was not handed over to the workflow {detail}: nothing is known that it could be about'),
+  ('enrolled', 'not_entered', 'was to be handed over to the workflow {detail}, whose own conditions or rules of re-entry did not let the client in'),
+  ('withdrawn', '', 'was taken out of the workflow {detail}'),
+  ('withdrawn', 'not_in', 'was to be taken out of the workflow {detail} and was not in it'),
   ('unparked', '*', 'tried again, by {reason}');
 
 CREATE SEQUENCE mfiauto.task_id_seq AS bigint;
@@ -141,14 +155,19 @@ CREATE TABLE mfiauto.task (
   assignee text,
   state text NOT NULL DEFAULT 'open',
   outcome text,
+  note text,
   due_at timestamptz,
   created_at timestamptz NOT NULL,
   closed_at timestamptz,
+  closed_by text,
   CONSTRAINT task_pkey PRIMARY KEY (client_id, task_id),
   CONSTRAINT task_step_key UNIQUE (client_id, enrollment_id, version, step_no, repetition),
   CONSTRAINT task_state_check CHECK (state IN ('open', 'done', 'canceled', 'holdout'))
 );
-COMMENT ON TABLE mfiauto.task IS 'Work that a workflow gave to a person: who, about whom, by when, and what came of it.';
+CREATE INDEX task_task_idx ON mfiauto.task (task_id);
+CREATE INDEX task_open_idx ON mfiauto.task (due_at) WHERE state = 'open';
+COMMENT ON TABLE mfiauto.task IS
+  'Work that a workflow gave to a person: who, about whom, by when, and what came of it (outcome; of a canceled one the reason). holdout: not given, for comparison.';
 
 -- A goal reached: an event of the same loan (else client) within the goal's time after a due step, sent or held out.
 CREATE TABLE mfiauto.goal_hit (

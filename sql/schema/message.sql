@@ -18,6 +18,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('anchor_moved', 'the date the step hangs on moved; the step was planned anew'),
   ('workflow_stopped', 'the workflow was archived or its messages were canceled by an operator'),
   ('version_replaced', 'a new version of the workflow was activated, and those under way on earlier ones were stopped'),
+  ('ended_by_workflow', 'a step of another workflow ended the enrollment'),
   ('canceled_by_operator', 'an operator canceled the message'),
   ('holdout', 'the client is in the holdout group of the workflow'),
   ('no_template', 'no live template variant fits the channels of the step and the client''s locale'),

@@ -171,6 +171,14 @@ CREATE TABLE mfiauto.batch_event (
   loan_id bigint,
   occurred_at timestamptz NOT NULL
 );
+-- What the engine leaves to itself for the next batch of a pass.
+CREATE TABLE mfiauto.engine_note (
+  source_id integer NOT NULL,
+  operation "char" NOT NULL,
+  key1 bigint NOT NULL,
+  key2 bigint NOT NULL
+);
+COMMENT ON TABLE mfiauto.engine_note IS 'Events that workflows emitted and clients whose facts they changed, until the next batch of the same pass; as rows of the journal.';
 COMMENT ON TABLE mfiauto.batch_event IS 'The events of the batch, for the engine.';
 CREATE TABLE mfiauto.batch_touched (
   role text NOT NULL,

@@ -142,7 +142,8 @@ COMMENT ON TABLE mfiauto.workflow_step IS
   'A version''s compiled program. path is the place in the definition (steps[4].then[0]). at_offset, at_time: days from the anchor and local time of an anchored step.
    then_no, else_no: if; wait_for (else: timed out); repeat (then: its list, which comes back here; else: what follows); a task with outcomes (else: timed out).
    loop_no: the innermost repeat around the step. branch_*: parallel arrays, of a switch (conditions; else_no), a split (names and weights), a task with outcomes (names). condition_sql of a wait_for with events is
-   over a run and an event ($2: subject ids, then as many event ids); with check_every, over the run alone. wait_sql gives a text that is a wait_type (date, timestamp, timestamptz). trait_sql: {"trait": a query that gives jsonb as text}.';
+   over a run and an event ($2: subject ids, then as many event ids); with check_every, over the run alone. wait_sql gives a text that is a wait_type (date, timestamp, timestamptz). traits (set) and
+   event_properties (emit; enroll: the context) hold what is constant, trait_sql what is computed: {"name": a query that gives JSON as text}.';
 
 -- A second person's word on a version.
 CREATE TABLE mfiauto.workflow_approval (

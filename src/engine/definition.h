@@ -49,6 +49,15 @@ typedef struct MfiBranch
 	List *steps;		/* of MfiStep *; may be empty */
 } MfiBranch;
 
+/* A name with its value: a constant, or an expression. */
+typedef struct MfiSetting
+{
+	const char *name;
+	const char *path;
+	const char *constant; /* JSON */
+	const char *sql;
+} MfiSetting;
+
 /* One step; texts are NULL where the definition has none. */
 typedef struct MfiStep
 {
@@ -80,6 +89,11 @@ typedef struct MfiStep
 	const char *task_title;
 	const char *assignee;
 	const char *due_after;
+	List *settings; /* of MfiSetting *: what set, emit and enroll carry */
+	const char *segment;
+	const char *event_name;
+	const char *target; /* name of another workflow */
+	bool is_webhook;
 } MfiStep;
 
 /*

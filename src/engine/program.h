@@ -24,6 +24,11 @@ extern char *mfi_program_quoted(const char *word);
 
 extern void mfi_program_check_class(const MfiDefinition *definition, const char *path,
 									const char *class);
+/* program_action.c: the steps that do something other than send. */
+extern void mfi_program_check_action(const MfiDefinition *definition, const MfiStep *step);
+extern void mfi_program_write_action(StringInfo out, const MfiDefinition *definition, Oid owner,
+									 const MfiStep *step);
+
 extern void mfi_program_check_steps(const MfiDefinition *definition, List *steps);
 extern void mfi_program_write_steps(StringInfo out, const MfiDefinition *definition, Oid owner,
 									List *steps, int after);

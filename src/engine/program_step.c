@@ -32,18 +32,19 @@ static void
 check_template(const MfiDefinition *definition, const MfiStep *step)
 {
 	Datum name = CStringGetTextDatum(step->template);
+	const char *word = step->is_webhook ? "webhook" : "send";
 	StringInfoData list;
 	ListCell *cell;
 
 	if (!mfi_program_exists(
 			"SELECT FROM mfiauto.template_version t WHERE t.name = $1 AND t.is_live", name,
 			InvalidOid, (Datum) 0))
-		mfi_definition_refuse(definition->name, psprintf("%s.send", step->path),
+		mfi_definition_refuse(definition->name, psprintf("%s.%s", step->path, word),
 							  ERRCODE_UNDEFINED_OBJECT, "the name of a template",
 							  mfi_program_quoted(step->template),
 							  psprintf("Make it first: SELECT mfiauto.create_template('%s', "
-									   "channel => 'sms', body => '…').",
-									   step->template));
+									   "channel => '%s', body => '…').",
+									   step->template, step->is_webhook ? "webhook" : "sms"));
 	if (step->channels == NIL)
 		return;
 	initStringInfo(&list);
@@ -54,7 +55,8 @@ check_template(const MfiDefinition *definition, const MfiStep *step)
 			"t.channel = ANY (pg_catalog.string_to_array($2, ','))",
 			name, TEXTOID, CStringGetTextDatum(list.data)))
 		mfi_definition_refuse(
-			definition->name, psprintf("%s.channels", step->path), ERRCODE_UNDEFINED_OBJECT,
+			definition->name, psprintf("%s.%s", step->path, step->is_webhook ? word : "channels"),
+			ERRCODE_UNDEFINED_OBJECT,
 			psprintf("a channel on which template \"%s\" has a text", step->template), list.data,
 			psprintf(
 				"Make one: SELECT mfiauto.create_template('%s', channel => '%s', body => '…').",
@@ -75,6 +77,7 @@ mfi_program_check_steps(const MfiDefinition *definition, List *steps)
 			check_template(definition, step);
 		if (step->class != NULL)
 			mfi_program_check_class(definition, psprintf("%s.class", step->path), step->class);
+		mfi_program_check_action(definition, step);
 		mfi_program_check_steps(definition, step->then_steps);
 		mfi_program_check_steps(definition, step->else_steps);
 		foreach (branch, step->branches)
@@ -198,14 +201,6 @@ write_if(const Writer *writer, const MfiStep *step, int next)
 											 false));
 }
 
-static void
-write_task(const Writer *writer, const MfiStep *step)
-{
-	mfi_writing_member(writer->out, "task_title", step->task_title);
-	mfi_writing_member(writer->out, "assignee", step->assignee);
-	mfi_writing_member(writer->out, "due_after", step->due_after);
-}
-
 /*
  * write_step writes one row; next is the step that follows, 0 the end.
  */
@@ -250,9 +245,22 @@ write_step(const Writer *writer, const MfiStep *step, int next)
 			write_repeat(writer, step, next);
 			break;
 		case MFI_STEP_TASK:
-			write_task(writer, step);
+			if (step->branches != NIL)
+			{
+				write_branches(writer, step, next);
+				mfi_writing_member(out, "timeout", step->timeout);
+			}
+			mfi_program_write_action(out, writer->definition, writer->owner, step);
 			break;
-		default:
+		case MFI_STEP_SET:
+		case MFI_STEP_ADD_TO:
+		case MFI_STEP_REMOVE_FROM:
+		case MFI_STEP_EMIT:
+		case MFI_STEP_ENROLL:
+		case MFI_STEP_EXIT:
+			mfi_program_write_action(out, writer->definition, writer->owner, step);
+			break;
+		case MFI_STEP_END:
 			break;
 	}
 	appendStringInfoChar(out, '}');

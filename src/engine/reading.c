@@ -34,18 +34,6 @@ pg_attribute_noreturn() mfi_reading_refuse(const MfiDefinition *definition, cons
 						  mfi_json_describe(found), hint);
 }
 
-void
-pg_attribute_noreturn()
-	mfi_reading_refuse_later(const MfiDefinition *definition, const char *path, const char *noun,
-							 const char *name, const char *available)
-{
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("%s \"%s\" at %s of workflow \"%s\" is not available yet", noun, name,
-						   path, definition->name),
-					errdetail("Available are: %s.", available),
-					errhint("Use one of these; nothing of the definition was stored.")));
-}
-
 bool
 mfi_reading_is_among(const char *word, const char *const *words)
 {

@@ -17,11 +17,6 @@ extern void mfi_reading_refuse(const MfiDefinition *definition, const char *path
 							   const char *expected, json_t *found, const char *hint)
 	pg_attribute_noreturn();
 
-/* Refuses what a later version will know (0A000). */
-extern void mfi_reading_refuse_later(const MfiDefinition *definition, const char *path,
-									 const char *noun, const char *name, const char *available)
-	pg_attribute_noreturn();
-
 extern bool mfi_reading_is_among(const char *word, const char *const *words);
 extern char *mfi_reading_join(const char *const *words);
 extern const char *mfi_reading_nearest(const char *word, const char *const *words);

@@ -18,7 +18,7 @@
 #define STEP_DEPTH_MAX 16
 #define STEPS_MAX 1000
 
-/* The words that make a step of their kind, with the keys that it may have; not read: not built yet. */
+/* The words that make a step of their kind, with the keys that it may have. */
 typedef struct StepWord
 {
 	const char *word;
@@ -42,14 +42,18 @@ static const StepWord step_words[] = {
 	{ "switch", MFI_STEP_SWITCH, MFI_WORDS("at", "switch", "else"), mfi_step_read_switch },
 	{ "split", MFI_STEP_SPLIT, MFI_WORDS("at", "split", "steps"), mfi_step_read_split },
 	{ "repeat", MFI_STEP_REPEAT, MFI_WORDS("repeat", "at_most", "until"), mfi_step_read_repeat },
-	{ "set", MFI_STEP_SET, NULL, NULL },
-	{ "add_to", MFI_STEP_ADD_TO, NULL, NULL },
-	{ "remove_from", MFI_STEP_REMOVE_FROM, NULL, NULL },
-	{ "task", MFI_STEP_TASK, MFI_WORDS("at", "task", "assign", "due"), mfi_step_read_task },
-	{ "webhook", MFI_STEP_SEND, NULL, NULL },
-	{ "emit", MFI_STEP_EMIT, NULL, NULL },
-	{ "enroll", MFI_STEP_ENROLL, NULL, NULL },
-	{ "exit", MFI_STEP_EXIT, NULL, NULL },
+	{ "set", MFI_STEP_SET, MFI_WORDS("at", "set"), mfi_step_read_set },
+	{ "add_to", MFI_STEP_ADD_TO, MFI_WORDS("at", "add_to"), mfi_step_read_add_to },
+	{ "remove_from", MFI_STEP_REMOVE_FROM, MFI_WORDS("at", "remove_from"),
+	  mfi_step_read_remove_from },
+	{ "task", MFI_STEP_TASK,
+	  MFI_WORDS("at", "task", "assign", "due", "outcomes", "timeout", "timeout_steps"),
+	  mfi_step_read_task },
+	{ "webhook", MFI_STEP_SEND, MFI_WORDS("at", "webhook", "expires", "class"),
+	  mfi_step_read_webhook },
+	{ "emit", MFI_STEP_EMIT, MFI_WORDS("at", "emit", "properties"), mfi_step_read_emit },
+	{ "enroll", MFI_STEP_ENROLL, MFI_WORDS("at", "enroll", "context"), mfi_step_read_enroll },
+	{ "exit", MFI_STEP_EXIT, MFI_WORDS("at", "exit"), mfi_step_read_exit },
 	{ "end", MFI_STEP_END, MFI_WORDS("end"), read_end },
 };
 
@@ -269,17 +273,15 @@ read_channels(MfiDefinition *definition, MfiStep *step, json_t *object)
 }
 
 /*
- * available_words lists the words of the steps that can be written.
+ * all_words lists the words that make a step.
  */
 static const char *const *
-available_words(void)
+all_words(void)
 {
 	const char **words = palloc0((lengthof(step_words) + 1) * sizeof(char *));
-	int count = 0;
 
 	for (size_t i = 0; i < lengthof(step_words); i++)
-		if (step_words[i].read != NULL)
-			words[count++] = step_words[i].word;
+		words[i] = step_words[i].word;
 	return words;
 }
 
@@ -291,7 +293,7 @@ find_word(MfiDefinition *definition, json_t *object, const char *path)
 {
 	static const char hint[] =
 		"A step is, for example, {\"send\": \"a_template\"} or {\"wait\": \"2 days\"}.";
-	const char *const *available = available_words();
+	const char *const *words = all_words();
 	const char *key;
 	json_t *value;
 	const char *near = NULL;
@@ -302,26 +304,23 @@ find_word(MfiDefinition *definition, json_t *object, const char *path)
 	json_object_foreach(object, key, value)
 	{
 		if (near == NULL)
-			near = mfi_reading_nearest(key, available);
+			near = mfi_reading_nearest(key, words);
 	}
 	for (size_t i = 0; i < lengthof(step_words); i++)
 	{
 		if (json_object_get(object, step_words[i].word) == NULL)
 			continue;
-		if (step_words[i].read == NULL)
-			mfi_reading_refuse_later(definition, path, "step kind", step_words[i].word,
-									 mfi_reading_join(available));
 		if (found != NULL)
 			mfi_definition_refuse(
 				definition->name, path, ERRCODE_INVALID_PARAMETER_VALUE,
-				psprintf("one of the keys %s", mfi_reading_join(available)),
+				psprintf("one of the keys %s", mfi_reading_join(words)),
 				psprintf("both \"%s\" and \"%s\"", found->word, step_words[i].word),
 				"Make two steps of it.");
 		found = &step_words[i];
 	}
 	if (found == NULL)
 		mfi_definition_refuse(definition->name, path, ERRCODE_INVALID_PARAMETER_VALUE,
-							  psprintf("one of the keys %s", mfi_reading_join(available)),
+							  psprintf("one of the keys %s", mfi_reading_join(words)),
 							  "none of them",
 							  near ? psprintf("Perhaps you meant \"%s\".", near) : hint);
 	return found;

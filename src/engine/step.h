@@ -41,6 +41,13 @@ extern void mfi_step_read_wait(MfiPlace *place, MfiStep *step, json_t *object);
 extern void mfi_step_read_wait_for(MfiPlace *place, MfiStep *step, json_t *object);
 
 /* step_action.c */
+extern void mfi_step_read_set(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_add_to(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_remove_from(MfiPlace *place, MfiStep *step, json_t *object);
 extern void mfi_step_read_task(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_webhook(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_emit(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_enroll(MfiPlace *place, MfiStep *step, json_t *object);
+extern void mfi_step_read_exit(MfiPlace *place, MfiStep *step, json_t *object);
 
 #endif /* MFI_ENGINE_STEP_H */

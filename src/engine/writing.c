@@ -103,3 +103,14 @@ mfi_writing_moment(const MfiDefinition *definition, Oid owner, const char *path,
 		return NULL;
 	return mfi_expression_compile_value(&scope, expression, MFI_VALUE_MOMENT, type);
 }
+
+char *
+mfi_writing_value(const MfiDefinition *definition, Oid owner, const char *path,
+				  const char *expression)
+{
+	MfiConditionScope scope = {
+		.workflow = definition->name, .path = path, .subject = definition->subject, .owner = owner
+	};
+
+	return mfi_expression_compile_value(&scope, expression, MFI_VALUE_JSON, NULL);
+}

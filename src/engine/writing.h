@@ -31,4 +31,8 @@ extern char *mfi_writing_awaited(const MfiDefinition *definition, Oid owner, con
 extern char *mfi_writing_moment(const MfiDefinition *definition, Oid owner, const char *path,
 								const char *expression, const char **type);
 
+/* The query of an expression that gives a value, as JSON. */
+extern char *mfi_writing_value(const MfiDefinition *definition, Oid owner, const char *path,
+							   const char *expression);
+
 #endif /* MFI_ENGINE_WRITING_H */

@@ -52,7 +52,9 @@ SELECT i.installment_id, i.client_id, e.verdict AS enters, x.verdict AS leaves, 
   JOIN (SELECT q.* FROM program p, mfiauto._evaluate(current_user, p.condition_sql, '{1,2,3,1}', '{101,103,104,999}', now()) q WHERE p.kind = 'if') b ON b.ord = i.ord
  ORDER BY i.ord;
 
--- The other example has steps that come later.
+-- The other example, word for word.
+SELECT count(mfiauto.create_template(n, channel => c, subject => CASE c WHEN 'email' THEN 'Welcome' END, body => 'Bonjour {{client.name}}')) AS templates
+  FROM unnest('{welcome,approved,complete_your_file,tips_short,tips_long}'::text[]) n, unnest('{email,sms}'::text[]) c;
     SELECT mfiauto.create_workflow('welcome', '{
       "trigger": {"event": "Loan Applied"},
       "reentry": "never",
@@ -67,6 +69,8 @@ SELECT i.installment_id, i.client_id, e.verdict AS enters, x.verdict AS leaves, 
         {"set": {"onboarded": true}},
         {"emit": "Onboarding Completed"}
       ]}');
+SELECT step_no, path, kind, next_no, then_no, else_no, branch_names, branch_nos, template, wait, timeout, events, traits, event_name
+  FROM program WHERE name = 'welcome' ORDER BY step_no;
 
 -- Branches inside branches are flattened: after a branch comes what follows its "if".
 SELECT mfiauto.create_workflow('branches', '{

@@ -177,14 +177,49 @@ SELECT triggered('[{"end": true}, {"send": "late"}]');
 SELECT triggered('[{"if": "true", "then": [{"end": true}], "else": [{"send": "late"}, {"end": true}]}, {"send": "late"}]');
 SELECT triggered((SELECT repeat('[{"if": "true", "then": ', 17) || '[{"end": true}]' || repeat('}]', 17)));
 
-\echo == what comes later
-SELECT triggered('[{"set": {"onboarded": true}}]');
-SELECT triggered('[{"emit": "Onboarding Completed"}]');
+\echo == actions
+SELECT triggered('[{"set": true}]');
+SELECT triggered('[{"set": {}}]');
+SELECT triggered('[{"set": {"": 1}}]');
+SELECT triggered('[{"set": {"score": {"sql": 5}}}]');
+SELECT triggered('[{"set": {"score": {"sql": "loan.colour"}}}]');
+SELECT triggered('[{"set": {"score": {"sql": "random()"}}}]');
+SELECT triggered('[{"set": {"score": {"sql": "1 / 0"}}}]');
+SELECT triggered('[{"set": {"score": {"sql": "(SELECT 1)"}}}]');
+SELECT triggered('[{"set": {"score": {"sql": "1", "default": 0}}}]');
+SELECT triggered('[{"set": {"score": 1}, "if": "true"}]');
+SELECT triggered((SELECT '[{"set": {' || string_agg(format('"t%s": 1', g), ',') || '}}]' FROM generate_series(1, 51) g));
+SELECT triggered('[{"add_to": 5}]');
 SELECT triggered('[{"add_to": "segment"}]');
 SELECT triggered('[{"remove_from": "segment"}]');
+SELECT mfiauto.create_segment('everybody', 'SELECT client_id FROM mfiauto.client') > 0 AS made;
+SELECT triggered('[{"add_to": "everybody"}]');
+SELECT triggered('[{"webhook": ""}]');
 SELECT triggered('[{"webhook": "gateway"}]');
+SELECT triggered('[{"webhook": "late"}]');
+SELECT triggered('[{"webhook": "late", "channels": ["sms"]}]');
+SELECT triggered('[{"emit": ""}]');
+SELECT triggered('[{"emit": "Done", "properties": []}]');
+SELECT triggered('[{"emit": "Done", "properties": {"status": {"sql": "loan.status ="}}}]');
+SELECT triggered((SELECT format('[{"emit": "%s"}]', repeat('x', 201))));
 SELECT triggered('[{"enroll": "workflow"}]');
+SELECT triggered('[{"enroll": "w"}]');
+SELECT triggered('[{"exit": "w"}]');
 SELECT triggered('[{"if": "true", "then": [{"send": "late"}, {"exit": "workflow"}]}]');
+SELECT mfiauto.create_workflow('by installment', '{"for_each": "installment", "anchor": "due_date", "steps": [{"at": "0 days 09:00", "send": "late"}]}') > 0 AS made;
+SELECT triggered('[{"enroll": "by installment"}]');
+SELECT triggered('[{"exit": "by installment"}]');
+SELECT triggered('[{"enroll": "by installment", "context": 5}]');
+SELECT triggered('[{"task": "Call", "outcomes": {"reached": []}}]');
+SELECT triggered('[{"task": "Call", "outcomes": {}, "timeout": "1 day"}]');
+SELECT triggered('[{"task": "Call", "outcomes": ["reached"], "timeout": "1 day"}]');
+SELECT triggered('[{"task": "Call", "outcomes": {"reached": {"send": "late"}}, "timeout": "1 day"}]');
+SELECT triggered('[{"task": "Call", "outcomes": {"reached": [{"send": "nothing_like_it"}]}, "timeout": "1 day"}]');
+SELECT triggered('[{"task": "Call", "timeout": "1 day"}]');
+SELECT triggered('[{"task": "Call", "timeout_steps": [{"send": "late"}]}]');
+SELECT triggered('[{"task": "Call", "outcomes": {"reached": [{"end": true}]}, "timeout": "1 day", "timeout_steps": [{"end": true}]}, {"send": "late"}]');
+SELECT anchored('[{"at": "0 days 09:00", "task": "Call", "outcomes": {"reached": []}, "timeout": "1 day"}]');
+SELECT triggered('[{"set": {"score": 1}, "at": "0 days 09:00"}]');
 
 \echo == moments
 SELECT anchored('[{"send": "late"}]');
