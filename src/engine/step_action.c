@@ -52,8 +52,8 @@ read_settings(MfiDefinition *definition, json_t *object, const char *path, const
 
 		setting->name = mfi_json_key(key);
 		if (setting->name[0] == '\0' || strlen(setting->name) > NAME_BYTES_MAX)
-			mfi_reading_refuse(definition, path,
-							   psprintf("names of 1 to %d bytes", NAME_BYTES_MAX), object, hint);
+			mfi_reading_refuse(definition, path, psprintf("names of 1 to %d bytes", NAME_BYTES_MAX),
+							   object, hint);
 		setting->path = mfi_reading_below(path, setting->name);
 		if (json_is_object(value) && json_object_get(value, "sql") != NULL)
 		{
@@ -73,10 +73,9 @@ read_settings(MfiDefinition *definition, json_t *object, const char *path, const
 void
 mfi_step_read_set(MfiPlace *place, MfiStep *step, json_t *object)
 {
-	step->settings =
-		read_settings(place->definition, json_object_get(object, "set"),
-					  mfi_reading_below(step->path, "set"),
-					  "Write {\"set\": {\"onboarded\": true, \"score\": {\"sql\": \"…\"}}}.");
+	step->settings = read_settings(
+		place->definition, json_object_get(object, "set"), mfi_reading_below(step->path, "set"),
+		"Write {\"set\": {\"onboarded\": true, \"score\": {\"sql\": \"…\"}}}.");
 }
 
 void
@@ -148,9 +147,8 @@ read_outcomes(MfiPlace *place, MfiStep *step, json_t *object)
 		branch->name = mfi_json_key(key);
 		branch->path = mfi_reading_below(path, branch->name);
 		if (branch->name[0] == '\0' || strlen(branch->name) > NAME_BYTES_MAX)
-			mfi_reading_refuse(definition, path,
-							   psprintf("names of 1 to %d bytes", NAME_BYTES_MAX), outcomes,
-							   "Name what may come of the task: \"visited\".");
+			mfi_reading_refuse(definition, path, psprintf("names of 1 to %d bytes", NAME_BYTES_MAX),
+							   outcomes, "Name what may come of the task: \"visited\".");
 		branch->steps = mfi_step_read_way(place, list, branch->path, true);
 		step->branches = lappend(step->branches, branch);
 	}
@@ -180,9 +178,9 @@ mfi_step_read_emit(MfiPlace *place, MfiStep *step, json_t *object)
 	MfiDefinition *definition = place->definition;
 	json_t *properties = json_object_get(object, "properties");
 
-	step->event_name = mfi_reading_name(definition, object, step->path, "emit", true,
-										"the name of an event",
-										"Name it as Object Action: \"Onboarding Completed\".");
+	step->event_name =
+		mfi_reading_name(definition, object, step->path, "emit", true, "the name of an event",
+						 "Name it as Object Action: \"Onboarding Completed\".");
 	if (properties != NULL)
 		step->settings =
 			read_settings(definition, properties, mfi_reading_below(step->path, "properties"),
