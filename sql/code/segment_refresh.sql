@@ -77,13 +77,14 @@ BEGIN
   END IF;
 END $$;
 
--- Which segments are to be refreshed in full at the clock.
+-- Which segments are to be refreshed in full at the clock: those of their time, those that failed an hour ago, and all when a role was bound anew.
 CREATE FUNCTION mfiauto._due_segments() RETURNS TABLE (segment_id integer, name text, due_at timestamptz)
 LANGUAGE sql STABLE AS $$
   SELECT d.segment_id, d.name, d.due_at
-    FROM (SELECT s.*, (CASE WHEN s.problem IS NULL THEN s.refreshed_at ELSE s.tried_at END)
-                      + coalesce(s.refresh_every, CASE WHEN s.restricted_query IS NULL OR s.is_timed THEN interval '1 hour' ELSE interval '1 day' END) AS due_at
-            FROM mfiauto.segment_definition s WHERE s.query IS NOT NULL) d
+    FROM (SELECT s.*, CASE WHEN s.problem IS NULL THEN s.refreshed_at + e.every ELSE s.tried_at + least(e.every, interval '1 hour') END AS due_at
+            FROM mfiauto.segment_definition s
+           CROSS JOIN LATERAL (SELECT coalesce(s.refresh_every, CASE WHEN s.restricted_query IS NULL OR s.is_timed THEN interval '1 hour' ELSE interval '1 day' END) AS every) e
+           WHERE s.query IS NOT NULL) d
    WHERE d.due_at <= mfiauto.now() OR d.tried_at > mfiauto.now() OR EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.bound_at > d.tried_at)
    ORDER BY d.depth, d.segment_id
 $$;

@@ -107,7 +107,7 @@ analyze(const Source *source)
 static void
 check_result(const Source *source, const Query *query)
 {
-	TargetEntry *only = linitial_node(TargetEntry, query->targetList);
+	TargetEntry *only;
 	int wanted_count = source->gives_value ? 2 : 1;
 	int column_count = 0;
 	Oid type;
@@ -121,6 +121,7 @@ check_result(const Source *source, const Query *query)
 							   column_count),
 						source->gives_value ? errhint("It must give two, client_id and value.")
 											: errhint("It must give one, client_id.")));
+	only = linitial_node(TargetEntry, query->targetList);
 	if (strcmp(only->resname, "client_id") != 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("query of %s \"%s\" gives column \"%s\", not client_id",
@@ -352,8 +353,8 @@ add_context(void *arg)
 		internalerrquery(source->text);
 	}
 	if (geterrcode() == ERRCODE_UNDEFINED_FUNCTION || geterrcode() == ERRCODE_UNDEFINED_TABLE)
-		errhint("Names without a schema are looked up in pg_catalog alone: write yours with their "
-				"schema.");
+		errhint("Names without a schema are looked up in pg_catalog alone; mfiauto has a view for "
+				"each role that is bound, mfiauto_segment one for each segment.");
 	errcontext("query of %s \"%s\"", source->kind, source->segment);
 }
 

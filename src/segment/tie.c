@@ -12,6 +12,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "segment/tie.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 static const MfiTracked tracked[] = {
@@ -106,6 +107,27 @@ mfi_tie_find_tracked(Oid relation)
 }
 
 /*
+ * strip_casts looks through casts between whole numbers: they stay the client's.
+ */
+static Node *
+strip_casts(Node *node)
+{
+	while (node != NULL)
+	{
+		FuncExpr *call = (FuncExpr *) node;
+
+		if (IsA(node, RelabelType))
+			node = (Node *) ((RelabelType *) node)->arg;
+		else if (IsA(node, FuncExpr) &&
+				 (call->funcid == F_INT4_INT8 || call->funcid == F_INT8_INT4))
+			node = linitial(call->args);
+		else
+			break;
+	}
+	return node;
+}
+
+/*
  * resolve finds the entry and column that a Var stands for, in the level that
  * it belongs to; joins give way to what they join.
  */
@@ -114,8 +136,7 @@ mfi_tie_resolve(Node *node, MfiLevel *level, int *entry, AttrNumber *column)
 {
 	Var *var;
 
-	while (node != NULL && IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
+	node = strip_casts(node);
 	if (node == NULL || !IsA(node, Var))
 		return NULL;
 	var = (Var *) node;
