@@ -38,6 +38,7 @@ CREATE TABLE wdef AS SELECT '{"for_each": "installment", "anchor": "due_date", "
 CREATE ROLE regress_bad_input;
 SELECT mfiauto.create_workflow('w', d) FROM wdef;
 SELECT mfiauto.create_gateway('g', channel => 'sms', preset => 'sandbox');
+SELECT mfiauto.create_segment('seg', 'SELECT client_id FROM mfiauto.client'), mfiauto.create_segment('listed', clients => '{1}');
 CREATE TEMP TABLE good (function text, argument text, value text);
 INSERT INTO good VALUES
   ('activate_workflow', 'name', $v$'w'$v$),
@@ -48,6 +49,33 @@ INSERT INTO good VALUES
   ('alter_gateway', 'definition', $v$NULL$v$),
   ('alter_gateway', 'priority', $v$5$v$),
   ('alter_gateway', 'is_enabled', $v$true$v$),
+  ('add_to_segment', 'segment', $v$'listed'$v$),
+  ('add_to_segment', 'client_ids', $v$'{1}'::bigint[]$v$),
+  ('remove_from_segment', 'segment', $v$'listed'$v$),
+  ('remove_from_segment', 'client_ids', $v$'{1}'::bigint[]$v$),
+  ('alter_segment', 'name', $v$'seg'$v$),
+  ('alter_segment', 'query', $v$NULL$v$),
+  ('alter_segment', 'clients', $v$NULL$v$),
+  ('alter_segment', 'description', $v$'x'$v$),
+  ('alter_segment', 'real_time', $v$NULL$v$),
+  ('alter_segment', 'refresh_every', $v$'1 hour'$v$),
+  ('create_segment', 'name', $v$'seg2'$v$),
+  ('create_segment', 'query', $v$NULL$v$),
+  ('create_segment', 'clients', $v$'{1}'::bigint[]$v$),
+  ('create_segment', 'description', $v$'x'$v$),
+  ('create_segment', 'real_time', $v$NULL$v$),
+  ('create_segment', 'refresh_every', $v$NULL$v$),
+  ('drop_segment', 'name', $v$'listed'$v$),
+  ('refresh_segment', 'name', $v$'seg'$v$),
+  ('read_segment', 'segment', $v$'seg'$v$),
+  ('segment_members', 'name', $v$'seg'$v$),
+  ('segment_members', 'as_of', $v$'2026-01-01'$v$),
+  ('segment_overlap', 'a', $v$'seg'$v$),
+  ('segment_overlap', 'b', $v$'listed'$v$),
+  ('check_segment', 'name', $v$'seg'$v$),
+  ('protect_attribute', 'attribute', $v$'literacy'$v$),
+  ('protect_attribute', 'reason', $v$'x'$v$),
+  ('unprotect_attribute', 'attribute', $v$'gender'$v$),
   ('alter_template', 'name', $v$'late'$v$),
   ('alter_template', 'channel', $v$'sms'$v$),
   ('alter_template', 'locale', $v$NULL$v$),
@@ -226,6 +254,7 @@ INSERT INTO bad SELECT t, v FROM unnest('{json,jsonb}'::regtype[]) t, unnest(ARR
   $v$'{"client_id": "1/0"}'$v$, $v$format('{"a": "%s"}', repeat('x', 2000000))$v$, $v$repeat('[', 3000) || repeat(']', 3000)$v$]) v;
 INSERT INTO bad SELECT 'json', v FROM unnest(ARRAY[$v$'{"a": "\u0000"}'$v$, $v$'{"a": 1, "a": 2}'$v$]) v;
 INSERT INTO bad SELECT 'bigint', v FROM unnest('{NULL,0,-1,9223372036854775807,-9223372036854775808}'::text[]) v;
+INSERT INTO bad SELECT 'bigint[]', v FROM unnest(ARRAY['NULL', $v$'{}'$v$, $v$'{NULL}'$v$, $v$'{{1,2},{3,4}}'$v$, 'array_fill(1::bigint, ARRAY[100000])']) v;
 INSERT INTO bad SELECT 'integer', v FROM unnest('{NULL,0,-1,2147483647,-2147483648}'::text[]) v;
 INSERT INTO bad SELECT 'numeric', v FROM unnest(ARRAY['NULL', $v$'NaN'$v$, $v$'Infinity'$v$, '-5.5', '1e1000']) v;
 INSERT INTO bad SELECT 'date', v FROM unnest(ARRAY['NULL', $v$'infinity'$v$, $v$'-infinity'$v$, $v$'5874897-12-31'$v$, $v$'4713-01-01 BC'$v$]) v;
