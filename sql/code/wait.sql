@@ -3,8 +3,10 @@
 -- A duration after a moment: its days in local time, its hours as hours, so that a change of the clocks moves neither.
 CREATE FUNCTION mfiauto._wait_until(since timestamptz, wait interval, zone text) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
-  SELECT ((since AT TIME ZONE zone) + make_interval(months => (extract(year FROM wait) * 12 + extract(month FROM wait))::integer, days => extract(day FROM wait)::integer))
-           AT TIME ZONE zone
+  -- Without days the local time is not gone through: an hour that comes twice in autumn would be taken for the second.
+  SELECT CASE WHEN extract(day FROM wait) = 0 AND extract(month FROM wait) = 0 AND extract(year FROM wait) = 0 THEN since
+              ELSE ((since AT TIME ZONE zone)
+                    + make_interval(months => (extract(year FROM wait) * 12 + extract(month FROM wait))::integer, days => extract(day FROM wait)::integer)) AT TIME ZONE zone END
          + make_interval(secs => (extract(hour FROM wait) * 3600 + extract(minute FROM wait) * 60 + extract(second FROM wait))::double precision)
 $$;
 
@@ -38,7 +40,7 @@ LANGUAGE sql STABLE ROWS 100 AS $$
 $$;
 
 -- The first moment at or (is_after) after another that has a local time of day, and a weekday if one is given. A time that the clocks
--- leap over is as far behind the leap; of one that comes twice the first is meant.
+-- leap over is as far behind the leap; of one that comes twice the second is meant, as AT TIME ZONE has it.
 CREATE FUNCTION mfiauto._next_time(since timestamptz, zone text, at_time time, weekday integer, is_after boolean) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
   SELECT min(m.at)
@@ -147,7 +149,8 @@ BEGIN
       FROM judged j JOIN mfiauto.workflow_version v ON v.workflow_id = s.workflow_id AND v.version = s.version
      WHERE NOT j.is_known
   )
-  SELECT ARRAY(SELECT ROW(j.client_id, j.enrollment_id, j.subject_id, j.loan_id, j.anchor_on, s.next_no, j.at, j.arm, NULL, j.zone, j.country, NULL, NULL,
+  -- A date that was moved into the past lets the run go when that is known.
+  SELECT ARRAY(SELECT ROW(j.client_id, j.enrollment_id, j.subject_id, j.loan_id, j.anchor_on, s.next_no, greatest(j.at, j.due_at), j.arm, NULL, j.zone, j.country, NULL, NULL,
                           j.outcome)::mfiauto._run
                  FROM judged j WHERE j.at <= clock ORDER BY j.ord) INTO done;
   RETURN done;
