@@ -41,7 +41,12 @@ BEGIN
     JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = k.client_id AND m.message_id = k.message_id OFFSET 0) m ON true
     JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id OFFSET 0) e
       ON e.state IN ('active', 'completed')
-   WHERE k.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > clock);
+   WHERE k.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > clock)
+     -- Said before on another channel, and delivered after all.
+     AND NOT EXISTS (SELECT FROM mfiauto.message_key b
+                       JOIN LATERAL (SELECT d.state FROM mfiauto.message_ledger d WHERE d.client_id = b.client_id AND d.message_id = b.message_id OFFSET 0) d ON d.state = 'delivered'
+                      WHERE b.client_id = m.client_id AND b.enrollment_id = m.enrollment_id AND b.version = m.version AND b.step_no = m.step_no
+                        AND b.repetition = m.repetition AND b.message_id < m.message_id OFFSET 0);
   messages := mfiauto._send(v.workflow_id, v.version, _next_channel.step_no, coalesce(next.runs, '{}'), channels, true, next.repetitions);
 END $$;
 
@@ -103,7 +108,8 @@ BEGIN
   advanced := late.looked_at;
 END $$;
 
--- Messages that were delivered after all: what was to say the same on another channel, and has not been claimed, is canceled.
+-- Messages that were delivered after all: what was to say the same on another channel, and has not been claimed, is canceled; no further
+-- channel is tried.
 CREATE FUNCTION mfiauto._withdraw_fallbacks() RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
@@ -120,13 +126,18 @@ BEGIN
       JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = w.client_id AND m.message_id = w.message_id OFFSET 0) m ON m.state = 'delivered'
      WHERE t.role = 'message'
   ),
+  later AS MATERIALIZED (
+    SELECT k.client_id, k.message_id
+      FROM heard h
+      JOIN LATERAL (SELECT * FROM mfiauto.message_key k
+                     WHERE k.client_id = h.client_id AND k.enrollment_id = h.enrollment_id AND k.version = h.version AND k.step_no = h.step_no
+                       AND k.repetition = h.repetition OFFSET 0) k ON k.message_id > h.message_id AND k.channel <> ''
+  ),
   gone AS (
-    DELETE FROM mfiauto.fallback_watch w USING heard h WHERE w.client_id = h.client_id AND w.message_id = h.message_id
+    DELETE FROM mfiauto.fallback_watch w
+     USING (SELECT h.client_id, h.message_id FROM heard h UNION SELECT l.client_id, l.message_id FROM later l) k
+     WHERE w.client_id = k.client_id AND w.message_id = k.message_id
   )
-  SELECT array_agg(k.client_id) AS client_ids, array_agg(k.message_id) AS ids INTO stale
-    FROM heard h
-    JOIN LATERAL (SELECT * FROM mfiauto.message_key k
-                   WHERE k.client_id = h.client_id AND k.enrollment_id = h.enrollment_id AND k.version = h.version AND k.step_no = h.step_no
-                     AND k.repetition = h.repetition OFFSET 0) k ON k.message_id > h.message_id AND k.channel <> '';
+  SELECT array_agg(l.client_id) AS client_ids, array_agg(l.message_id) AS ids INTO stale FROM later l;
   RETURN CASE WHEN stale.ids IS NULL THEN 0 ELSE mfiauto._cancel_outbox(stale.client_ids, stale.ids, 'delivered_before') END;
 END $$;

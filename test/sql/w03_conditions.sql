@@ -67,9 +67,9 @@ SELECT d.workflow, d.path, d.arm, abs(sum(d.times) / 2 - CASE d.arm || d.path WH
   FROM drawn d GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 SELECT count(*) FILTER (WHERE d.times <> 2) AS changed, count(DISTINCT (d.workflow, d.client_id, d.path)) = count(*) AS one_arm_each FROM drawn d;
 -- The four draws have nothing to do with one another: among those whom one of them sends one way, the others divide as they do among all.
-SELECT a.path AS of, b.workflow, b.path, abs(avg((b.arm = 'short')::integer) - avg((c.arm = 'short')::integer)) < 0.06 AS independent
+SELECT a.path AS of, b.workflow, b.path, abs(avg((b.arm = 'short')::integer) - max(c.share)) < 0.06 AS independent
   FROM drawn a JOIN drawn b ON b.client_id = a.client_id AND (b.workflow, b.path) <> (a.workflow, a.path)
-  JOIN drawn c ON c.workflow = b.workflow AND c.path = b.path
+  JOIN (SELECT d.workflow, d.path, avg((d.arm = 'short')::integer) AS share FROM drawn d GROUP BY 1, 2) c ON c.workflow = b.workflow AND c.path = b.path
  WHERE a.workflow = 'one' AND a.arm = 'short' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 SELECT m.state, count(*) = (SELECT 2 * count(*) FROM drawn d WHERE d.workflow = 'one' AND d.arm = 'long' AND d.path = 'steps[0]' AND d.is_held = (m.state = 'holdout')) AS as_drawn
   FROM mfiauto.message m WHERE m.workflow = 'one' GROUP BY 1 ORDER BY 1;
