@@ -66,13 +66,24 @@ LANGUAGE sql STABLE ROWS 1000 AS $$
    ORDER BY k.ord
 $$;
 
+-- Where each arm of a split begins, from 0 to 1.
+CREATE FUNCTION mfiauto._split_bounds(weights numeric[]) RETURNS double precision[]
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT ARRAY(SELECT ((sum(w.weight) OVER (ORDER BY w.ord) - w.weight) / (SELECT sum(a.weight) FROM unnest(weights) AS a(weight)))::double precision
+                 FROM unnest(weights) WITH ORDINALITY AS w(weight, ord) ORDER BY w.ord)
+$$;
+
 -- In which arm of a split a unit is, by its place among them: the same for ever, for a workflow (its salt) and a place in its text.
+-- One expression, so that the planner puts it in the caller's statement.
+CREATE FUNCTION mfiauto._split_place(salt text, path text, bounds double precision[], unit text) RETURNS integer
+LANGUAGE sql STABLE AS $$
+  SELECT width_bucket(mfiauto._fraction(concat_ws(' ', salt, path, unit)), bounds)
+$$;
+
+-- The same by the weights, for one.
 CREATE FUNCTION mfiauto._split_arm(salt text, path text, weights numeric[], unit text) RETURNS integer
 LANGUAGE sql STABLE AS $$
-  SELECT count(*)::integer + 1
-    FROM (SELECT sum(w.weight) OVER (ORDER BY w.ord) / (SELECT sum(a.weight) FROM unnest(weights) AS a(weight)) AS share, w.ord
-            FROM unnest(weights) WITH ORDINALITY AS w(weight, ord)) c
-   WHERE c.ord < cardinality(weights) AND c.share <= mfiauto._fraction(concat_ws(' ', salt, path, unit))
+  SELECT mfiauto._split_place(salt, path, mfiauto._split_bounds(weights), unit)
 $$;
 
 -- Sends each run into its arm.
@@ -83,18 +94,20 @@ DECLARE
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
   salt text;
+  bounds double precision[];
   branched mfiauto._run[];
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _run_split.workflow_id AND w.version = _run_split.version;
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _run_split.step_no;
   salt := (SELECT h.salt FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
+  bounds := mfiauto._split_bounds(s.branch_weights);
   branched := ARRAY(
     SELECT ROW(r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.anchor_on, s.branch_nos[a.place], r.due_at, r.arm, NULL, r.zone, r.country, NULL, NULL,
                s.branch_names[a.place])::mfiauto._run
       FROM ROWS FROM (unnest(runs), mfiauto._units(v.subject, ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality),
                                                    ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality))) WITH ORDINALITY
            AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome, unit, ord)
-      CROSS JOIN LATERAL (SELECT mfiauto._split_arm(salt, s.path, s.branch_weights, r.unit) AS place OFFSET 0) a
+      CROSS JOIN LATERAL (SELECT mfiauto._split_place(salt, s.path, bounds, r.unit) AS place OFFSET 0) a
      ORDER BY r.ord);
   INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
   SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'split', r.outcome, mfiauto.now() FROM unnest(branched) r;

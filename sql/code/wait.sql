@@ -39,13 +39,23 @@ LANGUAGE sql STABLE ROWS 100 AS $$
    ORDER BY u.ord
 $$;
 
--- The first moment at or (is_after) after another that has a local time of day, and a weekday if one is given. A time that the clocks
--- leap over is as far behind the leap; of one that comes twice the second is meant, as AT TIME ZONE has it.
+-- For each moment the first one at or (is_after) after it that has a local time of day, and a weekday if one is given. A time that the
+-- clocks leap over is as far behind the leap; of one that comes twice the second is meant, as AT TIME ZONE has it.
+CREATE FUNCTION mfiauto._next_times(since timestamptz[], zones text[], at_time time, weekday integer, is_after boolean) RETURNS SETOF timestamptz
+LANGUAGE sql STABLE ROWS 100 AS $$
+  SELECT (SELECT min(m.at)
+            FROM (SELECT (d.day + _next_times.at_time) AT TIME ZONE u.zone AS at, d.day
+                    FROM (SELECT (u.moment AT TIME ZONE u.zone)::date + n AS day FROM generate_series(0, 8) n) d) m
+           WHERE (m.at > u.moment OR (m.at = u.moment AND NOT _next_times.is_after))
+             AND (_next_times.weekday IS NULL OR extract(isodow FROM m.day) = _next_times.weekday))
+    FROM unnest(_next_times.since, zones) WITH ORDINALITY AS u(moment, zone, ord)
+   ORDER BY u.ord
+$$;
+
+-- The same for one.
 CREATE FUNCTION mfiauto._next_time(since timestamptz, zone text, at_time time, weekday integer, is_after boolean) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
-  SELECT min(m.at)
-    FROM (SELECT ((since AT TIME ZONE zone)::date + n + at_time) AT TIME ZONE zone AS at, (since AT TIME ZONE zone)::date + n AS day FROM generate_series(0, 8) n) m
-   WHERE (m.at > since OR (m.at = since AND NOT is_after)) AND (weekday IS NULL OR extract(isodow FROM m.day) = weekday)
+  SELECT n FROM mfiauto._next_times(ARRAY[since], ARRAY[zone], at_time, weekday, is_after) n
 $$;
 
 -- When a wait is over, for each run, in their order. Nothing here depends on when the engine asks: the time counts from the moment
@@ -96,8 +106,8 @@ BEGIN
                         unnest(zones)) WITH ORDINALITY AS w(moment, zone, ord)
        ORDER BY w.ord);
   ELSIF s.wait_time IS NOT NULL THEN
-    moments := ARRAY(SELECT mfiauto._next_time(m.at, m.zone, s.wait_time, s.wait_weekday, s.wait IS NULL AND s.wait_sql IS NULL)
-                       FROM unnest(moments, zones) WITH ORDINALITY AS m(at, zone, ord) ORDER BY m.ord);
+    moments := ARRAY(SELECT t.at FROM mfiauto._next_times(moments, zones, s.wait_time, s.wait_weekday, s.wait IS NULL AND s.wait_sql IS NULL)
+                                   WITH ORDINALITY AS t(at, ord) ORDER BY t.ord);
   END IF;
   RETURN QUERY
     SELECT CASE WHEN s.wait_sql IS NULL OR d.at IS NOT NULL THEN greatest(d.moment, d.since) ELSE d.since END, s.wait_sql IS NULL OR d.at IS NOT NULL

@@ -90,6 +90,7 @@ CREATE FUNCTION pg_temp.at(t timestamptz) RETURNS TABLE (entered bigint, advance
 LANGUAGE plpgsql AS $$ BEGIN PERFORM mfiauto._set_clock(t); RETURN QUERY SELECT r.entered, r.advanced, r.messages FROM mfiauto.run_engine() r; END $$;
 SELECT mfiauto.create_workflow('d', '{"trigger": {"event": "Began"}, "for_each": "loan", "class": "transactional", "steps": [{"wait": {"date": "loan.maturity_on - 7", "until": "09:00"}}, {"send": "thanks"}]}') AS version;
 SELECT mfiauto.create_workflow('x', '{"trigger": {"event": "Began"}, "for_each": "loan", "class": "transactional", "steps": [{"wait": {"date": "loan.maturity_on + time ''08:15''", "for": "2 days"}}, {"send": "late"}]}') AS version;
+UPDATE mfiauto.workflow_head SET salt = 'salt';
 SELECT mfiauto._set_clock('2026-03-16 08:00+00');
 SELECT count(mfiauto.activate_workflow(name)) AS active FROM unnest('{w7,w10,d,x}'::text[]) name;
 SELECT * FROM pg_temp.at('2026-03-16 08:00+00');
