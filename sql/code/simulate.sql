@@ -9,40 +9,32 @@ DECLARE
   v mfiauto.workflow_version;
   salt text;
   k record;
+  is_told boolean;
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _trial_entries.workflow_id AND w.version = _trial_entries.version;
+  IF v.anchor_column IS NOT NULL THEN
+    RETURN mfiauto._trial_anchors(v.workflow_id, v.version, from_at, to_at);
+  END IF;
   salt := (SELECT h.salt FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
-  CASE
-    WHEN v.anchor_column IS NOT NULL THEN
-      RETURN mfiauto._trial_anchors(v.workflow_id, v.version, from_at, to_at);
-    WHEN v.trigger_kind = 'manual' THEN
-      RETURN '{}';
-    ELSE
-      NULL;
-  END CASE;
-  SELECT array_agg(e.client_id ORDER BY e.event_id) AS client_ids, array_agg(e.event_id ORDER BY e.event_id) AS event_ids,
-         array_agg(e.about ORDER BY e.event_id) AS subject_ids, array_agg(coalesce(e.loan_id, CASE WHEN v.subject = 'loan' THEN e.about END) ORDER BY e.event_id) AS loan_ids,
-         array_agg(e.received_at ORDER BY e.event_id) AS ats, array_agg(jsonb_build_object('event', e.properties) ORDER BY e.event_id) AS contexts
-    INTO k
-    FROM (SELECT l.*, CASE WHEN v.subject = 'client' THEN l.client_id WHEN l.subject = v.subject THEN l.subject_id WHEN v.subject = 'loan' THEN l.loan_id END AS about
-            FROM mfiauto.event_log l
-           WHERE l.name = ANY (v.trigger_events) AND l.received_at >= from_at AND l.received_at < to_at
-             AND (v.trigger_filters IS NULL OR l.properties @> ANY (v.trigger_filters))) e
-   WHERE e.about IS NOT NULL;
+  SELECT array_agg(a.client_id ORDER BY a.at, a.ordinality) AS client_ids, array_agg(a.event_id ORDER BY a.at, a.ordinality) AS event_ids, array_agg(a.subject_id ORDER BY a.at, a.ordinality) AS subject_ids,
+         array_agg(a.loan_id ORDER BY a.at, a.ordinality) AS loan_ids, array_agg(a.at ORDER BY a.at, a.ordinality) AS ats, array_agg(a.context ORDER BY a.at, a.ordinality) AS contexts,
+         array_agg(a.doubt ORDER BY a.at, a.ordinality) AS doubts
+    INTO k FROM mfiauto._trial_arrivals(v.workflow_id, v.version, from_at, to_at) WITH ORDINALITY a;
   IF k.client_ids IS NULL THEN
     RETURN '{}';
   END IF;
+  -- The condition of a count was asked when the events were counted.
+  is_told := v.trigger_sql IS NULL OR v.trigger_count IS NOT NULL;
   RETURN ARRAY(
-    SELECT ROW(z.event_id, z.client_id, z.subject_id, z.loan_id, NULL, 1, z.at, z.at, 'infinity',
-               mfiauto._arm(salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
-                            CASE WHEN s.role IS NOT NULL AND s.client_id IS NULL AND s.loan_id IS NOT NULL THEN 'loan ' || s.loan_id ELSE 'client ' || z.client_id END),
-               z.context, z.zone, z.country, NULL, NULL, NULL, NULL, z.read_doubts)::mfiauto._trial
-      FROM ROWS FROM (unnest(k.client_ids, k.subject_ids, k.loan_ids, k.ats, k.contexts, k.event_ids), mfiauto._client_zones(k.client_ids),
-                      mfiauto._ask_past(v.owner, v.trigger_sql, v.subject, k.client_ids, k.subject_ids, k.loan_ids, k.ats, assumed, k.event_ids, true)) WITH ORDINALITY
-           AS z(client_id, subject_id, loan_id, at, context, event_id, zoned_client_id, zone, country, is_zone_invalid, answer, failed, read_doubts, ord)
+    SELECT ROW(coalesce(z.event_id, - z.ord), z.client_id, z.subject_id, z.loan_id, NULL, 1, z.at, z.at, 'infinity',
+               mfiauto._arm(salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END, z.unit),
+               z.context, z.zone, z.country, NULL, NULL, NULL, NULL, z.read_doubts || CASE WHEN z.doubt IS NULL THEN '{}' ELSE ARRAY[z.doubt] END)::mfiauto._trial
+      FROM ROWS FROM (unnest(k.client_ids, k.subject_ids, k.loan_ids, k.ats, k.contexts, k.event_ids, k.doubts), mfiauto._client_zones(k.client_ids),
+                      mfiauto._ask_past(v.owner, CASE WHEN NOT is_told THEN v.trigger_sql END, v.subject, k.client_ids, k.subject_ids, k.loan_ids, k.ats, assumed, k.event_ids, true),
+                      mfiauto._units(v.subject, k.client_ids, k.subject_ids)) WITH ORDINALITY
+           AS z(client_id, subject_id, loan_id, at, context, event_id, doubt, zoned_client_id, zone, country, is_zone_invalid, answer, failed, read_doubts, unit, ord)
       JOIN mfiauto.message_class c ON c.class = v.class
-      LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = z.subject_id OFFSET 0) s ON true
-     WHERE v.trigger_sql IS NULL OR z.answer = 't'
+     WHERE is_told OR z.answer = 't'
      ORDER BY z.at, z.ord);
 END $$;
 
@@ -317,7 +309,7 @@ BEGIN
       SELECT s.step_no, s.path, s.kind, e.edge, e.place::integer
         FROM mfiauto.workflow_step s
         CROSS JOIN LATERAL unnest(CASE s.kind WHEN 'if' THEN '{then,else}'::text[] WHEN 'repeat' THEN '{again,done}' WHEN 'wait_for' THEN '{then,timeout}'
-                                              WHEN 'split' THEN s.branch_names WHEN 'task' THEN coalesce(s.branch_names || '{timeout}'::text[], '{next}')
+                                              WHEN 'split' THEN s.branch_names WHEN 'task' THEN CASE WHEN s.branch_names IS NULL THEN '{next}' ELSE s.branch_names || '{timeout}'::text[] END
                                               WHEN 'switch' THEN ARRAY(SELECT 'case ' || n FROM generate_series(1, cardinality(s.branch_nos)) n) || '{else}'::text[]
                                               ELSE '{next}' END) WITH ORDINALITY AS e(edge, place)
        WHERE s.workflow_id = k.workflow_id AND s.version = k.version
