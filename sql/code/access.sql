@@ -57,6 +57,10 @@ BEGIN
     IF given && '{admin}' THEN
       EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.unusable_phone TO %I', role_name);
     END IF;
+    IF given && '{officer,branch}' THEN
+      EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.own_client, mfiauto.own_message, mfiauto.own_enrollment, mfiauto.own_event, mfiauto.own_task, mfiauto.own_membership
+                                   TO %I', role_name);
+    END IF;
   END IF;
 END $$;
 
@@ -72,25 +76,42 @@ $$;
 CREATE FUNCTION mfiauto._check_profile(profile text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-  IF profile IS NULL OR profile NOT IN ('admin', 'author', 'analyst', 'app', 'receiver') THEN
+  IF profile IS NULL OR profile NOT IN ('admin', 'author', 'analyst', 'app', 'receiver', 'officer', 'branch') THEN
     RAISE EXCEPTION 'access profile "%" does not exist', profile
-      USING ERRCODE = '42704', HINT = 'The profiles are admin, author, analyst, app and receiver.';
+      USING ERRCODE = '42704', HINT = 'The profiles are admin, author, analyst, app, receiver, officer and branch.';
   END IF;
 END $$;
 
-CREATE FUNCTION mfiauto._grant_access(role regrole, profile text) RETURNS void
+-- The officer or branch that a profile is for, and no other.
+CREATE FUNCTION mfiauto._check_scope(profile text, officer_id bigint, branch_id bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF (profile = 'officer') <> (officer_id IS NOT NULL) OR (profile = 'branch') <> (branch_id IS NOT NULL) THEN
+    RAISE EXCEPTION 'access profile "%" does not fit officer_id % and branch_id %', profile, coalesce(officer_id::text, 'null'), coalesce(branch_id::text, 'null')
+      USING ERRCODE = '22023', HINT = 'Give officer_id with profile officer, branch_id with profile branch, and neither with another.';
+  END IF;
+  RETURN coalesce(officer_id, branch_id);
+END $$;
+
+CREATE FUNCTION mfiauto._grant_access(role regrole, profile text, officer_id bigint DEFAULT NULL, branch_id bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
   grantee text := (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid = role);
   relation text;
   reader text;
+  scope bigint;
 BEGIN
   PERFORM mfiauto._check_profile(profile);
+  scope := mfiauto._check_scope(profile, officer_id, branch_id);
   IF grantee IS NULL THEN
     RAISE EXCEPTION 'role must be the name of an existing role' USING ERRCODE = '22023';
   END IF;
   INSERT INTO mfiauto.access_grant (role_name, profile, granted_at, granted_by)
   VALUES (grantee, profile, pg_catalog.now(), mfiauto._caller()) ON CONFLICT ON CONSTRAINT access_grant_pkey DO NOTHING;
+  IF scope IS NOT NULL THEN
+    INSERT INTO mfiauto.access_scope (role_name, profile, number, granted_at, granted_by)
+    VALUES (grantee, profile, scope, pg_catalog.now(), mfiauto._caller()) ON CONFLICT ON CONSTRAINT access_scope_pkey DO NOTHING;
+  END IF;
   PERFORM mfiauto._apply_access(grantee);
   -- The owner's rights are what workers run with; authors' conditions run with their own.
   FOREACH reader IN ARRAY CASE WHEN profile IN ('admin', 'author') AND grantee <> current_user THEN ARRAY[current_user::text, grantee] ELSE ARRAY[current_user::text] END LOOP
@@ -100,8 +121,8 @@ BEGIN
     END LOOP;
   END LOOP;
 END $$;
-SELECT mfiauto._open_door('mfiauto._grant_access(regrole,text)', '{}',
-  'Gives an existing role an access profile: admin, author, analyst, app or receiver. Says which grants on the host''s tables are missing. For the installation''s owner.');
+SELECT mfiauto._open_door('mfiauto._grant_access(regrole,text,bigint,bigint)', '{}',
+  'Gives an existing role an access profile: admin, author, analyst, app or receiver; officer with officer_id, branch with branch_id: these see their own clients alone, and may be given several. Says which grants on the host''s tables are missing. For the installation''s owner.');
 
 CREATE FUNCTION mfiauto._revoke_access(role regrole, profile text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -13,6 +13,7 @@ BEGIN
   IF client_id IS NULL THEN
     RAISE EXCEPTION 'client_id must not be null' USING ERRCODE = '22004';
   END IF;
+  PERFORM mfiauto._check_sight(client_id);
   IF channel IS NOT NULL THEN
     PERFORM mfiauto._check_channel(channel);
   END IF;
@@ -31,7 +32,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM mfiauto._record_consent(client_id, channel, purpose, false, reason, NULL, NULL, NULL);
 END $$;
-SELECT mfiauto._open_door('mfiauto._opt_out(bigint, text, text, text)', '{admin,app,receiver}',
+SELECT mfiauto._open_door('mfiauto._opt_out(bigint, text, text, text)', '{admin,app,receiver,officer,branch}',
   'Records that a client wants no messages on a channel (null: any) of a class (null: every class that honors opt-outs). '
   'Messages that wait are withdrawn when they are about to leave.');
 
@@ -41,7 +42,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM mfiauto._record_consent(client_id, channel, purpose, true, NULL, source, text_version, proof);
 END $$;
-SELECT mfiauto._open_door('mfiauto._opt_in(bigint, text, text, text, text, jsonb)', '{admin,app,receiver}',
+SELECT mfiauto._open_door('mfiauto._opt_in(bigint, text, text, text, text, jsonb)', '{admin,app,receiver,officer,branch}',
   'Records a client''s consent to messages on a channel (null: any) of a class (null: any), with where it was given, the version of '
   'the text that was agreed to, and what proves it.');
 

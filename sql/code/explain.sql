@@ -315,6 +315,10 @@ BEGIN
         USING ERRCODE = '42704', HINT = 'mfiauto.workflow lists the workflows.';
     END IF;
   END IF;
+  IF NOT mfiauto._may_see(_explain_client.client_id) THEN
+    RETURN QUERY SELECT mfiauto.now(), 'absence'::text, NULL::text, 'client'::text, _explain_client.client_id, 'the client is not in the books'::text;
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT l.at, l.what, l.step, l.subject, l.subject_id, l.detail
       FROM mfiauto._client_lines(_explain_client.client_id, asked) l
@@ -330,5 +334,5 @@ BEGIN
         FROM mfiauto._explain_absence(_explain_client.client_id, _explain_client.workflow) a;
   END IF;
 END $$;
-SELECT mfiauto._open_door('mfiauto._explain_client(bigint, text)', '{admin,author}',
+SELECT mfiauto._open_door('mfiauto._explain_client(bigint, text)', '{admin,author,officer,branch}',
   'Tells a client''s story in order: what happened, what was decided, what was sent and why something was not. With a workflow: only that one, and why the client''s other subjects did not enter it.');

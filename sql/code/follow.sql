@@ -42,6 +42,7 @@ BEGIN
     RETURN 0;
   END IF;
   -- Followers, in the order in which they build on one another.
+  PERFORM mfiauto._refresh_visibility(client_ids);
   PERFORM mfiauto._refresh_profiles(client_ids);
   PERFORM mfiauto._refresh_segments_of(client_ids);
   RETURN cardinality(client_ids);

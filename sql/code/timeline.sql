@@ -74,6 +74,9 @@ BEGIN
   IF _client_timeline.client_id IS NULL THEN
     RAISE EXCEPTION 'client_id must not be null' USING ERRCODE = '22004', HINT = 'Give client_id => <the client''s number>.';
   END IF;
+  IF NOT mfiauto._may_see(_client_timeline.client_id) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT t.at, t.kind, t.line, t.subject, t.subject_id
       FROM (SELECT l.at, 30 + l.rank AS rank, l.number,
@@ -89,5 +92,5 @@ BEGIN
      WHERE t.at >= coalesce(_client_timeline.since, '-infinity') AND t.at <= coalesce(_client_timeline.until, 'infinity')
      ORDER BY t.at, t.rank, t.number, t.line;
 END $$;
-SELECT mfiauto._open_door('mfiauto._client_timeline(bigint, timestamptz, timestamptz)', '{admin,author}',
+SELECT mfiauto._open_door('mfiauto._client_timeline(bigint, timestamptz, timestamptz)', '{admin,author,officer,branch}',
   'All that happened with a client in one order: events, messages, receipts, tasks, consents, goals, the decisions that matter, and what the books say of loans, installments and payments. Without the texts of messages.');

@@ -78,6 +78,6 @@ CREATE TABLE mfiauto.access_grant (
   granted_at timestamptz NOT NULL,
   granted_by text NOT NULL,
   CONSTRAINT access_grant_pkey PRIMARY KEY (role_name, profile),
-  CONSTRAINT access_grant_profile_check CHECK (profile IN ('admin', 'author', 'analyst', 'app', 'receiver'))
+  CONSTRAINT access_grant_profile_check CHECK (profile IN ('admin', 'author', 'analyst', 'app', 'receiver', 'officer', 'branch'))
 );
 COMMENT ON TABLE mfiauto.access_grant IS 'Which role has which access profile; grant_access() and revoke_access() write it, migrate() applies it to new functions.';

@@ -135,6 +135,8 @@ INSERT INTO good VALUES
   ('workflow_diagram', 'version', '1'),
   ('grant_access', 'role', $v$'regress_bad_input'::regrole$v$),
   ('grant_access', 'profile', $v$'analyst'$v$),
+  ('grant_access', 'officer_id', 'NULL'),
+  ('grant_access', 'branch_id', 'NULL'),
   ('hold_delivery', 'reason', $v$'x'$v$),
   ('hold_delivery', 'gateway', $v$'g'$v$),
   ('hold_delivery', 'workflow', $v$NULL$v$),

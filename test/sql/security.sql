@@ -20,7 +20,7 @@ SELECT nspname FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname ~ '^mfi
 -- Doors are in C and have their private twin; their profiles exist.
 SELECT d.function_oid::regprocedure FROM mfiauto._door d JOIN pg_proc p ON p.oid = d.function_oid
  WHERE p.prosrc <> 'mfiauto_door' OR NOT EXISTS (SELECT FROM pg_proc q WHERE q.pronamespace = p.pronamespace AND q.proname = '_' || p.proname AND q.proargtypes = p.proargtypes);
-SELECT d.function_oid::regprocedure FROM mfiauto._door d WHERE NOT d.profiles <@ '{admin,author,analyst,app,receiver}';
+SELECT d.function_oid::regprocedure FROM mfiauto._door d WHERE NOT d.profiles <@ '{admin,author,analyst,app,receiver,officer,branch}';
 -- Who has which door; those with no profile are for the owner alone.
 SELECT d.function_oid::regprocedure::text AS for_the_owner_alone FROM mfiauto._door d WHERE d.profiles = '{}' ORDER BY d.function_oid::regprocedure::text COLLATE "C";
 SELECT d.function_oid::regprocedure::text AS app_or_receiver, d.profiles FROM mfiauto._door d WHERE d.profiles && '{app,receiver}' ORDER BY d.function_oid::regprocedure::text COLLATE "C";
