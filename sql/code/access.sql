@@ -58,7 +58,7 @@ BEGIN
       EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.unusable_phone TO %I', role_name);
     END IF;
     IF given && '{officer,branch}' THEN
-      EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.own_client, mfiauto.own_message, mfiauto.own_enrollment, mfiauto.own_event, mfiauto.own_task, mfiauto.own_membership
+      EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.open_task, mfiauto.own_client, mfiauto.own_message, mfiauto.own_enrollment, mfiauto.own_event, mfiauto.own_task, mfiauto.own_membership
                                    TO %I', role_name);
     END IF;
   END IF;

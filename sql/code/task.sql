@@ -114,7 +114,7 @@ BEGIN
   SELECT t.client_id, t.task_id, t.state, t.enrollment_id, s.branch_names INTO task
     FROM mfiauto.task t
     LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = t.workflow_id AND s.version = t.version AND s.step_no = t.step_no
-   WHERE t.task_id = _lock_task.task_id FOR UPDATE OF t;
+   WHERE t.task_id = _lock_task.task_id AND mfiauto._may_see(t.client_id) FOR UPDATE OF t;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'task % does not exist', _lock_task.task_id USING ERRCODE = '42704', HINT = 'mfiauto.open_task lists the open ones.';
   END IF;
@@ -151,7 +151,7 @@ BEGIN
     jsonb_strip_nulls(jsonb_build_object('task_id', _close_task.task_id, 'outcome', _close_task.outcome, 'workflow', run.workflow)),
     NULL, CASE WHEN run.subject <> 'client' THEN run.subject END, CASE WHEN run.subject <> 'client' THEN run.subject_id END);
 END $$;
-SELECT mfiauto._open_door('mfiauto._close_task(bigint, text, text)', '{admin,author,app}',
+SELECT mfiauto._open_door('mfiauto._close_task(bigint, text, text)', '{admin,author,app,officer,branch}',
   'Closes an open task with its outcome, one of those its workflow waits for if it names any, and a note for the file. Makes the event Task Completed; the run that waits for it goes on.');
 
 CREATE FUNCTION mfiauto._assign_task(task_id bigint, assignee text) RETURNS void
@@ -176,9 +176,9 @@ LANGUAGE sql STABLE AS $$
     LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = t.workflow_id
     LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = t.workflow_id AND s.version = t.version AND s.step_no = t.step_no
     LEFT JOIN mfiauto.enrollment_state e ON e.client_id = t.client_id AND e.enrollment_id = t.enrollment_id
-   WHERE t.state = 'open'
+   WHERE t.state = 'open' AND ((SELECT mfiauto._is_restricted()) IS NOT TRUE OR t.client_id IN (SELECT mfiauto._own_clients()))
 $$;
-SELECT mfiauto._open_door('mfiauto._read_open_tasks()', '{admin,author,app}', 'What the view mfiauto.open_task shows.');
+SELECT mfiauto._open_door('mfiauto._read_open_tasks()', '{admin,author,app,officer,branch}', 'What the view mfiauto.open_task shows.');
 
 CREATE VIEW mfiauto.open_task AS
   SELECT o.task_id, o.assignee, o.due_at, o.is_overdue, o.client_id, o.title, o.workflow, o.subject, o.subject_id, o.outcomes, o.created_at

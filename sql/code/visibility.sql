@@ -155,9 +155,9 @@ $$;
 SELECT mfiauto._open_door('mfiauto._read_own_events()', '{officer,branch}', 'What the view mfiauto.own_event shows.');
 
 CREATE FUNCTION mfiauto._read_own_tasks()
-RETURNS TABLE (task_id bigint, client_id bigint, workflow text, title text, assignee text, state text, outcome text, due_at timestamptz, created_at timestamptz, closed_at timestamptz)
+RETURNS TABLE (task_id bigint, client_id bigint, workflow text, title text, assignee text, state text, outcome text, note text, due_at timestamptz, created_at timestamptz, closed_at timestamptz)
 LANGUAGE sql STABLE SET jit = off AS $$
-  SELECT t.task_id, t.client_id, h.name, t.title, t.assignee, t.state, t.outcome, t.due_at, t.created_at, t.closed_at
+  SELECT t.task_id, t.client_id, h.name, t.title, t.assignee, t.state, t.outcome, t.note, t.due_at, t.created_at, t.closed_at
     FROM mfiauto._own_clients() AS own(client_id)
     JOIN LATERAL (SELECT * FROM mfiauto.task t WHERE t.client_id = own.client_id AND t.state <> 'holdout' OFFSET 0) t ON true
     LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = t.workflow_id

@@ -55,7 +55,7 @@ SELECT mfiauto.grant_access('rls_awa', 'teller', officer_id => 7);
 -- What each of them sees, in each view: the clients, and nothing of others.
 CREATE FUNCTION pg_temp.sees() RETURNS TABLE (view text, clients text, rows bigint) LANGUAGE plpgsql AS $$
 BEGIN
-  FOREACH view IN ARRAY ARRAY['own_client', 'own_message', 'own_enrollment', 'own_event', 'own_task', 'own_membership'] LOOP
+  FOREACH view IN ARRAY ARRAY['own_client', 'own_message', 'own_enrollment', 'own_event', 'own_task', 'own_membership', 'open_task'] LOOP
     EXECUTE format('SELECT string_agg(DISTINCT v.client_id::text, '' '' ORDER BY v.client_id::text), count(*) FROM mfiauto.%I v', view) INTO clients, rows;
     RETURN NEXT;
   END LOOP;
@@ -108,6 +108,15 @@ SELECT call, pg_temp.answer(format(call, 3)) IS NOT DISTINCT FROM replace(pg_tem
   FROM unnest(ARRAY['SELECT what, detail FROM mfiauto.explain_client(%s)', 'SELECT what, detail FROM mfiauto.explain_client(%s, ''welcome'')', 'SELECT what FROM mfiauto.explain_client(%s, ''none'')',
                     'SELECT * FROM mfiauto.client_timeline(%s)', 'SELECT mfiauto.opt_out(%s)', 'SELECT mfiauto.opt_out(%s, ''fax'')', 'SELECT mfiauto.opt_in(%s, purpose => ''marketing'')',
                     'SELECT mfiauto.opt_out(%s, purpose => ''security'')', 'SELECT * FROM mfiauto.own_client WHERE client_id = %s']) call;
+-- A task of others, and none.
+RESET ROLE;
+SELECT max(task_id) FILTER (WHERE client_id = 2) AS own_task, max(task_id) FILTER (WHERE client_id = 4 OR client_id = 20) AS others_task, max(task_id) + 1000 AS no_task FROM mfiauto.task \gset
+SET ROLE rls_awa;
+SELECT replace(pg_temp.answer(format('SELECT mfiauto.close_task(%s)', :others_task)), :'others_task', 'N') AS others,
+       replace(pg_temp.answer(format('SELECT mfiauto.close_task(%s)', :no_task)), :'no_task', 'N') AS none;
+SELECT replace(pg_temp.answer(format('SELECT mfiauto.close_task(%s, repeat(''x'', 300))', :others_task)), :'others_task', 'N') AS others;
+SELECT mfiauto.close_task(:own_task, 'visited', note => 'at home');
+SELECT client_id, state, outcome, note FROM mfiauto.own_task WHERE task_id = :own_task;
 -- Plans tell nothing of what others have: neither their number nor how many were left out.
 CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, COSTS, TIMING OFF, SUMMARY OFF) ' || query; END $$;
 SELECT p FROM pg_temp.plan('SELECT * FROM mfiauto.own_message WHERE client_id = 4') p;
