@@ -373,6 +373,7 @@ BEGIN
   DELETE FROM mfiauto.source s WHERE s.kind = 'role' AND s.name = _unbind.role;
   DELETE FROM mfiauto.binding_config c WHERE c.role = _unbind.role;
   DELETE FROM mfiauto.subject_state s WHERE s.role = _unbind.role;
+  DELETE FROM mfiauto.anchor_date a WHERE a.role = _unbind.role;
   IF role = 'loan_party' THEN
     DELETE FROM mfiauto.party_state;
   END IF;

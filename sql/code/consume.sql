@@ -247,6 +247,7 @@ BEGIN
       FROM mfiauto.subject_state s JOIN mfiauto.binding_config c ON c.role = s.role
      WHERE s.unclaimed AND c.columns ? 'client_key' AND EXISTS (SELECT FROM mfiauto.batch_diff d WHERE d.role = 'client' AND d.is_first);
   END IF;
+  PERFORM mfiauto._keep_role_dates(role);
 END $$;
 
 -- Who answers for a loan of no client of its own: compares party_state with the books, and touches whoever came, went or changed.
@@ -505,6 +506,8 @@ BEGIN
   END LOOP;
   PERFORM mfiauto._touch();
   event_count := mfiauto._emit_standard_events() + mfiauto._emit_watched_events() + mfiauto._pass_on_notes();
+  PERFORM mfiauto._keep_batch_dates();
+  PERFORM mfiauto._plan_batch();
   PERFORM mfiauto._mark_dirty();
   RETURN event_count;
 END $$;

@@ -38,6 +38,9 @@ BEGIN
            k.client_id, _park_runs.sqlstate, 'condition_error', _park_runs.message, clock
       FROM unnest(_park_runs.client_ids, _park_runs.subject_ids) AS k(client_id, subject_id);
   END IF;
+  IF _park_runs.stage = 'calendar' THEN
+    PERFORM mfiauto._settle_entries(v.workflow_id, v.version, _park_runs.client_ids, _park_runs.subject_ids);
+  END IF;
   INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, detail, decided_at)
   SELECT k.client_id, v.workflow_id, v.version, CASE WHEN is_run THEN k.id END, v.subject, k.subject_id, _park_runs.step_no, 'error', _park_runs.sqlstate,
          _park_runs.message, clock
@@ -79,7 +82,13 @@ BEGIN
   )
   SELECT count(*) INTO unparked FROM freed;
   WITH gone AS (
-    DELETE FROM mfiauto.parked_fact p WHERE p.stage IN ('engine enter', 'engine trigger') AND p.source = _unpark.workflow RETURNING 1
+    DELETE FROM mfiauto.parked_fact p WHERE p.stage IN ('engine enter', 'engine trigger', 'engine calendar') AND p.source = _unpark.workflow RETURNING p.*
+  ),
+  recalled AS (
+    -- Whom the calendar had brought comes up at once.
+    INSERT INTO mfiauto.entry_state (client_id, workflow_id, subject_id, base_at, due_at)
+    SELECT DISTINCT g.client_id, of_workflow, g.subject_id, clock, clock FROM gone g WHERE g.stage = 'engine calendar' AND g.client_id IS NOT NULL
+    ON CONFLICT ON CONSTRAINT entry_state_pkey DO UPDATE SET due_at = excluded.due_at
   )
   SELECT count(*) INTO knocking FROM gone;
   IF knocking > 0 THEN

@@ -118,6 +118,8 @@ BEGIN
     PERFORM mfiauto._refuse_entry(workflow, _enroll.client_id, format('"exit_if" is true: %s', v.exit_if), 'It would leave at once.');
   END IF;
   IF v.anchor_column IS NOT NULL THEN
+    -- Just activated: the dates may not have been read yet.
+    PERFORM mfiauto._fill_dates(v.subject, v.anchor_column);
     PERFORM mfiauto._enter(head.head_id, head.live, NULL, ARRAY[_enroll.client_id], ARRAY[about], ARRAY[about]);
   ELSE
     PERFORM mfiauto._enter_now(head.head_id, head.live, ARRAY[_enroll.client_id], ARRAY[about],

@@ -189,7 +189,7 @@ BEGIN
   END IF;
   RETURN QUERY
     WITH head AS MATERIALIZED (
-      SELECT v.workflow_id, v.version, v.subject, today + mfiauto._planning_lead() - t.earliest AS through_on,
+      SELECT v.workflow_id, v.version, v.subject, v.anchor_column, mfiauto._is_kept_date(v.subject, v.anchor_column) AS is_kept, today + mfiauto._planning_lead() - t.earliest AS through_on,
              today - mfiauto._planning_lead() - t.latest AS since_on, h.planned_through
         FROM mfiauto.workflow_head h
         JOIN mfiauto.workflow_version v ON v.workflow_id = h.workflow_id AND v.version = h.live_version
@@ -211,10 +211,25 @@ BEGIN
       SELECT h.workflow_id, h.version, s.client_id, s.subject_id, s.loan_id, s.on_date
         FROM head h
         JOIN mfiauto.subject_state s ON s.role = h.subject AND s.on_date BETWEEN greatest(h.since_on, h.planned_through + 1) AND h.through_on
+       WHERE h.is_kept
+      UNION
+      SELECT h.workflow_id, h.version, a.client_id, a.subject_id, a.loan_id, a.on_date
+        FROM head h
+        JOIN LATERAL (SELECT * FROM mfiauto.anchor_date a
+                       WHERE a.role = h.subject AND a.column_name = h.anchor_column AND a.on_date BETWEEN greatest(h.since_on, h.planned_through + 1) AND h.through_on
+                      OFFSET 0) a ON true
+       WHERE NOT h.is_kept
+      UNION
+      SELECT h.workflow_id, h.version, a.client_id, a.subject_id, a.loan_id, a.on_date
+        FROM (SELECT s.role, s.subject_id FROM touched s
+              UNION SELECT t.role, t.subject_id FROM mfiauto.batch_touched t WHERE has_touched AND t.role <> 'message') s
+        JOIN head h ON h.subject = s.role AND NOT h.is_kept
+        JOIN LATERAL (SELECT * FROM mfiauto.anchor_date a WHERE a.role = h.subject AND a.column_name = h.anchor_column AND a.subject_id = s.subject_id OFFSET 0) a
+          ON a.on_date BETWEEN h.since_on AND h.through_on
       UNION
       SELECT h.workflow_id, h.version, s.client_id, s.subject_id, s.loan_id, s.on_date
         FROM touched s
-        JOIN head h ON h.subject = s.role AND s.on_date BETWEEN h.since_on AND h.through_on
+        JOIN head h ON h.is_kept AND h.subject = s.role AND s.on_date BETWEEN h.since_on AND h.through_on
     ),
     concerned AS (
       SELECT u.workflow_id, u.version, u.client_id, u.subject_id, u.on_date FROM up u WHERE u.client_id IS NOT NULL
@@ -242,33 +257,31 @@ BEGIN
 END $$;
 
 -- Takes in the runs that the conditions let in; the others are refused, with the reason. Runs come with their step and time.
--- event_ids: the event that brought each of them in. hops: over how many workflows a chain of emit and enroll has brought each of them here. entry_key: of enroll(), of a single run.
-CREATE FUNCTION mfiauto._admit(workflow_id integer, version integer, runs mfiauto._run[], hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL,
-                              event_ids bigint[] DEFAULT NULL)
-RETURNS bigint
+-- event_ids: the event that brought each of them in. hops: over how many workflows a chain of emit and enroll has brought each of them here. entry_key: of
+-- enroll(), of a single run. is_patient: who is beyond the day's quota is not refused but returned, to come up again.
+CREATE FUNCTION mfiauto._admit_all(workflow_id integer, version integer, runs mfiauto._run[], hops integer[], entry_key text, event_ids bigint[], is_patient boolean,
+                                   OUT entered bigint, OUT left_client_ids bigint[], OUT left_subject_ids bigint[])
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
   clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   quota bigint;
-  entered mfiauto._run[];
+  taken_in mfiauto._run[];
   first_excluded date;
   client_ids bigint[] := ARRAY(SELECT r.client_id FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality);
   subject_ids bigint[] := ARRAY(SELECT r.subject_id FROM unnest(runs) WITH ORDINALITY r ORDER BY r.ordinality);
 BEGIN
+  entered := 0;
   IF cardinality(runs) = 0 THEN
-    RETURN 0;
+    RETURN;
   END IF;
-  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _admit.workflow_id AND w.version = _admit.version;
-  SELECT h.max_per_day - (SELECT count(*) FROM mfiauto.enrollment_state e
-                           WHERE e.workflow_id = h.workflow_id
-                             AND e.entered_at >= mfiauto._today()::timestamp AT TIME ZONE (SELECT i.time_zone FROM mfiauto.institution i))
-    INTO quota FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id AND h.max_per_day IS NOT NULL;
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _admit_all.workflow_id AND w.version = _admit_all.version;
+  quota := mfiauto._entry_quota(v.workflow_id);
   WITH judged AS MATERIALIZED (
     SELECT r.*, row_number() OVER (PARTITION BY r.is_in ORDER BY r.ord) AS place
       FROM (SELECT u.*, coalesce(u.enter_verdict, false) AND u.exit_verdict IS NOT TRUE AND coalesce(u.hops, 0) <= 10 AS is_in
-              FROM ROWS FROM (unnest(runs), unnest(_admit.hops, _admit.event_ids),
+              FROM ROWS FROM (unnest(runs), unnest(_admit_all.hops, _admit_all.event_ids),
                               mfiauto._verdicts(v.owner, v.enter_sql, client_ids, subject_ids, true),
                               mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false)) WITH ORDINALITY
                    AS u(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
@@ -278,7 +291,7 @@ BEGIN
     INSERT INTO mfiauto.enrollment_state (client_id, workflow_id, version, subject, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, hops, entry_key,
                                           entry_event_id, entered_at)
     SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, j.loan_id, j.anchor_on, j.step_no, j.due_at, j.arm, j.context, coalesce(j.hops, 0),
-           _admit.entry_key, j.entry_event_id, clock
+           _admit_all.entry_key, j.entry_event_id, clock
       FROM judged j WHERE j.is_in AND (quota IS NULL OR j.place <= quota)
     ON CONFLICT DO NOTHING
     RETURNING client_id, subject_id, enrollment_id
@@ -293,7 +306,7 @@ BEGIN
     SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, 'refused', j.reason, clock
       FROM (SELECT j.*, CASE WHEN j.is_in THEN 'max_per_day' WHEN j.hops > 10 THEN 'loop' WHEN j.enter_verdict IS NULL THEN 'enter_unknown' WHEN NOT j.enter_verdict THEN 'enter_if'
                              ELSE 'exit_if' END AS reason
-              FROM judged j WHERE NOT j.is_in OR (j.place > quota AND v.anchor_column IS NULL)) j
+              FROM judged j WHERE NOT j.is_in OR (j.place > quota AND v.anchor_column IS NULL AND NOT is_patient)) j
      WHERE NOT EXISTS (SELECT FROM mfiauto.decision_log d
                         WHERE d.client_id = j.client_id AND d.workflow_id = v.workflow_id AND d.subject_id = j.subject_id
                           AND d.decision = 'refused' AND d.reason = j.reason OFFSET 0)
@@ -301,16 +314,25 @@ BEGIN
   SELECT ARRAY(SELECT ROW(t.client_id, t.enrollment_id, t.subject_id, j.loan_id, j.anchor_on, j.step_no, j.due_at, j.arm, NULL, j.zone, j.country,
                           NULL, NULL, NULL)::mfiauto._run
                  FROM taken t JOIN judged j ON j.client_id = t.client_id AND j.subject_id = t.subject_id),
-         (SELECT min(j.anchor_on) FROM judged j WHERE j.is_in AND j.place > quota)
-    INTO entered, first_excluded;
+         (SELECT min(j.anchor_on) FROM judged j WHERE j.is_in AND j.place > quota),
+         ARRAY(SELECT j.client_id FROM judged j WHERE is_patient AND j.is_in AND j.place > quota ORDER BY j.ord),
+         ARRAY(SELECT j.subject_id FROM judged j WHERE is_patient AND j.is_in AND j.place > quota ORDER BY j.ord)
+    INTO taken_in, first_excluded, left_client_ids, left_subject_ids;
   -- Those beyond the day's quota come up again tomorrow; an event does not, so it was refused.
   UPDATE mfiauto.workflow_head h SET planned_through = least(h.planned_through, first_excluded - 1)
    WHERE h.workflow_id = v.workflow_id AND first_excluded IS NOT NULL;
   IF v.anchor_column IS NOT NULL THEN
-    PERFORM mfiauto._record_past(v.workflow_id, v.version, entered);
+    PERFORM mfiauto._record_past(v.workflow_id, v.version, taken_in);
   END IF;
-  RETURN cardinality(entered);
+  entered := cardinality(taken_in);
 END $$;
+
+CREATE FUNCTION mfiauto._admit(workflow_id integer, version integer, runs mfiauto._run[], hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL,
+                              event_ids bigint[] DEFAULT NULL)
+RETURNS bigint
+LANGUAGE sql AS $$
+  SELECT a.entered FROM mfiauto._admit_all($1, $2, $3, $4, $5, $6, false) a
+$$;
 
 -- Enters those who came up and still have a step ahead.
 CREATE FUNCTION mfiauto._enter(workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[], subject_ids bigint[],
@@ -332,7 +354,7 @@ BEGIN
                CASE WHEN z.is_zone_invalid THEN 'the client''s time zone is not known: the institution''s is used' END)::mfiauto._run
       FROM ROWS FROM (unnest(_enter.client_ids, _enter.subject_ids), mfiauto._client_zones(_enter.client_ids))
            AS z(client_id, subject_id, zoned_client_id, zone, country, is_zone_invalid)
-      JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = z.subject_id OFFSET 0) s ON s.on_date IS NOT NULL
+      JOIN LATERAL (SELECT * FROM mfiauto._dated(v.subject, v.anchor_column, z.subject_id) OFFSET 0) s ON s.on_date IS NOT NULL
       JOIN mfiauto.message_class c ON c.class = v.class);
   entered := mfiauto._admit(v.workflow_id, v.version, ARRAY(
     SELECT ROW(r.client_id, NULL, r.subject_id, r.loan_id, r.anchor_on, f.step_no, f.due_at, r.arm, NULL, r.zone, r.country, NULL, NULL, r.outcome)::mfiauto._run

@@ -19,8 +19,8 @@ BEGIN
     INTO client_ids, subject_ids
     FROM (SELECT DISTINCT coalesce(s.client_id, p.client_id) AS client_id, s.subject_id, s.on_date
             FROM (SELECT min(t.at_offset) AS earliest, max(t.at_offset) AS latest FROM mfiauto._timed_steps(v.workflow_id, v.version) t) t
-            JOIN mfiauto.subject_state s ON s.role = v.subject
-             AND s.on_date BETWEEN today - mfiauto._planning_lead() - t.latest AND today + mfiauto._planning_lead() - t.earliest
+            CROSS JOIN LATERAL mfiauto._dates_between(v.subject, v.anchor_column, today - mfiauto._planning_lead() - t.latest,
+                                                      today + mfiauto._planning_lead() - t.earliest) s
             LEFT JOIN mfiauto.party_state p ON s.client_id IS NULL AND p.loan_id = CASE WHEN v.subject = 'loan' THEN s.subject_id ELSE s.loan_id END
              AND coalesce(p.since <= today, true) AND coalesce(p.until >= today, true) AND p.role <> 'guarantor'
            WHERE coalesce(s.client_id, p.client_id) IS NOT NULL) c
@@ -40,7 +40,8 @@ BEGIN
                         mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false),
                         mfiauto._client_zones(client_ids)) WITH ORDINALITY
              AS k(client_id, subject_id, enter_verdict, exit_verdict, zoned_client_id, zone, country, is_zone_invalid, ord)
-        JOIN mfiauto.subject_state s ON s.role = v.subject AND s.subject_id = k.subject_id
+        JOIN (SELECT DISTINCT ON (d.subject_id) d.* FROM mfiauto._dates_between(v.subject, v.anchor_column, '-infinity', 'infinity') d ORDER BY d.subject_id) s
+          ON s.subject_id = k.subject_id
         JOIN mfiauto.message_class c ON c.class = v.class
        WHERE k.enter_verdict AND k.exit_verdict IS NOT TRUE
     ),
@@ -168,6 +169,42 @@ LANGUAGE sql STABLE AS $$
      WHERE c.snapshot IS NULL OR NOT pg_visible_in_snapshot(j.xid, c.snapshot))
 $$;
 
+-- Who would come in by a trigger: now, and when next.
+CREATE FUNCTION mfiauto._preview_trigger(workflow_id integer, version integer) RETURNS TABLE (step text, clients bigint)
+LANGUAGE plpgsql STABLE SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  clock timestamptz := mfiauto.now();
+  v record;
+  zone text := (SELECT i.time_zone FROM mfiauto.institution i);
+BEGIN
+  SELECT w.* INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _preview_trigger.workflow_id AND w.version = _preview_trigger.version;
+  IF v.trigger_kind = 'manual' THEN
+    RETURN QUERY SELECT 'nobody enters now, but by enroll()'::text, 0::bigint;
+  ELSIF v.trigger_kind = 'schedule' THEN
+    RETURN QUERY SELECT format('enter %s: the members of segment "%s"', mfiauto._moment_text(mfiauto._next_occurrence(v.trigger_cron, zone, clock)), v.trigger_segment),
+                        (SELECT count(*) FROM mfiauto._present_members(v.trigger_segment) m);
+  ELSIF v.trigger_kind = 'yearly' THEN
+    RETURN QUERY SELECT format('enter in the next 30 days: whose %s comes', v.trigger_column), count(DISTINCT coalesce(s.client_id, p.client_id))
+      FROM mfiauto._dates_between(v.subject, split_part(v.trigger_column, '.', 2), '-infinity', 'infinity') s
+      LEFT JOIN mfiauto.party_state p ON s.client_id IS NULL AND p.loan_id = s.loan_id AND p.role <> 'guarantor'
+     WHERE mfiauto._next_anniversary(s.on_date, v.trigger_at, v.trigger_leap_day, v.trigger_minimum_years, zone, clock) < clock + interval '30 days';
+  ELSIF v.trigger_existing AND v.trigger_kind = 'segment' THEN
+    RETURN QUERY SELECT 'enter now: the members of the segment'::text, count(*) FROM mfiauto._present_members(v.trigger_segment) m
+      WHERE NOT EXISTS (SELECT FROM mfiauto.enrollment_state e WHERE e.client_id = m AND e.workflow_id = v.workflow_id);
+  ELSIF v.trigger_kind = 'inactive' THEN
+    RETURN QUERY SELECT CASE WHEN v.trigger_existing THEN format('enter now: no "%s" for %s', array_to_string(v.trigger_events, '" or "'), v.trigger_after)
+                             ELSE format('nobody enters now, but after %s without "%s"', v.trigger_after, array_to_string(v.trigger_events, '" or "')) END,
+                        (SELECT count(*) FROM mfiauto.client c
+                           LEFT JOIN LATERAL (SELECT max(l.occurred_at) AS last_at FROM mfiauto.event_log l WHERE l.client_id = c.client_id AND l.name = ANY (v.trigger_events)) e ON true
+                          WHERE v.trigger_existing
+                            AND mfiauto._later(greatest(e.last_at, CASE WHEN isfinite(c.joined_on) THEN c.joined_on::timestamp AT TIME ZONE zone END), v.trigger_after) <= clock
+                            AND NOT EXISTS (SELECT FROM mfiauto.enrollment_state r WHERE r.client_id = c.client_id AND r.workflow_id = v.workflow_id AND r.ended_at IS NULL));
+  ELSE
+    RETURN QUERY SELECT format('nobody enters now, but with each event "%s"', array_to_string(v.trigger_events, '" or "')), 0::bigint;
+  END IF;
+END $$;
+
 CREATE FUNCTION mfiauto._preview_activation(name text)
 RETURNS TABLE (step text, channel text, on_date date, clients bigint, messages bigint, parts bigint, cost numeric, currency text)
 LANGUAGE plpgsql STABLE AS $$
@@ -183,8 +220,8 @@ BEGIN
       USING ERRCODE = '42704', HINT = 'mfiauto.workflow lists the workflows.';
   END IF;
   IF v.anchor_column IS NULL THEN
-    RETURN QUERY SELECT format('nobody enters now, but with each event "%s"', array_to_string(v.trigger_events, '" or "')), NULL::text, mfiauto._today(), 0::bigint, 0::bigint, 0::bigint,
-                        NULL::numeric, NULL::text;
+    RETURN QUERY SELECT p.step, NULL::text, mfiauto._today(), p.clients, CASE p.clients WHEN 0 THEN 0 END::bigint, CASE p.clients WHEN 0 THEN 0 END::bigint, NULL::numeric, NULL::text
+                   FROM mfiauto._preview_trigger(v.workflow_id, v.version) p;
     RETURN;
   END IF;
   IF mfiauto._has_unseen_writes() THEN

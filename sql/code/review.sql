@@ -152,15 +152,17 @@ BEGIN
                     THEN CASE WHEN j.is_gone THEN 'subject_gone' WHEN NOT j.is_own THEN 'client_changed' ELSE 'exit_if' END
                     WHEN j.is_gone OR NOT j.is_own OR j.verdict IS NOT FALSE THEN NULL
                     WHEN j.state = 'exited' OR j.is_moved THEN 'reopened' END)::mfiauto._run
-      FROM (SELECT e.*, s.on_date, k.zone, k.country, k.verdict,
-                   mfiauto._is_row(v.subject) AND (s.subject_id IS NULL OR (v.anchor_column IS NOT NULL AND s.on_date IS NULL)) AS is_gone,
-                   NOT mfiauto._is_row(v.subject) OR coalesce(s.client_id = e.client_id, p.client_id IS NOT NULL) AS is_own,
-                   v.anchor_column IS NOT NULL AND s.on_date <> e.anchor_on AS is_moved
+      FROM (SELECT e.*, d.on_date, k.zone, k.country, k.verdict,
+                   (mfiauto._is_row(v.subject) AND s.subject_id IS NULL) OR (v.anchor_column IS NOT NULL AND d.on_date IS NULL) AS is_gone,
+                   CASE WHEN NOT mfiauto._is_row(v.subject) THEN v.anchor_column IS NULL OR coalesce(d.client_id = e.client_id, true)
+                        ELSE coalesce(s.client_id = e.client_id, p.client_id IS NOT NULL) END AS is_own,
+                   v.anchor_column IS NOT NULL AND d.on_date <> e.anchor_on AS is_moved
               FROM ROWS FROM (unnest(_review.client_ids, _review.ids), mfiauto._client_zones(_review.client_ids),
                               mfiauto._verdicts(v.owner, v.exit_sql, _review.client_ids, _review.subject_ids, false))
                    AS k(client_id, enrollment_id, zoned_client_id, zone, country, is_zone_invalid, verdict)
               JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = k.client_id AND e.enrollment_id = k.enrollment_id OFFSET 0) e ON true
               LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = e.subject_id OFFSET 0) s ON true
+              LEFT JOIN LATERAL (SELECT * FROM mfiauto._dated(v.subject, v.anchor_column, e.subject_id) OFFSET 0) d ON true
               LEFT JOIN LATERAL (SELECT p.client_id FROM mfiauto.party_state p
                                   WHERE s.client_id IS NULL AND p.client_id = e.client_id AND p.loan_id = coalesce(s.loan_id, s.subject_id)
                                     AND p.role <> 'guarantor'

@@ -5,10 +5,10 @@ CREATE FUNCTION mfiauto._later(at timestamptz, span interval) RETURNS timestampt
 LANGUAGE sql IMMUTABLE AS $$ SELECT (_later.at AT TIME ZONE 'UTC' + _later.span) AT TIME ZONE 'UTC' $$;
 
 -- Lets pairs into a version at its first step, now, by the rules of re-entry: the first of several for one pair. contexts is what templates
--- and conditions read ({"event": {...}}); hops, event_ids: see _admit(). Returns how many entered.
-CREATE FUNCTION mfiauto._enter_now(workflow_id integer, version integer, client_ids bigint[], subject_ids bigint[], contexts jsonb[],
-                                   loan_ids bigint[] DEFAULT NULL, hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL,
-                                   event_ids bigint[] DEFAULT NULL) RETURNS bigint
+-- and conditions read ({"event": {...}}); hops, event_ids, is_patient: see _admit_all(). Returns how many entered, and who is left.
+CREATE FUNCTION mfiauto._let_in(workflow_id integer, version integer, client_ids bigint[], subject_ids bigint[], contexts jsonb[],
+                                loan_ids bigint[] DEFAULT NULL, hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL, event_ids bigint[] DEFAULT NULL,
+                                is_patient boolean DEFAULT false, OUT entered bigint, OUT left_client_ids bigint[], OUT left_subject_ids bigint[])
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -19,7 +19,7 @@ DECLARE
   run_hops integer[];
   run_event_ids bigint[];
 BEGIN
-  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _enter_now.workflow_id AND w.version = _enter_now.version;
+  SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _let_in.workflow_id AND w.version = _let_in.version;
   salt := (SELECT h.salt FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
   SELECT array_agg(ROW(r.client_id, NULL, r.subject_id, r.loan_id, NULL, 1, clock, r.arm, r.context, r.zone, r.country, NULL, NULL,
                        CASE WHEN r.is_zone_invalid THEN 'the client''s time zone is not known: the institution''s is used' END)::mfiauto._run ORDER BY r.ord),
@@ -30,8 +30,8 @@ BEGIN
                  mfiauto._arm(salt, CASE WHEN c.holdout_allowed THEN v.holdout ELSE 0 END,
                               CASE WHEN s.role IS NOT NULL AND s.client_id IS NULL AND s.loan_id IS NOT NULL THEN 'loan ' || s.loan_id
                                    ELSE 'client ' || k.client_id END) AS arm
-            FROM ROWS FROM (unnest(_enter_now.client_ids, _enter_now.subject_ids), unnest(_enter_now.contexts), unnest(_enter_now.loan_ids),
-                            unnest(_enter_now.hops), unnest(_enter_now.event_ids), mfiauto._client_zones(_enter_now.client_ids)) WITH ORDINALITY
+            FROM ROWS FROM (unnest(_let_in.client_ids, _let_in.subject_ids), unnest(_let_in.contexts), unnest(_let_in.loan_ids),
+                            unnest(_let_in.hops), unnest(_let_in.event_ids), mfiauto._client_zones(_let_in.client_ids)) WITH ORDINALITY
                  AS k(client_id, subject_id, context, told_loan_id, hops, event_id, zoned_client_id, zone, country, is_zone_invalid, ord)
             JOIN mfiauto.message_class c ON c.class = v.class
             LEFT JOIN LATERAL (SELECT * FROM mfiauto.subject_state s WHERE s.role = v.subject AND s.subject_id = k.subject_id OFFSET 0) s ON true
@@ -41,8 +41,16 @@ BEGIN
                               WHERE e.client_id = k.client_id AND e.workflow_id = v.workflow_id AND e.subject = v.subject AND e.subject_id = k.subject_id
                                 AND (e.ended_at IS NULL OR v.reentry = 'never' OR (v.reentry = 'interval' AND e.entered_at > clock - v.reentry_after)) OFFSET 0)
            ORDER BY k.client_id, k.subject_id, k.ord) r;
-  RETURN mfiauto._admit(v.workflow_id, v.version, coalesce(runs, '{}'), run_hops, _enter_now.entry_key, run_event_ids);
+  SELECT a.* INTO entered, left_client_ids, left_subject_ids
+    FROM mfiauto._admit_all(v.workflow_id, v.version, coalesce(runs, '{}'), run_hops, _let_in.entry_key, run_event_ids, _let_in.is_patient) a;
 END $$;
+
+CREATE FUNCTION mfiauto._enter_now(workflow_id integer, version integer, client_ids bigint[], subject_ids bigint[], contexts jsonb[],
+                                   loan_ids bigint[] DEFAULT NULL, hops integer[] DEFAULT NULL, entry_key text DEFAULT NULL,
+                                   event_ids bigint[] DEFAULT NULL) RETURNS bigint
+LANGUAGE sql AS $$
+  SELECT l.entered FROM mfiauto._let_in($1, $2, $3, $4, $5, $6, $7, $8, $9) l
+$$;
 
 -- Events of the batch that are the trigger of an active workflow. Properties that it does not ask for are left out here.
 CREATE FUNCTION mfiauto._trigger_work(batch_size integer)

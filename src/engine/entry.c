@@ -102,16 +102,6 @@ mfi_entry_check_anchor(const MfiDefinition *definition)
 	static const char hint[] = "For example due_date of installment, maturity_on of loan, "
 							   "birth_date of client.";
 
-	if (!(strcmp(definition->subject, "installment") == 0 &&
-		  strcmp(definition->anchor, "due_date") == 0) &&
-		!(strcmp(definition->subject, "loan") == 0 &&
-		  strcmp(definition->anchor, "maturity_on") == 0) &&
-		is_subject_role(definition->subject))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("anchor \"%s.%s\" of workflow \"%s\" is not available yet",
-							   definition->subject, definition->anchor, definition->name),
-						errdetail("Available are: installment.due_date, loan.maturity_on."),
-						errhint("Use one of these; nothing of the definition was stored.")));
 	if (is_subject_role(definition->subject))
 	{
 		require_date(definition, "anchor", definition->subject, definition->anchor, hint);
@@ -291,6 +281,46 @@ require_trait(const MfiDefinition *definition)
 			mfi_program_quoted(trait), "Make it first with mfiauto.create_trait().");
 }
 
+static void
+require_cron(const MfiDefinition *definition)
+{
+	Oid types[1] = { TEXTOID };
+	Datum values[1] = { CStringGetTextDatum(definition->trigger->cron) };
+	char *problem;
+
+	if (SPI_execute_with_args("SELECT mfiauto._cron_problem($1)", 1, types, values, NULL, true, 1) !=
+			SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not read a schedule");
+	problem = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (problem != NULL)
+		mfi_definition_refuse(
+			definition->name, "trigger.schedule", ERRCODE_INVALID_PARAMETER_VALUE,
+			"five fields of cron: minute, hour, day of the month, month, day of the week", problem,
+			"Numbers, three-letter names of months and weekdays, lists (1,15), ranges (mon-fri), "
+			"steps of a range (*/15).");
+}
+
+static void
+check_yearly(MfiDefinition *definition)
+{
+	const MfiTrigger *trigger = definition->trigger;
+	const char *column = trigger->column + strlen(trigger->role) + 1;
+
+	if (!is_subject_role(trigger->role))
+		mfi_definition_refuse(
+			definition->name, "trigger.yearly", ERRCODE_INVALID_PARAMETER_VALUE,
+			"a column of client, application, loan, installment, payment or holding",
+			mfi_program_quoted(trigger->column), "Write it as \"client.birth_date\".");
+	if (definition->subject != NULL && strcmp(definition->subject, trigger->role) != 0)
+		mfi_definition_refuse(definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
+							  psprintf("\"%s\", whose date it is", trigger->role),
+							  mfi_program_quoted(definition->subject), "Leave \"for_each\" out.");
+	definition->subject = trigger->role;
+	require_date(definition, "trigger.yearly", trigger->role, column,
+				 "For example client.birth_date or loan.disbursed_on.");
+}
+
 /*
  * mfi_entry_check_trigger settles what a run of a triggered workflow is about,
  * and that what starts it exists.
@@ -320,9 +350,17 @@ mfi_entry_check_trigger(MfiDefinition *definition)
 			definition->subject = "client";
 		require_subject_role(definition);
 	}
+	else if (strcmp(kind, "inactive") == 0)
+	{
+		require_client(definition);
+		check_events(definition, "trigger.inactive");
+	}
+	else if (strcmp(kind, "schedule") == 0)
+	{
+		require_client(definition);
+		require_cron(definition);
+		require_segment(definition);
+	}
 	else
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("trigger \"%s\" of workflow \"%s\" is not available yet", kind,
-							   definition->name),
-						errhint("Nothing of the definition was stored.")));
+		check_yearly(definition);
 }

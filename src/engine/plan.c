@@ -19,6 +19,7 @@
 const MfiConcern mfi_plan_concerns[] = {
 	{"review", LIST("_review_work"), TREAT("_review"), true},
 	{"trigger", LIST("_trigger_work"), TREAT("_trigger"), true},
+	{"calendar", LIST("_calendar_work"), TREAT("_calendar"), true},
 	{"enter", LIST("_enter_work"), TREAT("_enter"), true},
 	{"channel", LIST("_channel_work"), TREAT("_next_channel"), true},
 	{"fallback", LIST("_fallback_work"), TREAT("_fall_back"), true},
