@@ -171,7 +171,7 @@ BEGIN
   ELSIF query IS NOT NULL AND clients IS NOT NULL THEN
     RAISE EXCEPTION 'segment "%" has both a query and a list of clients', name
       USING ERRCODE = '22023', HINT = 'Give query => ''SELECT …'' or clients => ARRAY[…].';
-  ELSIF array_position(clients, NULL) IS NOT NULL THEN
+  ELSIF EXISTS (SELECT FROM unnest(clients) c WHERE c IS NULL) THEN
     RAISE EXCEPTION 'the list of clients of segment "%" holds a null', name USING ERRCODE = '22004', HINT = 'Leave it out.';
   ELSIF length(description) > 1000 THEN
     RAISE EXCEPTION 'description of segment "%" is longer than 1000 characters', name USING ERRCODE = '54000', HINT = 'Say it in a line.';
@@ -322,7 +322,7 @@ BEGIN
   ELSIF NOT found_one.is_list THEN
     RAISE EXCEPTION 'segment "%" is made by its query', segment
       USING ERRCODE = '55000', HINT = 'Only the members of a list can be added and removed: see mfiauto.create_segment(name, clients => …).';
-  ELSIF client_ids IS NULL OR array_position(client_ids, NULL) IS NOT NULL THEN
+  ELSIF client_ids IS NULL OR EXISTS (SELECT FROM unnest(client_ids) c WHERE c IS NULL) THEN
     RAISE EXCEPTION 'client_ids must not be null and hold no nulls' USING ERRCODE = '22004', HINT = 'Give client_ids => ARRAY[…].';
   END IF;
   RETURN found_one.segment_id;

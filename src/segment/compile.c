@@ -352,6 +352,8 @@ add_context(void *arg)
 		internalerrposition(position);
 		internalerrquery(source->text);
 	}
+	if (position > 0 && geterrcode() == ERRCODE_SYNTAX_ERROR)
+		errhint("It must be one SELECT; write it alone first, and run it.");
 	if (geterrcode() == ERRCODE_UNDEFINED_FUNCTION || geterrcode() == ERRCODE_UNDEFINED_TABLE)
 		errhint("Names without a schema are looked up in pg_catalog alone; mfiauto has a view for "
 				"each role that is bound, mfiauto_segment one for each segment.");
