@@ -271,7 +271,7 @@ END $$;
 SELECT mfiauto._open_door('mfiauto._alter_segment(text, text, bigint[], text, boolean, interval)', '{admin,author}',
   'Changes what is given of a segment; returns how many are in it. Who comes in or falls out by a new query or list enters and leaves, as with a refresh. A new query runs with the caller''s rights.');
 
--- What uses a segment: other segments, and workflows by their live and newest versions and by those that still run.
+-- What uses a segment: other segments, traits, and workflows by their live and newest versions and by those that still run.
 CREATE FUNCTION mfiauto._segment_users(segment text) RETURNS SETOF text
 LANGUAGE sql STABLE AS $$
   SELECT format('segment "%s"', s.name) FROM mfiauto.segment_definition s WHERE segment = ANY (s.reads_segments)
@@ -282,6 +282,8 @@ LANGUAGE sql STABLE AS $$
           OR EXISTS (SELECT FROM mfiauto.workflow_step t WHERE t.workflow_id = v.workflow_id AND t.version = v.version AND t.segment = _segment_users.segment))
      AND (h.state <> 'archived' AND (v.version = h.live_version OR v.version = (SELECT max(n.version) FROM mfiauto.workflow_version n WHERE n.workflow_id = h.workflow_id))
           OR EXISTS (SELECT FROM mfiauto.enrollment_state e WHERE e.workflow_id = v.workflow_id AND e.version = v.version AND e.ended_at IS NULL))
+  UNION
+  SELECT format('trait "%s"', t.name) FROM mfiauto.trait_definition t WHERE t.query ~ ('\mmfiauto_segment\.' || segment || '\M')
    ORDER BY 1
 $$;
 

@@ -89,6 +89,12 @@ SELECT mfiauto.pause_workflow('repayment_reminder');
 SELECT mfiauto.resume_workflow('repayment_reminder');
 SELECT mfiauto.enroll('repayment_reminder', client_id => 42, subject_id => 1008) IS NOT NULL AS enrolled;
 
+-- 6. Aim it
+SELECT mfiauto.create_segment('good_payers', $$
+  SELECT client_id FROM mfiauto.client_profile WHERE on_time_ratio >= 0.95 AND loans_closed >= 1 $$);
+SELECT * FROM mfiauto_segment.good_payers;
+SELECT mfiauto.refresh_segment('good_payers');
+
 -- 7. (what belongs to this release)
 SELECT mfiauto.opt_out(client_id => 42, channel => 'sms', reason => 'said so at the branch');
 SELECT mfiauto.track('Session Started', client_id => 42, properties => '{"device":"android"}') IS NOT NULL AS tracked;
@@ -107,7 +113,7 @@ SELECT mfiauto.release_delivery(stale => 'expire');
 SELECT mfiauto.cancel_messages(workflow => 'repayment_reminder');
 SELECT mfiauto.unpark(workflow => 'repayment_reminder');
 
--- What comes later is refused, not ignored.
+-- A text that is not there is refused when the workflow is made, not when it is needed.
 SELECT mfiauto.create_workflow('welcome', '{
   "trigger": {"event": "Loan Applied"}, "reentry": "never",
   "steps": [ {"wait": "2 days"}, {"wait_for": {"event": "Loan Approved"}, "timeout": "10 days", "then": [{"send": "approved"}]} ]}');
