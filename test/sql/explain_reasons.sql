@@ -49,7 +49,7 @@ INSERT INTO bank.installment SELECT 1000 + g * 4 + n, 100 + g, n, date '2026-01-
 SELECT mfiauto.hold_delivery('a look', workflow => 'mail');
 SELECT count(mfiauto.track('Session Started', client_id => g, properties => CASE WHEN g % 2 = 0 THEN '{"plan": "or"}' ELSE '{}' END::jsonb)) FROM generate_series(1, 60) g;
 \o /dev/null
-SELECT * FROM pg_temp.live('2026-01-02 09:00+00', '2026-01-05 10:00+00', '8 hours') \gexec
+SELECT * FROM pg_temp.live('2026-01-02 09:00+00', '2026-01-05 10:00+00', '12 hours') \gexec
 \o
 INSERT INTO bank.payment SELECT g, 100 + g, '2026-01-06 08:00+00', 1000 FROM generate_series(1, 80, 2) g;
 UPDATE bank.installment SET paid = due WHERE number = 1 AND loan_id % 6 = 5;
@@ -60,7 +60,7 @@ UPDATE bank.loan SET client_id = 80 WHERE id IN (109, 129);
 UPDATE bank.client SET name = 'Gone' WHERE id IN (30, 31);
 INSERT INTO mfiauto.holiday SELECT 'SN', d::date, 'x' FROM generate_series(date '2026-01-09', '2026-01-13', '1 day') d;
 \o /dev/null
-SELECT * FROM pg_temp.live('2026-01-06 09:00+00', '2026-01-12 10:00+00', '8 hours') \gexec
+SELECT * FROM pg_temp.live('2026-01-06 09:00+00', '2026-01-12 10:00+00', '1 day') \gexec
 \o
 SELECT mfiauto.unpark('offer');
 \o /dev/null
@@ -69,7 +69,7 @@ SELECT * FROM pg_temp.live('2026-01-21 15:00+00', '2026-01-21 15:00+00', '1 day'
 UPDATE bank.installment SET paid = due WHERE number = 3 AND loan_id % 9 = 5;
 SET mfiauto.only_recipients = '+221770000040';
 \o /dev/null
-SELECT * FROM pg_temp.live('2026-01-22 09:00+00', '2026-01-23 10:00+00', '8 hours') \gexec
+SELECT * FROM pg_temp.live('2026-01-22 09:00+00', '2026-01-23 10:00+00', '1 day') \gexec
 \o
 RESET mfiauto.only_recipients;
 UPDATE bank.installment SET paid = 0 WHERE number = 3 AND loan_id % 9 = 5;
@@ -78,7 +78,7 @@ UPDATE mfiauto.message_ledger SET state = 'unknown', reason = 'outcome_unknown' 
 SELECT count(mfiauto.resolve_unknown(m.message_id, 'undelivered')) > 0 AS resolved FROM mfiauto.message m WHERE m.state = 'unknown';
 SELECT mfiauto.archive_workflow('mail');
 \o /dev/null
-SELECT * FROM pg_temp.live('2026-01-24 09:00+00', '2026-02-02 10:00+00', '1 day') \gexec
+SELECT * FROM pg_temp.live('2026-01-24 09:00+00', '2026-02-02 10:00+00', '2 days') \gexec
 \o
 
 -- What came of it: enough to mean something.
@@ -104,10 +104,11 @@ SELECT d.decision, count(*) - (SELECT count(*) FROM story s WHERE s.what = d.dec
  GROUP BY 1 HAVING count(*) <> (SELECT count(*) FROM story s WHERE s.what = d.decision);
 SELECT DISTINCT s.what, s.detail FROM story s
  WHERE s.detail IS NULL OR s.detail ~ '[{}]' OR s.detail ~ '\m[a-z]+_[a-z_]+\M' AND s.detail !~ '(hold_delivery|unpark|resend_if_moved|normalize_phone|only_recipients)' OR s.detail ~ 'no reason was recorded';
--- Every pair of a client and an active workflow has an answer.
-SELECT c.id, h.name FROM bank.client c CROSS JOIN mfiauto.workflow_head h CROSS JOIN LATERAL (SELECT count(*) AS n FROM mfiauto.explain_client(c.id, h.name) x WHERE x.what NOT IN ('event', 'consent')) x
- WHERE x.n = 0;
-SELECT DISTINCT regexp_replace(x.detail, '[0-9-]{10}', '…') AS absence FROM bank.client c CROSS JOIN mfiauto.workflow_head h CROSS JOIN LATERAL mfiauto.explain_client(c.id, h.name) x WHERE x.what = 'absence' ORDER BY 1;
+-- Every pair of a client and a workflow has an answer.
+CREATE TEMP TABLE answer AS SELECT c.id, h.name, x.what, x.detail FROM bank.client c CROSS JOIN mfiauto.workflow_head h CROSS JOIN LATERAL mfiauto.explain_client(c.id, h.name) x WHERE c.id % 10 IN (2, 7) OR c.id = 61;
+SELECT id, name FROM answer GROUP BY 1, 2 HAVING count(*) FILTER (WHERE what NOT IN ('event', 'consent')) = 0;
+SELECT count(DISTINCT (id, name)) AS pairs FROM answer;
+SELECT DISTINCT regexp_replace(detail, '[0-9-]{10}', '…') AS absence FROM answer WHERE what = 'absence' ORDER BY 1;
 
 -- What stands in the code as the reason of a message or a decision stands on a list.
 CREATE TEMP TABLE line AS
@@ -118,14 +119,15 @@ SELECT count(DISTINCT w[1]) > 30 AS many FROM line, regexp_matches(l, '''([a-z]+
 SELECT l.proname, w[1] AS reason FROM line l, regexp_matches(l.l, '(?:reason|outcome)\s*(?::=|=|IN \(|<>)\s*''([a-z_]+)''', 'g') w
  WHERE w[1] NOT IN (SELECT reason FROM mfiauto.message_reason UNION SELECT reason FROM mfiauto.decision_reason)
    -- Outcomes of a run on its way: what becomes of it, not why.
-   AND w[1] NOT IN ('run', 'later', 'moved', 'reopened', 'changed', 'unchanged')
+   AND w[1] NOT IN ('run', 'later', 'moved', 'reopened', 'changed', 'unchanged', 'wanted')
    -- Facts that were set aside have their own words.
    AND w[1] NOT IN ('duplicate_id', 'no_client') ORDER BY 1, 2;
 SELECT l.proname, w[1] AS reason FROM line l, regexp_matches(l.l, '(?:_cancel_outbox|_end_runs)\([^;]*''([a-z_]+)''\)', 'g') w
  WHERE w[1] NOT IN (SELECT reason FROM mfiauto.message_reason) ORDER BY 1, 2;
 SELECT l.proname, w[1] AS decision, w[2] AS reason FROM line l, regexp_matches(l.l, '''(entered|refused|exited|reopened|moved|branched|skipped|error|unparked|switched|waited|split|repeated)'', ''([a-z_]+)''', 'g') w
  WHERE (w[1], w[2]) NOT IN (SELECT decision, reason FROM mfiauto.decision_reason)
-   -- Lists of states and of outcomes.
+   -- Messages are skipped for reasons of their own list; and lists of states and of outcomes.
+   AND (w[1] <> 'skipped' OR w[2] NOT IN (SELECT reason FROM mfiauto.message_reason))
    AND w[2] NOT IN (SELECT decision FROM mfiauto.decision_reason UNION SELECT to_state FROM mfiauto.message_transition) ORDER BY 1, 2, 3;
 -- The same of delivery, in C.
 \set c_reasons `grep -hoE "(settle\(item, \"[a-z]+\"|requeue\(item, [^\"]+|set_ending\(compose, \"[a-z]+\"), \"[a-z_]+\"" src/delivery/*.c src/message/*.c | grep -oE "\"[a-z_]+\"$" | sort -u | tr -d '"' | tr '\n' ' '`
