@@ -298,22 +298,30 @@ BEGIN
 END $$;
 
 -- The same, such that what is wrong with one client's rows stops nobody else: he is parked, his profile stays as it was. A binding that the bank
--- broke is told once; whoever is looked at meanwhile is looked at again when it works.
+-- broke is told once. Whoever could not be looked at is tried again: a day later, where the binding is broken a minute later.
 CREATE FUNCTION mfiauto._try_profiles(client_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
   half integer := cardinality(client_ids) / 2;
+  is_own boolean;
 BEGIN
   PERFORM mfiauto._write_profiles(client_ids);
 EXCEPTION WHEN others THEN
   IF SQLSTATE ~ '^(57|53|40|55P03)' THEN
     RAISE;
-  ELSIF SQLSTATE ~ '^22' AND half > 0 THEN
-    PERFORM mfiauto._try_profiles(client_ids[:half]);
-    PERFORM mfiauto._try_profiles(client_ids[half + 1:]);
-  ELSE
-    PERFORM mfiauto._park('profile', NULL, 'client', CASE WHEN half = 0 THEN client_ids[1] END, CASE WHEN half = 0 THEN client_ids[1] END, SQLSTATE,
-                          CASE WHEN SQLSTATE ~ '^22' THEN 'expression' ELSE 'binding_broken' END, SQLERRM);
   END IF;
+  is_own := SQLSTATE ~ '^22';
+  IF is_own AND half > 0 THEN
+    PERFORM mfiauto._try_profiles(_try_profiles.client_ids[:half]);
+    PERFORM mfiauto._try_profiles(_try_profiles.client_ids[half + 1:]);
+    RETURN;
+  END IF;
+  PERFORM mfiauto._park('profile', NULL, 'client', CASE WHEN is_own THEN client_ids[1] END, CASE WHEN is_own THEN client_ids[1] END, SQLSTATE,
+                        CASE WHEN is_own THEN 'expression' ELSE 'binding_broken' END, SQLERRM);
+  UPDATE mfiauto.profile_state p SET recheck_at = NULL WHERE p.client_id = ANY (_try_profiles.client_ids) AND p.recheck_at <= mfiauto.now();
+  INSERT INTO mfiauto.profile_pending AS q (client_id, retry_at)
+  SELECT u.id, mfiauto.now() + CASE WHEN is_own THEN interval '1 day' ELSE interval '1 minute' END FROM unnest(_try_profiles.client_ids) AS u(id)
+  ON CONFLICT ON CONSTRAINT profile_pending_pkey DO UPDATE SET retry_at = excluded.retry_at;
 END $$;
 
 -- The follower: profiles, computed traits, thresholds of these clients as things stand now.
@@ -360,6 +368,12 @@ BEGIN
     IF mfiauto._is_tenure_used() THEN
       PERFORM mfiauto._doubt_profiles();
     END IF;
+  END IF;
+  IF EXISTS (SELECT FROM mfiauto.profile_pending q WHERE q.retry_at <= mfiauto.now()) THEN
+    DELETE FROM mfiauto.parked_fact p
+     WHERE p.stage = 'profile' AND (p.client_id IS NULL OR p.client_id IN (SELECT q.client_id FROM mfiauto.profile_pending q WHERE q.retry_at <= mfiauto.now()));
+    WITH due AS (DELETE FROM mfiauto.profile_pending q WHERE q.retry_at <= mfiauto.now() RETURNING q.client_id)
+    INSERT INTO mfiauto.client_dirty (client_id) SELECT d.client_id FROM due d ON CONFLICT DO NOTHING;
   END IF;
   INSERT INTO mfiauto.client_dirty (client_id)
   SELECT p.client_id FROM mfiauto.profile_state p WHERE p.recheck_at <= mfiauto.now() ORDER BY p.recheck_at LIMIT batch_size

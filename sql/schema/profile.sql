@@ -120,6 +120,15 @@ COMMENT ON TABLE mfiauto.profile_state IS
   'One row a client of the books, as mfiauto.client_profile shows it. traits: the bank''s and those of identify(); computed: those of create_trait(). recheck_at: when time alone changes something
    of it next. computed_at: when something of it last changed.';
 
+-- Whose profile could not be computed: tried again then.
+CREATE TABLE mfiauto.profile_pending (
+  client_id bigint NOT NULL,
+  retry_at timestamptz NOT NULL,
+  CONSTRAINT profile_pending_pkey PRIMARY KEY (client_id)
+);
+CREATE INDEX profile_pending_retry_idx ON mfiauto.profile_pending (retry_at);
+COMMENT ON TABLE mfiauto.profile_pending IS 'Clients whose profile could not be computed, because a binding is broken or an expression fails for them, and when it is tried again.';
+
 -- The business date up to which the engine has brought what counts in days.
 CREATE TABLE mfiauto.profile_clock (
   one_row boolean NOT NULL DEFAULT true,

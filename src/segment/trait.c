@@ -36,6 +36,7 @@ run_query(ReturnSetInfo *result, const char *query, Datum client_ids, bool is_al
 	{
 		options.params = makeParamList(1);
 		options.params->params[0].value = client_ids;
+		options.params->params[0].isnull = false;
 		options.params->params[0].ptype = INT8ARRAYOID;
 		options.params->params[0].pflags = PARAM_FLAG_CONST;
 	}
