@@ -1,8 +1,10 @@
 -- S1: age in the client's own zone: it changes at midnight of the birthday there; not known stays "unknown", nobody is left out.
 SET client_min_messages = error;
 CREATE EXTENSION mfiauto;
+\set ECHO none
 SELECT mfiauto.install();
 \i test/lib/profile_books.sql
+\set ECHO all
 \set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id, tz, birth)

@@ -1,8 +1,10 @@
 -- S10: by which way a client came first stays, whatever is written later.
 SET client_min_messages = error;
 CREATE EXTENSION mfiauto;
+\set ECHO none
 SELECT mfiauto.install();
 \i test/lib/profile_books.sql
+\set ECHO all
 \set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id, source) VALUES (1, 'radio'), (2, NULL), (3, ' ');
