@@ -63,6 +63,9 @@ DECLARE
     AND EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.role = 'payment' AND b.columns ? 'loan_id');
   clock timestamptz := mfiauto.now();
 BEGIN
+  IF cardinality(installment_ids) = 0 THEN
+    RETURN;
+  END IF;
   IF to_regclass('mfiauto.installment') IS NULL THEN
     RETURN QUERY SELECT '{}'::jsonb, '{}'::text[] FROM unnest(installment_ids);
     RETURN;
@@ -148,6 +151,9 @@ RETURNS TABLE (past jsonb, doubts text[])
 LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
+  IF cardinality(loan_ids) = 0 THEN
+    RETURN;
+  END IF;
   IF to_regclass('mfiauto.loan') IS NULL THEN
     RETURN QUERY SELECT '{}'::jsonb, '{}'::text[] FROM unnest(loan_ids);
     RETURN;
@@ -203,6 +209,9 @@ RETURNS TABLE (past jsonb, doubts text[])
 LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
+  IF cardinality(client_ids) = 0 THEN
+    RETURN;
+  END IF;
   IF to_regclass('mfiauto.client') IS NULL THEN
     RETURN QUERY SELECT '{}'::jsonb, '{}'::text[] FROM unnest(client_ids);
     RETURN;
@@ -243,6 +252,9 @@ RETURNS TABLE (past jsonb)
 LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET enable_nestloop = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
+  IF cardinality(subject_ids) = 0 THEN
+    RETURN;
+  END IF;
   IF to_regclass('mfiauto.' || _past_others.subject) IS NULL OR _past_others.subject NOT IN ('holding', 'application') THEN
     RETURN QUERY SELECT '{}'::jsonb FROM unnest(subject_ids);
   ELSIF _past_others.subject = 'holding' THEN
@@ -261,8 +273,8 @@ BEGIN
   END IF;
 END $$;
 
--- What the canonical rows that a condition about a subject can reach held at moments, in the order given.
-CREATE FUNCTION mfiauto._past(subject text, client_ids bigint[], subject_ids bigint[], loan_ids bigint[], ats timestamptz[], assumed bigint[])
+-- What the canonical rows that a condition about a subject can reach held at moments, in the order given; only the roles that are asked for.
+CREATE FUNCTION mfiauto._past(subject text, client_ids bigint[], subject_ids bigint[], loan_ids bigint[], ats timestamptz[], assumed bigint[], roles text[])
 RETURNS TABLE (past jsonb, doubts text[])
 LANGUAGE sql STABLE ROWS 1000 SET jit = off AS $$
   SELECT coalesce(k.installment, '{}') || coalesce(k.loan, '{}') || coalesce(k.client, '{}') || coalesce(k.other, '{}'),
@@ -271,10 +283,10 @@ LANGUAGE sql STABLE ROWS 1000 SET jit = off AS $$
               ELSE '{}' END
     FROM mfiauto.institution i
     CROSS JOIN LATERAL ROWS FROM (unnest(ats),
-                    mfiauto._past_installments(CASE WHEN _past.subject = 'installment' THEN subject_ids ELSE '{}' END, ats, assumed, i.time_zone),
-                    mfiauto._past_loans(loan_ids, ats, i.time_zone),
-                    mfiauto._past_clients(client_ids, ats, i.time_zone),
-                    mfiauto._past_others(_past.subject, subject_ids, ats, i.time_zone)) WITH ORDINALITY
+                    mfiauto._past_installments(CASE WHEN _past.subject = 'installment' AND 'installment' = ANY (roles) THEN subject_ids ELSE '{}' END, ats, assumed, i.time_zone),
+                    mfiauto._past_loans(CASE WHEN 'loan' = ANY (roles) THEN loan_ids ELSE '{}' END, ats, i.time_zone),
+                    mfiauto._past_clients(CASE WHEN 'client' = ANY (roles) THEN client_ids ELSE '{}' END, ats, i.time_zone),
+                    mfiauto._past_others(_past.subject, CASE WHEN _past.subject = ANY (roles) THEN subject_ids ELSE '{}' END, ats, i.time_zone)) WITH ORDINALITY
          AS k(at, installment, installment_doubts, loan, loan_doubts, client, client_doubts, other, ord)
    ORDER BY k.ord
 $$;

@@ -70,7 +70,7 @@ BEGIN
   ELSE
     SELECT array_agg(p.past ORDER BY p.ord), jsonb_agg(to_jsonb(ARRAY(SELECT d FROM unnest(p.doubts) d WHERE d = ANY (read_columns))) ORDER BY p.ord)
       INTO pasts, doubts
-      FROM mfiauto._past(_ask_past.subject, client_ids, subject_ids, loan_ids, ats, assumed) WITH ORDINALITY AS p(past, doubts, ord);
+      FROM mfiauto._past(_ask_past.subject, client_ids, subject_ids, loan_ids, ats, assumed, ARRAY(SELECT DISTINCT split_part(c, '.', 1) FROM unnest(read_columns) c)) WITH ORDINALITY AS p(past, doubts, ord);
   END IF;
   BEGIN
     RETURN QUERY

@@ -217,6 +217,8 @@ DECLARE
   workflow text;
   home_currency text := (SELECT i.currency FROM mfiauto.institution i);
   k record;
+  needs text[];
+  roles text[];
 BEGIN
   IF cardinality(trials) = 0 THEN
     RETURN '{}';
@@ -227,6 +229,8 @@ BEGIN
   SELECT array_agg(t.client_id ORDER BY t.ordinality) AS client_ids, array_agg(t.subject_id ORDER BY t.ordinality) AS subject_ids,
          array_agg(t.loan_id ORDER BY t.ordinality) AS loan_ids, array_agg(t.at ORDER BY t.ordinality) AS ats
     INTO k FROM unnest(trials) WITH ORDINALITY t;
+  needs := mfiauto._template_needs(ARRAY[s.template]);
+  roles := CASE WHEN needs IS NULL THEN '{installment,loan}' ELSE ARRAY(SELECT DISTINCT split_part(n, '.', 1) FROM unnest(needs) n WHERE n ~ '^(installment|loan)\.') END;
   RETURN ARRAY(
     SELECT ROW(r.number, r.at, r.client_id, r.subject_id, r.loan_id, r.anchor_on, s.step_no, m.channel,
                CASE WHEN m.state = 'held' OR (m.state = 'queued' AND r.is_unknown) THEN 'held' WHEN m.state = 'queued' THEN 'sent' ELSE m.state END,
@@ -234,8 +238,8 @@ BEGIN
                CASE WHEN m.state IN ('queued', 'held') THEN coalesce(m.parts, 1) END, coalesce(m.class, s.class, v.class), m.to_address, r.zone, r.country, r.ends_at,
                r.doubts, NULL, NULL)::mfiauto._trial_line
       FROM ROWS FROM (unnest(trials), unnest(ends), unnest(unknown),
-                      mfiauto._context(k.client_ids, v.subject, k.subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])),
-                      mfiauto._past(v.subject, k.client_ids, k.subject_ids, k.loan_ids, k.ats, assumed)) WITH ORDINALITY
+                      mfiauto._context(k.client_ids, v.subject, k.subject_ids, workflow, needs),
+                      mfiauto._past(v.subject, k.client_ids, k.subject_ids, k.loan_ids, k.ats, assumed, roles)) WITH ORDINALITY
            AS r(number, client_id, subject_id, loan_id, anchor_on, step_no, at, since, until, arm, context, zone, country, entered_at, waiting_since, loops, unsent, doubts,
                 ends_at, is_unknown, known_ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found, past, past_doubts, ord)
       CROSS JOIN LATERAL mfiauto._compose(s.template, s.channels, coalesce(s.class, v.class), r.locale,
