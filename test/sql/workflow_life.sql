@@ -181,6 +181,35 @@ SELECT mfiauto.activate_workflow('frozen') AS version;
 SELECT e.workflow, e.state, e.step, e.due_at FROM mfiauto.enrollment e WHERE e.client_id = 32 AND e.workflow = 'frozen';
 SELECT name, state, paused_clock FROM mfiauto.workflow WHERE name = 'frozen';
 
+-- What runs wait for and what came meanwhile: a task goes along to a new version with its run; one that was closed, and an event that came, during a
+-- frozen pause let the run go on at once when it is over; the others wait on, as much longer.
+SELECT mfiauto.create_workflow('waits', '{"trigger": {"event": "Wait"}, "class": "transactional", "steps": [{"wait": "1 hour"},
+  {"task": "Call {{client.name}}", "outcomes": {"reached": [{"set": {"way": "reached"}}]}, "timeout": "4 days", "timeout_steps": [{"set": {"way": "not reached"}}]},
+  {"wait_for": {"event": "Answer Given"}, "timeout": "4 days", "then": [{"set": {"answer": true}}], "timeout_steps": [{"set": {"answer": false}}]}]}') AS version;
+SELECT mfiauto.activate_workflow('waits') AS version;
+SELECT mfiauto._set_clock('2026-04-01 08:00+00');
+SELECT count(mfiauto.track('Wait', c)) FROM generate_series(21, 24) c;
+SELECT * FROM pg_temp.at('2026-04-01 08:00+00');
+SELECT * FROM pg_temp.at('2026-04-01 09:00+00');
+SELECT mfiauto.create_workflow('waits', '{"trigger": {"event": "Wait"}, "class": "transactional", "steps": [{"send": "welcome", "channels": ["sms"]}, {"wait": "1 hour"},
+  {"task": "Call {{client.name}}", "outcomes": {"reached": [{"set": {"way": "reached, new"}}]}, "timeout": "4 days", "timeout_steps": [{"set": {"way": "not reached, new"}}]},
+  {"wait_for": {"event": "Answer Given"}, "timeout": "4 days", "then": [{"set": {"answer": true}}], "timeout_steps": [{"set": {"answer": false}}]}]}') AS version;
+SELECT from_step, to_step, outcome, runs FROM mfiauto.preview_move('waits');
+SELECT mfiauto.activate_workflow('waits', running => 'move') AS version;
+SELECT mfiauto.close_task(o.task_id, 'reached') FROM mfiauto.open_task o WHERE o.client_id IN (21, 22) AND o.workflow = 'waits';
+SELECT * FROM pg_temp.at('2026-04-02 09:00+00');
+SELECT mfiauto.pause_workflow('waits', clock => 'freeze');
+SELECT mfiauto._set_clock('2026-04-04 09:00+00');
+SELECT mfiauto.track('Answer Given', 21) IS NOT NULL AS told;
+SELECT mfiauto.close_task(o.task_id, 'reached') FROM mfiauto.open_task o WHERE o.client_id = 23 AND o.workflow = 'waits';
+SELECT * FROM pg_temp.at('2026-04-07 09:00+00');
+SELECT mfiauto.resume_workflow('waits');
+SELECT * FROM pg_temp.at('2026-04-07 09:00+00');
+SELECT e.client_id, e.version, e.state, e.step, e.due_at, t.traits FROM mfiauto.enrollment e LEFT JOIN mfiauto.client_trait t USING (client_id) WHERE e.workflow = 'waits' ORDER BY 1;
+SELECT * FROM pg_temp.at('2026-04-30 09:00+00');
+SELECT e.client_id, e.state, t.traits FROM mfiauto.enrollment e LEFT JOIN mfiauto.client_trait t USING (client_id) WHERE e.workflow = 'waits' ORDER BY 1;
+SELECT count(*) AS open FROM mfiauto.open_task WHERE workflow = 'waits';
+
 -- Two persons: who created a version does not approve it, under whatever role; nothing that makes a version live gets around it.
 CREATE ROLE life_awa LOGIN;
 CREATE ROLE life_binta LOGIN;
