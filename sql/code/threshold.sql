@@ -40,9 +40,14 @@ BEGIN
     SELECT m.client_id, v.workflow_id, m.is_beyond, m.value, mfiauto.now() FROM moved m WHERE m.is_new OR m.is_beyond <> m.was_beyond
     ON CONFLICT ON CONSTRAINT threshold_state_pkey DO UPDATE SET is_beyond = excluded.is_beyond, value = excluded.value, changed_at = excluded.changed_at
   ), told AS (
-    INSERT INTO mfiauto.event_log AS e (client_id, name, properties, occurred_at, received_at)
+    INSERT INTO mfiauto.event_log AS e (client_id, name, properties, hops, occurred_at, received_at)
     SELECT m.client_id, 'Threshold Crossed',
            jsonb_build_object('workflow', v.name, 'trait', v.trigger_trait, 'limit', v.trigger_limit, 'value', m.value, 'direction', CASE WHEN v.is_rise THEN 'rises' ELSE 'falls' END),
+           -- Where a workflow has just set traits of the client, the crossing follows from it: two that set each other's trait come to an end.
+           coalesce((SELECT max(r.hops) + 1
+                       FROM mfiauto.decision_log d
+                       JOIN mfiauto.enrollment_state r ON r.client_id = d.client_id AND r.enrollment_id = d.enrollment_id
+                      WHERE d.client_id = m.client_id AND d.decision = 'set' AND d.decided_at > mfiauto.now() - interval '1 hour'), 0),
            mfiauto.now(), mfiauto.now()
       FROM moved m WHERE m.is_beyond AND NOT m.was_beyond AND (NOT m.is_first OR v.trigger_existing) ORDER BY m.client_id
     RETURNING e.event_id, e.client_id

@@ -62,6 +62,21 @@ SELECT * FROM pg_temp.at('2026-03-02 14:00+00');
 SELECT * FROM pg_temp.chain WHERE client = 6 ORDER BY 1;
 SELECT * FROM pg_temp.refusal WHERE client = 6;
 
+-- Ping-pong by a trait that one sets low and the other sets high: counted as a chain, too.
+SELECT mfiauto.create_trait('warmth', $$SELECT client_id, (traits ->> 'heat')::numeric AS value FROM mfiauto.client_trait$$) IS NOT NULL AS made;
+SELECT mfiauto.create_workflow('cools', '{"trigger": {"trait": "warmth", "rises_to": 30, "until_below": 10}, "reentry": "always", "steps": [{"set": {"heat": 5}}]}') AS version;
+SELECT mfiauto.create_workflow('heats', '{"trigger": {"trait": "warmth", "falls_to": 5, "until_above": 20}, "reentry": "always", "steps": [{"set": {"heat": 40}}]}') AS version;
+SELECT count(mfiauto.activate_workflow(w)) FROM unnest('{cools,heats}'::text[]) w;
+SELECT * FROM pg_temp.at('2026-03-02 15:00+00');
+SELECT mfiauto.identify(9, '{"heat": 50}');
+\set ECHO none
+\o /dev/null
+SELECT 'SELECT * FROM mfiauto.run_engine()' FROM generate_series(1, 30) \gexec
+\o
+\set ECHO all
+SELECT * FROM pg_temp.chain WHERE client = 9 ORDER BY 1;
+SELECT * FROM pg_temp.refusal WHERE client = 9;
+
 -- What enroll hands over, and when it does not get there.
 SELECT mfiauto.create_workflow('by loan', '{"trigger": {"manual": true}, "for_each": "loan", "class": "transactional", "enter_if": "loan.status = ''active''", "steps": [{"wait": "1 day"}, {"task": "See {{event.topic}} of {{client.name}}"}, {"wait": "9 days"}, {"send": "thanks", "channels": ["sms"]}]}') AS version;
 SELECT mfiauto.create_workflow('by client', '{"trigger": {"manual": true}, "class": "transactional", "steps": [{"send": "welcome", "channels": ["sms"]}, {"wait": "30 days"}, {"end": true}]}') AS version;
