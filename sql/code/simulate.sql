@@ -139,10 +139,11 @@ LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
 $$;
 
 -- Who of those who came may come in after a round: not before the run that the pair had in it has ended, and not where re-entry forbids it.
+-- As in the engine's pass, ends by the books come before entries, and entries before steps.
 CREATE FUNCTION mfiauto._later_trials(reentry text, reentry_after interval, waiting mfiauto._trial[], chosen mfiauto._trial[], lines mfiauto._trial_line[]) RETURNS mfiauto._trial[]
 LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
   WITH ended AS MATERIALIZED (
-    SELECT l.number, max(l.at) FILTER (WHERE l.state IN ('ended', 'exited', 'error')) AS at, bool_or(l.step_no IS NULL AND (l.state = 'refused' OR l.state = 'error')) AS is_refused FROM unnest(lines) l WHERE l.state <> 'edge' GROUP BY l.number
+    SELECT l.number, max(l.at) FILTER (WHERE l.state IN ('ended', 'exited', 'error')) AS at, bool_or(l.state = 'ended') AS is_completed, bool_or(l.step_no IS NULL AND (l.state = 'refused' OR l.state = 'error')) AS is_refused FROM unnest(lines) l WHERE l.state <> 'edge' GROUP BY l.number
   )
   SELECT ARRAY(
     SELECT w::mfiauto._trial
@@ -150,7 +151,7 @@ LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
       JOIN unnest(chosen) c ON c.client_id = w.client_id AND c.subject_id = w.subject_id
       LEFT JOIN ended e ON e.number = c.number
      WHERE w.number <> c.number
-       AND (coalesce(e.is_refused, false) OR (_later_trials.reentry <> 'never' AND w.at >= e.at AND (_later_trials.reentry = 'always' OR w.at >= c.at + reentry_after))))
+       AND (coalesce(e.is_refused, false) OR (_later_trials.reentry <> 'never' AND (w.at > e.at OR (w.at = e.at AND NOT e.is_completed)) AND (_later_trials.reentry = 'always' OR w.at >= c.at + reentry_after))))
 $$;
 
 -- Runs the newest version of a workflow over a time: its lines, unordered.
