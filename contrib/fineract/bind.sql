@@ -112,7 +112,7 @@ SELECT mfiauto_fineract.sync_consent() \g /dev/null
 SELECT mfiauto.bind('client', 'mfiauto_fineract.client', '{
     "client_id": "client_id", "name": "name", "phone": "phone", "email": "email", "locale": "locale", "birth_date": "birth_date",
     "gender": "gender", "region": "region", "status": "status", "joined_on": "joined_on", "officer_id": "officer_id",
-    "branch_id": "branch_id", "traits": "jsonb_strip_nulls(jsonb_build_object(''channel'', channel, ''consent'', consent))"}',
+    "branch_id": "branch_id", "traits": "jsonb_strip_nulls(jsonb_build_object(''preferred_channel'', channel, ''consent'', consent))"}',
   sources => (jsonb_build_object('public.m_client', 'id')
     || CASE WHEN :'contact_table' = '' THEN '{}' ELSE jsonb_build_object(:'contact_table', 'client_id') END)) \g /dev/null
 SELECT mfiauto.bind('loan', 'mfiauto_fineract.loan', '{

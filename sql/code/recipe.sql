@@ -62,6 +62,7 @@ DECLARE
   gaps text := (SELECT string_agg(g, ', ') FROM mfiauto._recipe_gaps(content #> '{about,roles}') g);
   clashes text := (SELECT string_agg(c, ', ') FROM mfiauto._recipe_clashes(content) c);
   event record;
+  shown text := current_setting('client_min_messages');
 BEGIN
   IF content IS NULL THEN
     RAISE EXCEPTION 'recipe "%" does not exist', coalesce(name, 'null') USING ERRCODE = '42704',
@@ -79,7 +80,13 @@ BEGIN
                 WHERE NOT EXISTS (SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = e.key) LOOP
     RAISE NOTICE 'recipe "%" goes by the event "%"', name, event.name USING HINT = event.value;
   END LOOP;
-  RETURN QUERY SELECT * FROM mfiauto._import_definitions(mfiauto._recipe_without_columns(name, content)::text, activate);
+  content := mfiauto._recipe_without_columns(name, content);
+  -- Of the events it was just said where they come from.
+  IF shown NOT IN ('warning', 'error') THEN
+    PERFORM set_config('client_min_messages', 'warning', true);
+  END IF;
+  RETURN QUERY SELECT * FROM mfiauto._import_definitions(content::text, activate);
+  PERFORM set_config('client_min_messages', shown, true);
 END $$;
 SELECT mfiauto._open_door('mfiauto._install_recipe(text, boolean)', '{admin,author}',
   'Installs a recipe of mfiauto.recipe: its templates, segments and workflows, as drafts, or live with activate => true; says what was made. '

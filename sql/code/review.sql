@@ -195,7 +195,7 @@ BEGIN
       JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = b.client_id OFFSET 0) m ON true
       JOIN mfiauto.workflow_version v ON v.workflow_id = m.workflow_id AND v.version = m.version AND v.goal_event = b.name
      WHERE m.enrollment_id IS NOT NULL
-       AND (m.loan_id IS NULL OR b.loan_id IS NULL OR m.loan_id = b.loan_id)
+       AND (m.loan_id IS NULL OR b.loan_id IS NULL OR m.loan_id = b.loan_id OR m.subject = 'client')
        AND b.occurred_at BETWEEN m.due_at AND m.due_at + v.goal_within
        AND (m.state NOT IN ('skipped', 'canceled', 'suppressed', 'expired', 'failed') OR (m.state = 'canceled' AND m.reason IN ('exit_if', 'goal')))
      ORDER BY m.client_id, m.enrollment_id, m.version, m.step_no, m.repetition, b.occurred_at, b.event_id

@@ -458,7 +458,7 @@ BEGIN
                                AND l.occurred_at < mfiauto._wait_until(t.at, s.timeout, t.zone)
                                AND (v.trigger_events IS NULL OR l.event_id <> t.number)
                                AND (l.subject IS DISTINCT FROM v.subject OR l.subject_id = t.subject_id)
-                               AND (l.loan_id IS NULL OR t.loan_id IS NULL OR l.loan_id = t.loan_id)
+                               AND (l.loan_id IS NULL OR t.loan_id IS NULL OR l.loan_id = t.loan_id OR v.subject = 'client')
                              ORDER BY l.received_at DESC, l.event_id DESC LIMIT 1000) l ON true) c;
   ELSE
     SELECT array_agg(c.ord ORDER BY c.ord, c.at) AS ords, array_agg(c.client_id ORDER BY c.ord, c.at) AS client_ids, array_agg(c.subject_id ORDER BY c.ord, c.at) AS subject_ids,

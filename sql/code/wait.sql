@@ -167,7 +167,7 @@ BEGIN
 END $$;
 
 -- The first of each run's awaited events that the condition lets count: came (was received) since waiting or the run began, happened before the
--- time-out, is of the run's own loan and subject where both name one, and is not the event that brought the run in. Of very many, the last thousand.
+-- time-out, is of the run's own loan and subject where both name one (a client's run is about any of his loans), and is not the event that brought the run in. Of very many, the last thousand.
 CREATE FUNCTION mfiauto._awaited_events(workflow_id integer, version integer, step_no integer, client_ids bigint[], ids bigint[])
 RETURNS TABLE (client_id bigint, enrollment_id bigint, name text, received_at timestamptz)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
@@ -201,7 +201,7 @@ BEGIN
                              AND l.name = ANY (s.events) AND l.occurred_at < e.wait_until
                              AND l.event_id IS DISTINCT FROM e.entry_event_id
                              AND (l.subject IS DISTINCT FROM e.subject OR l.subject_id = e.subject_id)
-                             AND (l.loan_id IS NULL OR e.loan_id IS NULL OR l.loan_id = e.loan_id)
+                             AND (l.loan_id IS NULL OR e.loan_id IS NULL OR l.loan_id = e.loan_id OR v.subject = 'client')
                            ORDER BY l.received_at DESC, l.event_id DESC LIMIT 1000) l ON true) c;
   RETURN QUERY
     SELECT DISTINCT ON (u.run) u.client, u.run, u.event_name, u.at

@@ -16,7 +16,8 @@ INSERT INTO bank.officer VALUES (7, 'Fatou Ndiaye', '77 000 00 07', 1);
 CREATE FUNCTION client(id bigint, name text, phone text, lang text DEFAULT 'fr', listens boolean DEFAULT false, region text DEFAULT 'Dakar', household integer DEFAULT 4,
                        born date DEFAULT '1990-06-15') RETURNS void LANGUAGE sql AS $$
   INSERT INTO bank.client (id, display_name, mobile_no, lang, date_of_birth, region, literacy, status, activation_date, household_size, branch_id, officer_id)
-  VALUES (id, name, phone, lang, born, region, CASE WHEN listens THEN 'low' ELSE 'high' END, 300, '2025-01-01', household, 1, 7) $$;
+  VALUES (id, name, phone, lang, born, region, CASE WHEN listens THEN 'low' ELSE 'high' END, 300, '2025-01-01', household, 1, 7);
+  SELECT mfiauto.opt_in(id, channel => 'voice') WHERE listens $$;
 CREATE FUNCTION apply(loan_id bigint, client_id bigint, amount numeric, due date, cycle integer DEFAULT 1, product text DEFAULT 'Micro') RETURNS void LANGUAGE sql AS $$
   INSERT INTO bank.loan (id, client_id, product, principal, number_of_installments, status, applied_on, cycle_no, officer_id, branch_id)
   VALUES (loan_id, client_id, product, amount, 1, 100, mfiauto.today(), cycle, 7, 1);

@@ -28,7 +28,7 @@ CREATE FUNCTION client(id bigint, name text, phone text, lang text DEFAULT 'fr',
                        born date DEFAULT '1990-06-15') RETURNS void LANGUAGE sql AS $$
   SELECT fin.client(id, name, phone);
   UPDATE m_client c SET date_of_birth = born, office_id = CASE region WHEN 'Matam' THEN 2 ELSE 1 END WHERE c.id = client.id;
-  INSERT INTO public.dt_contact (client_id, language, channel) VALUES (id, lang, CASE WHEN listens THEN 'voice' ELSE 'sms' END);
+  INSERT INTO public.dt_contact (client_id, language, channel) VALUES (id, lang, CASE WHEN listens THEN 'voice' END);
   SELECT mfiauto.identify(id, traits => jsonb_build_object('household_size', household)) $$;
 CREATE FUNCTION apply(loan_id bigint, client_id bigint, amount numeric, due date, cycle integer DEFAULT 1, product text DEFAULT 'Micro') RETURNS void LANGUAGE sql AS $$
   SELECT fin.apply(loan_id, client_id, NULL, 1, amount, due);
