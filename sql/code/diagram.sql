@@ -89,26 +89,27 @@ LANGUAGE sql STABLE AS $$
    GROUP BY w.from_no, w.to_no
 $$;
 
--- Where the runs of a version are, and where and why others left it. Completed: at step 0.
-CREATE FUNCTION mfiauto._run_places(workflow_id integer, version integer)
-RETURNS TABLE (step_no integer, state text, reason text, run_count bigint)
+-- Where the runs of a version are, and where and why others left it. Completed: at step 0. Counted once for all that is drawn.
+CREATE TYPE mfiauto._run_place AS (step_no integer, state text, reason text, run_count bigint);
+CREATE FUNCTION mfiauto._run_places(workflow_id integer, version integer) RETURNS mfiauto._run_place[]
 LANGUAGE sql STABLE AS $$
+  SELECT coalesce(array_agg(p::mfiauto._run_place), '{}') FROM (
   SELECT CASE WHEN e.state = 'completed' THEN 0 ELSE e.step_no END, e.state, CASE WHEN e.state = 'exited' THEN coalesce(e.reason, 'exited') END, count(*)
     FROM mfiauto.enrollment_state e
    WHERE e.workflow_id = _run_places.workflow_id AND e.version = _run_places.version
-   GROUP BY 1, 2, 3
+   GROUP BY 1, 2, 3) AS p(step_no, state, reason, run_count)
 $$;
 
 -- All edges, with the runs that went over each. kind: entry, step (of the program), other (past what a step holds), jump (set on another
 -- step because a date moved, a run was opened again or came to another version), exit (reason says why).
-CREATE FUNCTION mfiauto._diagram_edges(workflow_id integer, version integer)
+CREATE FUNCTION mfiauto._diagram_edges(workflow_id integer, version integer, places mfiauto._run_place[])
 RETURNS TABLE (kind text, from_no integer, to_no integer, label text, reason text, run_count bigint)
 LANGUAGE sql STABLE AS $$
   WITH flow AS MATERIALIZED (
     SELECT f.from_no, f.to_no, f.is_jump, f.run_count FROM mfiauto.step_flow f
      WHERE f.workflow_id = _diagram_edges.workflow_id AND f.version = _diagram_edges.version
   ),
-  place AS MATERIALIZED (SELECT p.* FROM mfiauto._run_places(_diagram_edges.workflow_id, _diagram_edges.version) p),
+  place AS MATERIALIZED (SELECT p.* FROM unnest(places) p),
   balance AS (
     SELECT b.step_no, sum(b.run_count)::bigint AS run_count
       FROM (SELECT p.step_no, p.run_count FROM place p
@@ -140,11 +141,11 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The nodes: start, a step each, done, the reasons of leaving, and another version if runs went there or came from it.
-CREATE FUNCTION mfiauto._diagram_nodes(workflow_id integer, version integer)
+CREATE FUNCTION mfiauto._diagram_nodes(workflow_id integer, version integer, places mfiauto._run_place[])
 RETURNS TABLE (place integer, node text, shape text, lines text[])
 LANGUAGE sql STABLE AS $$
   SELECT 0, 'start', 'round', ARRAY[mfiauto._trigger_text(v.workflow_id, v.version), mfiauto._shortened('if ' || v.trigger_condition, 60),
-                             'entered ' || (SELECT sum(p.run_count) FROM mfiauto._diagram_edges(v.workflow_id, v.version) p WHERE p.kind = 'entry')]
+                             'entered ' || (SELECT sum(p.run_count) FROM mfiauto._diagram_edges(v.workflow_id, v.version, places) p WHERE p.kind = 'entry')]
     FROM mfiauto.workflow_version v WHERE v.workflow_id = _diagram_nodes.workflow_id AND v.version = _diagram_nodes.version
   UNION ALL
   SELECT s.step_no, 's' || s.step_no,
@@ -154,30 +155,30 @@ LANGUAGE sql STABLE AS $$
                'here ' || nullif(h.active, 0), 'parked ' || nullif(h.parked, 0)]
     FROM mfiauto.workflow_step s
     LEFT JOIN (SELECT p.step_no, sum(p.run_count) FILTER (WHERE p.state = 'active') AS active, sum(p.run_count) FILTER (WHERE p.state = 'error') AS parked
-                 FROM mfiauto._run_places(_diagram_nodes.workflow_id, _diagram_nodes.version) p GROUP BY p.step_no) h ON h.step_no = s.step_no
+                 FROM unnest(places) p GROUP BY p.step_no) h ON h.step_no = s.step_no
    WHERE s.workflow_id = _diagram_nodes.workflow_id AND s.version = _diagram_nodes.version
   UNION ALL
   SELECT 100000, 'done', 'round', ARRAY['completed ' || coalesce(sum(p.run_count), 0)]
-    FROM mfiauto._run_places(_diagram_nodes.workflow_id, _diagram_nodes.version) p WHERE p.state = 'completed'
+    FROM unnest(places) p WHERE p.state = 'completed'
   UNION ALL
   SELECT 100000 + row_number() OVER (ORDER BY p.reason)::integer, 'exit_' || row_number() OVER (ORDER BY p.reason), 'round',
          ARRAY[p.reason, 'exited ' || sum(p.run_count)]
-    FROM mfiauto._run_places(_diagram_nodes.workflow_id, _diagram_nodes.version) p WHERE p.state = 'exited' GROUP BY p.reason
+    FROM unnest(places) p WHERE p.state = 'exited' GROUP BY p.reason
   UNION ALL
   SELECT DISTINCT 200000, 'elsewhere', 'round', ARRAY['another version'] FROM mfiauto.step_flow f
    WHERE f.workflow_id = _diagram_nodes.workflow_id AND f.version = _diagram_nodes.version AND -1 IN (f.from_no, f.to_no)
 $$;
 
 -- Edges between nodes as they are drawn: dotted where the program does not lead.
-CREATE FUNCTION mfiauto._diagram_lines(workflow_id integer, version integer)
+CREATE FUNCTION mfiauto._diagram_lines(workflow_id integer, version integer, places mfiauto._run_place[])
 RETURNS TABLE (from_node text, to_node text, label text, is_dotted boolean)
 LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN e.kind = 'entry' OR e.from_no IS NULL THEN 'start' WHEN e.from_no = 0 THEN 'done' WHEN e.from_no = -1 THEN 'elsewhere' ELSE 's' || e.from_no END,
          CASE WHEN e.kind = 'exit' THEN 'exit_' || x.place WHEN e.to_no = 0 THEN 'done' WHEN e.to_no = -1 THEN 'elsewhere' ELSE 's' || e.to_no END,
          concat_ws(': ', e.label, e.run_count), e.kind IN ('other', 'jump', 'exit')
-    FROM mfiauto._diagram_edges(_diagram_lines.workflow_id, _diagram_lines.version) e
+    FROM mfiauto._diagram_edges(_diagram_lines.workflow_id, _diagram_lines.version, places) e
     LEFT JOIN (SELECT p.reason, row_number() OVER (ORDER BY p.reason) AS place
-                 FROM mfiauto._run_places(_diagram_lines.workflow_id, _diagram_lines.version) p WHERE p.state = 'exited' GROUP BY p.reason) x ON x.reason = e.reason
+                 FROM unnest(places) p WHERE p.state = 'exited' GROUP BY p.reason) x ON x.reason = e.reason
    ORDER BY e.kind = 'entry' DESC, coalesce(e.from_no, 0), e.kind <> 'step', e.to_no, e.reason
 $$;
 
@@ -193,28 +194,28 @@ LANGUAGE sql IMMUTABLE AS $$
   SELECT replace(replace(regexp_replace(words, '[[:cntrl:]]', ' ', 'g'), '\', '\\'), '"', '\"')
 $$;
 
-CREATE FUNCTION mfiauto._draw_mermaid(workflow_id integer, version integer, title text) RETURNS text
+CREATE FUNCTION mfiauto._draw_mermaid(workflow_id integer, version integer, title text, places mfiauto._run_place[]) RETURNS text
 LANGUAGE sql STABLE AS $$
   SELECT concat_ws(E'\n', '%% ' || mfiauto._mermaid_text(title), 'flowchart TD',
     (SELECT string_agg(format('  %s%s"%s"%s', n.node, CASE n.shape WHEN 'round' THEN '([' WHEN 'diamond' THEN '{' WHEN 'soft' THEN '(' ELSE '[' END,
                               (SELECT string_agg(mfiauto._mermaid_text(l), '<br/>' ORDER BY ord) FROM unnest(n.lines) WITH ORDINALITY AS u(l, ord) WHERE l IS NOT NULL),
                               CASE n.shape WHEN 'round' THEN '])' WHEN 'diamond' THEN '}' WHEN 'soft' THEN ')' ELSE ']' END), E'\n' ORDER BY n.place)
-       FROM mfiauto._diagram_nodes(workflow_id, version) n),
+       FROM mfiauto._diagram_nodes(workflow_id, version, places) n),
     (SELECT string_agg(format('  %s %s|"%s"| %s', l.from_node, CASE WHEN l.is_dotted THEN '-.->' ELSE '-->' END, mfiauto._mermaid_text(l.label), l.to_node), E'\n' ORDER BY l.ord)
-       FROM mfiauto._diagram_lines(workflow_id, version) WITH ORDINALITY AS l(from_node, to_node, label, is_dotted, ord)))
+       FROM mfiauto._diagram_lines(workflow_id, version, places) WITH ORDINALITY AS l(from_node, to_node, label, is_dotted, ord)))
 $$;
 
-CREATE FUNCTION mfiauto._draw_dot(workflow_id integer, version integer, title text) RETURNS text
+CREATE FUNCTION mfiauto._draw_dot(workflow_id integer, version integer, title text, places mfiauto._run_place[]) RETURNS text
 LANGUAGE sql STABLE AS $$
   SELECT concat_ws(E'\n', format('digraph "%s" {', mfiauto._dot_text(title)), '  node [fontname="sans-serif"];', '  edge [fontname="sans-serif"];',
     (SELECT string_agg(format('  %s [shape=%s,label="%s"];', n.node,
                               CASE n.shape WHEN 'round' THEN 'oval' WHEN 'diamond' THEN 'diamond' WHEN 'soft' THEN 'box,style=rounded' ELSE 'box' END,
                               (SELECT string_agg(mfiauto._dot_text(l), '\n' ORDER BY ord) FROM unnest(n.lines) WITH ORDINALITY AS u(l, ord) WHERE l IS NOT NULL)),
                        E'\n' ORDER BY n.place)
-       FROM mfiauto._diagram_nodes(workflow_id, version) n),
+       FROM mfiauto._diagram_nodes(workflow_id, version, places) n),
     (SELECT string_agg(format('  %s -> %s [label="%s"%s];', l.from_node, l.to_node, mfiauto._dot_text(l.label), CASE WHEN l.is_dotted THEN ',style=dotted' ELSE '' END),
                        E'\n' ORDER BY l.ord)
-       FROM mfiauto._diagram_lines(workflow_id, version) WITH ORDINALITY AS l(from_node, to_node, label, is_dotted, ord)),
+       FROM mfiauto._diagram_lines(workflow_id, version, places) WITH ORDINALITY AS l(from_node, to_node, label, is_dotted, ord)),
     '}')
 $$;
 
@@ -224,6 +225,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
   drawn record;
   title text;
+  places mfiauto._run_place[];
 BEGIN
   IF _workflow_diagram.format IS NULL OR _workflow_diagram.format NOT IN ('mermaid', 'dot') THEN
     RAISE EXCEPTION 'a diagram cannot be in format "%"', coalesce(_workflow_diagram.format, 'null')
@@ -239,8 +241,9 @@ BEGIN
   END IF;
   title := format('%s, version %s, %s', _workflow_diagram.name, drawn.version,
                   CASE WHEN drawn.version = drawn.live_version THEN drawn.state WHEN drawn.version < drawn.live_version THEN 'replaced' ELSE 'draft' END);
-  RETURN CASE _workflow_diagram.format WHEN 'dot' THEN mfiauto._draw_dot(drawn.workflow_id, drawn.version, title)
-                                       ELSE mfiauto._draw_mermaid(drawn.workflow_id, drawn.version, title) END;
+  places := mfiauto._run_places(drawn.workflow_id, drawn.version);
+  RETURN CASE _workflow_diagram.format WHEN 'dot' THEN mfiauto._draw_dot(drawn.workflow_id, drawn.version, title, places)
+                                       ELSE mfiauto._draw_mermaid(drawn.workflow_id, drawn.version, title, places) END;
 END $$;
 SELECT mfiauto._open_door('mfiauto._workflow_diagram(text, text, integer)', '{admin,author}',
   'A workflow as a diagram, in Mermaid''s language or Graphviz''s (format dot), with how many runs went over each edge and stand at each step; of the live version (else the newest) or the one asked for.');

@@ -9,12 +9,16 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT ('{ok,warning,error}'::text[])[coalesce(seve
 CREATE FUNCTION mfiauto._running_counts()
 RETURNS TABLE (workflow_id integer, version integer, step_no integer, waiting bigint, due bigint, oldest_due_at timestamptz, parked bigint, codes text, idle bigint)
 LANGUAGE sql STABLE AS $$
-  SELECT e.workflow_id, e.version, e.step_no, count(*) FILTER (WHERE e.state = 'active' AND (e.due_at > mfiauto.now()) IS NOT FALSE),
-         count(*) FILTER (WHERE e.due_at <= mfiauto.now()), min(e.due_at) FILTER (WHERE e.due_at <= mfiauto.now()),
-         count(*) FILTER (WHERE e.state = 'error'), string_agg(DISTINCT split_part(e.reason, ':', 1), ', ') FILTER (WHERE e.state = 'error'),
-         count(*) FILTER (WHERE e.state = 'active' AND e.due_at IS NULL)
-    FROM mfiauto.enrollment_state e WHERE e.ended_at IS NULL
-   GROUP BY e.workflow_id, e.version, e.step_no
+  SELECT c.workflow_id, c.version, c.step_no, sum(c.waiting)::bigint, sum(c.due)::bigint, min(c.oldest_due_at), coalesce(sum(c.runs) FILTER (WHERE c.code IS NOT NULL), 0)::bigint,
+         string_agg(c.code, ', ' ORDER BY c.code), sum(c.idle)::bigint
+    FROM (SELECT e.workflow_id, e.version, e.step_no, CASE WHEN e.state = 'error' THEN coalesce(split_part(e.reason, ':', 1), '') END AS code, count(*) AS runs,
+                 count(*) FILTER (WHERE e.state = 'active' AND (e.due_at > n.clock) IS NOT FALSE) AS waiting,
+                 count(*) FILTER (WHERE e.due_at <= n.clock) AS due, min(e.due_at) FILTER (WHERE e.due_at <= n.clock) AS oldest_due_at,
+                 count(*) FILTER (WHERE e.state = 'active' AND e.due_at IS NULL) AS idle
+            FROM mfiauto.enrollment_state e CROSS JOIN (SELECT mfiauto.now() AS clock) n
+           WHERE e.ended_at IS NULL
+           GROUP BY e.workflow_id, e.version, e.step_no, 4) c
+   GROUP BY c.workflow_id, c.version, c.step_no
 $$;
 
 -- One row a step of the live version, and of an older one that somebody is still in.
@@ -59,10 +63,12 @@ LANGUAGE sql STABLE AS $$
     FROM mfiauto.workflow_head h
     LEFT JOIN (SELECT p.source, count(*) AS parked, string_agg(DISTINCT p.sqlstate, ', ') AS codes FROM mfiauto.parked_fact p WHERE p.stage ~ '^engine ' GROUP BY p.source) f
       ON f.source = h.name
-    LEFT JOIN (SELECT o.workflow_id, count(*) FILTER (WHERE NOT o.is_held) AS queued, count(*) FILTER (WHERE o.is_held) AS held,
-                      string_agg(DISTINCT o.reason, ', ') FILTER (WHERE o.is_held) AS reasons,
-                      min(o.due_at) FILTER (WHERE NOT o.is_held AND o.due_at <= mfiauto.now()) AS oldest_due_at
-                 FROM mfiauto.outbox o GROUP BY o.workflow_id) q ON q.workflow_id = h.workflow_id
+    LEFT JOIN (SELECT r.workflow_id, sum(r.messages) FILTER (WHERE NOT r.is_held)::bigint AS queued, sum(r.messages) FILTER (WHERE r.is_held)::bigint AS held,
+                      string_agg(r.reason, ', ' ORDER BY r.reason) AS reasons, min(r.oldest_due_at) AS oldest_due_at
+                 FROM (SELECT o.workflow_id, o.is_held, CASE WHEN o.is_held THEN o.reason END AS reason, count(*) AS messages,
+                              min(o.due_at) FILTER (WHERE NOT o.is_held AND o.due_at <= n.clock) AS oldest_due_at
+                         FROM mfiauto.outbox o CROSS JOIN (SELECT mfiauto.now() AS clock) n GROUP BY 1, 2, 3) r
+                GROUP BY r.workflow_id) q ON q.workflow_id = h.workflow_id
     LEFT JOIN (SELECT d.target, string_agg(d.reason, '; ' ORDER BY d.hold_id) AS reason FROM mfiauto.delivery_hold d WHERE d.scope = 'workflow' GROUP BY d.target) d ON d.target = h.name
     CROSS JOIN LATERAL (
       SELECT max(k.severity) AS severity, string_agg(k.problem, '; ' ORDER BY k.severity DESC, k.place) AS problem,

@@ -40,7 +40,7 @@ CREATE FUNCTION pg_temp.disagreements() RETURNS TABLE (workflow text, version in
 LANGUAGE sql AS $$
   WITH edge AS MATERIALIZED (
     SELECT h.name, v.workflow_id, v.version, e.* FROM mfiauto.workflow_version v JOIN mfiauto.workflow_head h USING (workflow_id)
-     CROSS JOIN LATERAL mfiauto._diagram_edges(v.workflow_id, v.version) AS e(kind, from_no, to_no, label, reason, runs)
+     CROSS JOIN LATERAL mfiauto._diagram_edges(v.workflow_id, v.version, mfiauto._run_places(v.workflow_id, v.version)) AS e(kind, from_no, to_no, label, reason, runs)
   ),
   entered AS (
     -- The log says at which step each run came in; nothing of it is used by the diagram.
@@ -114,7 +114,7 @@ SELECT pg_temp.at(d) FROM generate_series(timestamptz '2026-01-11 09:00+00', '20
 SELECT * FROM pg_temp.disagreements();
 SELECT mfiauto.workflow_diagram('welcome');
 SELECT e.kind, e.from_no, e.to_no, e.label, e.reason, e.runs
-  FROM mfiauto.workflow_head h CROSS JOIN LATERAL mfiauto._diagram_edges(h.workflow_id, 1) AS e(kind, from_no, to_no, label, reason, runs)
+  FROM mfiauto.workflow_head h CROSS JOIN LATERAL mfiauto._diagram_edges(h.workflow_id, 1, mfiauto._run_places(h.workflow_id, 1)) AS e(kind, from_no, to_no, label, reason, runs)
  WHERE h.name LIKE 'rappel%' ORDER BY 1, 2 NULLS FIRST, 3, 5;
 SELECT mfiauto.unpark('welcome') AS unparked;
 SELECT mfiauto.archive_workflow('welcome');
