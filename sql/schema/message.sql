@@ -268,14 +268,16 @@ CREATE VIEW mfiauto.gateway_status AS
          coalesce(h.reason, s.stopped_reason) AS because,
          greatest(CASE WHEN s.circuit = 'open' THEN s.open_until END, CASE WHEN s.throttled_until > pg_catalog.clock_timestamp() THEN s.throttled_until END) AS paused_until,
          coalesce(s.sent_count, 0) AS sent, coalesce(s.failed_count, 0) AS failed, coalesce(s.retried_count, 0) AS retried,
-         (SELECT count(*) FROM mfiauto.outbox o WHERE o.gateway = g.gateway AND o.attempts > 0 AND o.lease_until IS NULL) AS retrying,
-         (SELECT count(*) FROM mfiauto.outbox o WHERE o.gateway = g.gateway AND o.lease_until IS NOT NULL) AS in_flight,
+         coalesce(q.retrying, 0) AS retrying, coalesce(q.in_flight, 0) AS in_flight,
          (SELECT count(*) FROM mfiauto.unknown_message u WHERE u.gateway = g.gateway) AS unknown,
-         (SELECT count(*) FROM mfiauto.outbox o WHERE o.channel = g.channel AND o.lease_until IS NULL) AS queued_on_channel,
+         coalesce(c.queued, 0) AS queued_on_channel,
          (g.settings ->> 'rate_per_second')::numeric AS rate_per_second,
          s.last_success_at, s.last_error, s.last_error_at
     FROM mfiauto.gateway_config g
     LEFT JOIN mfiauto.gateway_state s ON s.gateway = g.gateway
+    LEFT JOIN (SELECT o.gateway, count(*) FILTER (WHERE o.attempts > 0 AND o.lease_until IS NULL) AS retrying, count(*) FILTER (WHERE o.lease_until IS NOT NULL) AS in_flight
+                 FROM mfiauto.outbox o WHERE o.gateway IS NOT NULL GROUP BY o.gateway) q ON q.gateway = g.gateway
+    LEFT JOIN (SELECT o.channel, count(*) AS queued FROM mfiauto.outbox o WHERE o.lease_until IS NULL GROUP BY o.channel) c ON c.channel = g.channel
     LEFT JOIN LATERAL (SELECT d.hold_id, d.reason FROM mfiauto.delivery_hold d
                         WHERE d.scope = 'all' OR (d.scope = 'gateway' AND d.target = g.gateway)
                         ORDER BY d.held_at LIMIT 1) h ON true;
