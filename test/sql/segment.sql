@@ -97,6 +97,29 @@ SELECT count(*) AS broken FROM mfiauto.segment WHERE problem IS NOT NULL;
 SELECT * FROM mfiauto_segment.shaky ORDER BY 1;
 SELECT mfiauto.drop_segment('shaky');
 
+-- Narrowed to a batch of clients, down to every table: the planner gets the list for each relation.
+SELECT mfiauto.create_segment('narrow', $$SELECT p.client_id FROM mfiauto.client_profile p JOIN mfiauto.client c USING (client_id)
+  WHERE p.loans_active > 0 AND NOT EXISTS (SELECT FROM mfiauto.loan l WHERE l.client_id = c.client_id AND l.status = 'late')$$) >= 0 AS created;
+CREATE FUNCTION explained(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) ' || query; END $$;
+SELECT count(*) FILTER (WHERE line ~ 'on (profile_state|client|loan)') AS relations, count(*) FILTER (WHERE line ~ '= ANY \(''\{1,3\}''') AS narrowed
+  FROM mfiauto.segment_definition s, explained(replace(s.restricted_query, '$1', '''{1,3}''::bigint[]')) line
+ WHERE s.name = 'narrow';
+SELECT mfiauto.drop_segment('narrow');
+
+-- A query over the events that it causes never comes to rest: it is set aside.
+SELECT mfiauto.create_segment('restless', $$SELECT c.client_id FROM mfiauto.client c
+  WHERE (SELECT count(*) FROM mfiauto.event e WHERE e.client_id = c.client_id AND e.name LIKE 'Segment %') % 2 = 0$$) > 0 AS created;
+SELECT mfiauto.add_to_segment('invited', '{2}');
+SET client_min_messages = error;
+\set ECHO none
+\o /dev/null
+SELECT 'SELECT mfiauto.run_engine()' FROM generate_series(1, 50) \gexec
+\o
+\set ECHO all
+RESET client_min_messages;
+SELECT problem FROM mfiauto.segment WHERE name = 'restless';
+SELECT mfiauto.drop_segment('restless');
+
 -- Altered: the difference is told, as with a refresh.
 SELECT events >= 0 AS followed FROM mfiauto.run_engine();
 SELECT count(*) AS told FROM told() \gset
