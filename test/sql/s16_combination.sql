@@ -133,7 +133,7 @@ SELECT setseed(:seed) \gset
 \o /dev/null
 SELECT format('SELECT write_something() FROM generate_series(1, %s)', CASE WHEN i = 1 THEN 250 ELSE 1 + i % 7 END), format('SELECT follow(%s)', i),
        CASE WHEN i % 3 = 0 THEN format('SELECT move_on(%s)', i) END, CASE WHEN i % 3 = 0 THEN format('SELECT settle(%s)', i) END
-  FROM generate_series(1, 60) i \gexec
+  FROM generate_series(1, 50) i \gexec
 \o
 \set ECHO all
 RESET client_min_messages;
@@ -151,6 +151,6 @@ WITH told AS (
 )
 SELECT count(*) FILTER (WHERE r.inside NOT IN (0, 1)) AS out_of_turn,
        count(*) FILTER (WHERE r.age = 1 AND (r.inside = 1) <> EXISTS (SELECT FROM mfiauto.segment_members(r.segment) m WHERE m.client_id = r.client_id)) AS differing,
-       count(*) > 300 AS many
+       count(*) > 200 AS many
   FROM replayed r;
 SELECT mfiauto.unbind(r) FROM unnest('{payment,installment,loan_party,holding,loan,client}'::text[]) r;
