@@ -89,7 +89,8 @@ static const char *
 default_reentry(const MfiDefinition *definition)
 {
 	if (definition->trigger != NULL &&
-		mfi_reading_is_among(definition->trigger->kind, MFI_WORDS("inactive", "schedule", "yearly")))
+		mfi_reading_is_among(definition->trigger->kind,
+							 MFI_WORDS("inactive", "schedule", "yearly")))
 		return "always";
 	return "never";
 }

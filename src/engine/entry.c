@@ -54,11 +54,12 @@ static void
 require_subject_role(const MfiDefinition *definition)
 {
 	if (!is_subject_role(definition->subject))
-		mfi_definition_refuse(definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
-							  "one of client, application, loan, installment, payment, holding, or a "
-							  "watched table",
-							  mfi_program_quoted(definition->subject),
-							  "Name the canonical role whose rows are followed one by one.");
+		mfi_definition_refuse(
+			definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
+			"one of client, application, loan, installment, payment, holding, or a "
+			"watched table",
+			mfi_program_quoted(definition->subject),
+			"Name the canonical role whose rows are followed one by one.");
 }
 
 /*
@@ -107,8 +108,9 @@ mfi_entry_check_anchor(const MfiDefinition *definition)
 		require_date(definition, "anchor", definition->subject, definition->anchor, hint);
 		return;
 	}
-	if (!mfi_program_exists("SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.subject = $1",
-							CStringGetTextDatum(definition->subject), InvalidOid, (Datum) 0))
+	if (!mfi_program_exists(
+			"SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.subject = $1",
+			CStringGetTextDatum(definition->subject), InvalidOid, (Datum) 0))
 		require_subject_role(definition);
 	if (!mfi_program_exists("SELECT FROM mfiauto.source s"
 							" WHERE s.kind = 'watch' AND s.subject = $1 AND s.properties ? $2",
@@ -222,10 +224,9 @@ static void
 require_client(MfiDefinition *definition)
 {
 	if (definition->subject != NULL && strcmp(definition->subject, "client") != 0)
-		mfi_definition_refuse(
-			definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
-			psprintf("\"client\" with \"%s\"", definition->trigger->kind),
-			mfi_program_quoted(definition->subject), "Leave \"for_each\" out.");
+		mfi_definition_refuse(definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
+							  psprintf("\"client\" with \"%s\"", definition->trigger->kind),
+							  mfi_program_quoted(definition->subject), "Leave \"for_each\" out.");
 	definition->subject = "client";
 }
 
@@ -236,9 +237,9 @@ check_status(MfiDefinition *definition)
 	MfiConditionScope scope = { .workflow = definition->name,
 								.path = "trigger.status",
 								.subject = trigger->role };
-	bool is_closing = strcmp(trigger->role, "holding") == 0 &&
-					  list_length(trigger->status_to) == 1 && linitial(trigger->status_to) != NULL &&
-					  strcmp(linitial(trigger->status_to), "closed") == 0;
+	bool is_closing =
+		strcmp(trigger->role, "holding") == 0 && list_length(trigger->status_to) == 1 &&
+		linitial(trigger->status_to) != NULL && strcmp(linitial(trigger->status_to), "closed") == 0;
 
 	mfi_expression_require_column(&scope, trigger->role, is_closing ? "closed_on" : "status");
 	check_events(definition, "trigger.status");
@@ -275,10 +276,10 @@ require_trait(const MfiDefinition *definition)
 							CStringGetTextDatum("mfiauto.trait"), InvalidOid, (Datum) 0) ||
 		!mfi_program_exists("SELECT FROM mfiauto.trait t WHERE t.name = $1",
 							CStringGetTextDatum(trait), InvalidOid, (Datum) 0))
-		mfi_definition_refuse(
-			definition->name, "trigger.trait", ERRCODE_UNDEFINED_OBJECT,
-			"a number among the columns of mfiauto.client_profile, or a trait",
-			mfi_program_quoted(trait), "Make it first with mfiauto.create_trait().");
+		mfi_definition_refuse(definition->name, "trigger.trait", ERRCODE_UNDEFINED_OBJECT,
+							  "a number among the columns of mfiauto.client_profile, or a trait",
+							  mfi_program_quoted(trait),
+							  "Make it first with mfiauto.create_trait().");
 }
 
 static void
@@ -288,8 +289,8 @@ require_cron(const MfiDefinition *definition)
 	Datum values[1] = { CStringGetTextDatum(definition->trigger->cron) };
 	char *problem;
 
-	if (SPI_execute_with_args("SELECT mfiauto._cron_problem($1)", 1, types, values, NULL, true, 1) !=
-			SPI_OK_SELECT ||
+	if (SPI_execute_with_args("SELECT mfiauto._cron_problem($1)", 1, types, values, NULL, true,
+							  1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "could not read a schedule");
 	problem = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);

@@ -44,7 +44,7 @@ static const struct
 			  { "segment", read_segment }, { "trait", read_trait },	  { "inactive", read_inactive },
 			  { "yearly", read_yearly },   { "manual", read_manual } };
 
-static const char *const kind_keys[] = { "event", "status",	  "schedule", "segment", "trait",
+static const char *const kind_keys[] = { "event",	 "status", "schedule", "segment", "trait",
 										 "inactive", "yearly", "manual",   NULL };
 
 void
@@ -182,10 +182,11 @@ read_event(MfiDefinition *definition, MfiTrigger *trigger, json_t *object)
 		read_words(definition, object, "event", true, "the name of an event", event_hint);
 	trigger->condition = mfi_reading_condition(definition, object, place, "if", false);
 	if (has_count != has_within)
-		mfi_definition_refuse(definition->name, psprintf("%s.%s", place, has_count ? "count" : "within"),
-							  ERRCODE_INVALID_PARAMETER_VALUE,
-							  "both \"count\" and \"within\", or neither", "one of them",
-							  "Write \"count\": 3, \"within\": \"7 days\" for the third within a week.");
+		mfi_definition_refuse(
+			definition->name, psprintf("%s.%s", place, has_count ? "count" : "within"),
+			ERRCODE_INVALID_PARAMETER_VALUE, "both \"count\" and \"within\", or neither",
+			"one of them",
+			"Write \"count\": 3, \"within\": \"7 days\" for the third within a week.");
 	trigger->count = read_whole_number(definition, object, "count", 2, COUNT_MAX, 0);
 	trigger->within = mfi_reading_duration(definition, object, place, "within", false);
 }
@@ -200,8 +201,7 @@ status_events(const char *role, bool from_nothing)
 	static const char *const made[][2] = { { "client", "Client Created" },
 										   { "loan", "Loan Applied" },
 										   { "holding", "Holding Opened" } };
-	List *events =
-		list_make1(psprintf("%c%s Status Changed", pg_toupper(role[0]), role + 1));
+	List *events = list_make1(psprintf("%c%s Status Changed", pg_toupper(role[0]), role + 1));
 
 	for (size_t i = 0; from_nothing && i < lengthof(made); i++)
 		if (strcmp(made[i][0], role) == 0)
@@ -218,8 +218,7 @@ read_status(MfiDefinition *definition, MfiTrigger *trigger, json_t *object)
 	static const char expected[] = "a status";
 	static const char hint[] = "Name it as the canonical view has it, for example \"approved\".";
 	static const char one_of[] = "one of application, loan, client, holding";
-	static const char example[] =
-		"Write {\"status\": \"application\", \"to\": \"approved\"}.";
+	static const char example[] = "Write {\"status\": \"application\", \"to\": \"approved\"}.";
 	static const char *const roles[] = { "application", "loan", "client", "holding", NULL };
 	List *from;
 	List *to;
@@ -324,8 +323,7 @@ read_trait(MfiDefinition *definition, MfiTrigger *trigger, json_t *object)
 			trigger->rearm,
 			"The gap keeps a value that goes to and fro around the limit from counting twice.");
 	trigger->events = list_make1("Threshold Crossed");
-	trigger->filters = list_make1(
-		filter_of("workflow", definition->name, "trait", trigger->trait));
+	trigger->filters = list_make1(filter_of("workflow", definition->name, "trait", trigger->trait));
 }
 
 static void
@@ -348,8 +346,7 @@ read_schedule(MfiDefinition *definition, MfiTrigger *trigger, json_t *object)
 	trigger->segment =
 		mfi_reading_name(definition, object, place, "segment", true, "the name of a segment",
 						 "It says who comes in each time; mfiauto.segment lists the segments.");
-	trigger->zone =
-		read_choice(definition, object, "zone", MFI_WORDS("institution", "client"));
+	trigger->zone = read_choice(definition, object, "zone", MFI_WORDS("institution", "client"));
 }
 
 /*
@@ -381,8 +378,7 @@ read_yearly(MfiDefinition *definition, MfiTrigger *trigger, json_t *object)
 
 	mfi_reading_check_keys(definition, object, place,
 						   MFI_WORDS("yearly", "at", "minimum_years", "leap_day"));
-	trigger->column =
-		mfi_reading_name(definition, object, place, "yearly", true, expected, hint);
+	trigger->column = mfi_reading_name(definition, object, place, "yearly", true, expected, hint);
 	dot = strchr(trigger->column, '.');
 	if (dot == NULL || dot == trigger->column || dot[1] == '\0' || strchr(dot + 1, '.') != NULL)
 		mfi_reading_refuse(definition, "trigger.yearly", expected,
