@@ -269,8 +269,11 @@ LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
   clock timestamptz := mfiauto.now();
   woken bigint;
-  more bigint;
+  more bigint := 0;
 BEGIN
+  IF NOT EXISTS (SELECT FROM mfiauto.batch_event) AND NOT EXISTS (SELECT FROM mfiauto.batch_touched t WHERE t.role <> 'message') THEN
+    RETURN 0;
+  END IF;
   IF NOT EXISTS (SELECT FROM mfiauto.workflow_step s WHERE s.kind = 'wait_for' OR s.wait_sql IS NOT NULL OR (s.kind = 'task' AND s.timeout IS NOT NULL)) THEN
     RETURN 0;
   END IF;
@@ -293,14 +296,16 @@ BEGIN
                      AND o.due_at > clock OFFSET 0) o ON true
    WHERE e.client_id = o.client_id AND e.enrollment_id = o.enrollment_id;
   GET DIAGNOSTICS woken = ROW_COUNT;
-  UPDATE mfiauto.enrollment_state e
-     SET due_at = clock
-    FROM (SELECT DISTINCT t.client_id FROM mfiauto.batch_touched t WHERE t.role <> 'message') h
-    JOIN LATERAL (SELECT o.client_id, o.enrollment_id FROM mfiauto.enrollment_state o
-                    JOIN mfiauto.workflow_step s ON s.workflow_id = o.workflow_id AND s.version = o.version AND s.step_no = o.step_no
-                   WHERE o.client_id = h.client_id AND o.due_at > clock AND o.waiting_since IS NOT NULL
-                     AND (s.wait_sql IS NOT NULL OR s.check_every IS NOT NULL) OFFSET 0) o ON true
-   WHERE e.client_id = o.client_id AND e.enrollment_id = o.enrollment_id;
-  GET DIAGNOSTICS more = ROW_COUNT;
+  IF EXISTS (SELECT FROM mfiauto.workflow_step s WHERE s.wait_sql IS NOT NULL OR s.check_every IS NOT NULL) THEN
+    UPDATE mfiauto.enrollment_state e
+       SET due_at = clock
+      FROM (SELECT DISTINCT t.client_id FROM mfiauto.batch_touched t WHERE t.role <> 'message') h
+      JOIN LATERAL (SELECT o.client_id, o.enrollment_id FROM mfiauto.enrollment_state o
+                      JOIN mfiauto.workflow_step s ON s.workflow_id = o.workflow_id AND s.version = o.version AND s.step_no = o.step_no
+                     WHERE o.client_id = h.client_id AND o.due_at > clock AND o.waiting_since IS NOT NULL
+                       AND (s.wait_sql IS NOT NULL OR s.check_every IS NOT NULL) OFFSET 0) o ON true
+     WHERE e.client_id = o.client_id AND e.enrollment_id = o.enrollment_id;
+    GET DIAGNOSTICS more = ROW_COUNT;
+  END IF;
   RETURN woken + more;
 END $$;

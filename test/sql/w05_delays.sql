@@ -117,3 +117,17 @@ SELECT * FROM pg_temp.at('2026-05-20 09:00+00');
 SELECT m.workflow, m.client_id, m.due_at FROM mfiauto.message m WHERE m.workflow <> 'w10' ORDER BY 1, 2;
 SELECT count(*) AS sent, count(*) FILTER (WHERE m.due_at < e.entered_at + interval '1 hour' OR m.due_at > e.entered_at + interval '3 days') AS outside
   FROM mfiauto.message m JOIN mfiauto.enrollment e ON e.client_id = m.client_id AND e.workflow = m.workflow WHERE m.workflow = 'w10';
+-- A pause that freezes the clock puts the whole wait off: two working days from Thursday instead of Wednesday.
+SELECT mfiauto.create_workflow('frozen', '{"trigger": {"event": "Frozen"}, "for_each": "loan", "class": "transactional", "steps": [{"wait": {"working_days": 2}}, {"send": "thanks"}]}') AS version;
+SELECT mfiauto.activate_workflow('frozen');
+SELECT mfiauto._set_clock('2026-06-03 10:00+00');
+SELECT mfiauto.track('Frozen', 5, '{}', NULL, 'loan', 105) > 0 AS told;
+SELECT * FROM pg_temp.at('2026-06-03 10:00+00');
+SELECT due FROM pg_temp.runs WHERE workflow = 'frozen';
+SELECT mfiauto._set_clock('2026-06-03 12:00+00');
+SELECT mfiauto.pause_workflow('frozen', clock => 'freeze');
+SELECT mfiauto._set_clock('2026-06-04 12:00+00');
+SELECT mfiauto.resume_workflow('frozen');
+SELECT due FROM pg_temp.runs WHERE workflow = 'frozen';
+SELECT * FROM pg_temp.at('2026-06-05 10:00+00');
+SELECT * FROM pg_temp.at('2026-06-06 10:00+00');
