@@ -118,7 +118,7 @@ CREATE VIEW oracle.done AS
     JOIN mfiauto.workflow_step s ON s.workflow_id = m.workflow_id AND s.version = m.version AND s.step_no = m.step_no
     JOIN oracle.pair p ON p.installment = m.subject_id AND p.client = m.client_id
   UNION ALL
-  SELECT t.client_id, e.subject_id, 5, t.repetition::date, NULL, CASE t.state WHEN 'open' THEN 'visit' ELSE 'no visit' END
+  SELECT t.client_id, e.subject_id, 5, t.repetition::date, NULL, CASE t.state WHEN 'holdout' THEN 'no visit' ELSE 'visit' END
     FROM mfiauto.task t JOIN mfiauto.enrollment_state e ON e.client_id = t.client_id AND e.enrollment_id = t.enrollment_id;
 UPDATE oracle.expected SET local_date = NULL WHERE day_offset = 5;
 
