@@ -245,6 +245,10 @@ BEGIN
     RAISE EXCEPTION 'cannot simulate workflow "%": its owner "%" does not exist', _check_simulation.name, v.owner
       USING ERRCODE = '55000', HINT = 'Create it again, as a role that stays.';
   END IF;
+  IF v.anchor_column IS NOT NULL AND v.subject <> 'client' AND NOT mfiauto._is_row(v.subject) THEN
+    RAISE EXCEPTION 'cannot simulate workflow "%": it follows dates of a watched relation', _check_simulation.name
+      USING ERRCODE = '0A000', HINT = 'Dates of bound roles can be simulated.';
+  END IF;
   IF v.trigger_kind = 'manual' THEN
     RAISE NOTICE 'nobody enters workflow "%" by itself', _check_simulation.name USING HINT = 'Its trigger is manual: only enroll() starts it.';
   END IF;
