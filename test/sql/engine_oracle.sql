@@ -96,6 +96,8 @@ BEGIN
     IF tally.parked <> 0 THEN RAISE EXCEPTION 'parked at %', p.at; END IF;
     UPDATE mfiauto.message_ledger m SET state = 'sent', sent_at = p.at FROM mfiauto.outbox o WHERE o.client_id = m.client_id AND o.message_id = m.message_id;
     DELETE FROM mfiauto.outbox;
+    -- Profiles are not what is tested here: the clock alone does not make them due.
+    UPDATE mfiauto.profile_state SET recheck_at = NULL WHERE recheck_at IS NOT NULL;
     COMMIT;
   END LOOP;
 END $$;
