@@ -90,10 +90,10 @@ SELECT mfiauto.resume_workflow('repayment_reminder');
 SELECT mfiauto.enroll('repayment_reminder', client_id => 42, subject_id => 1008) IS NOT NULL AS enrolled;
 
 -- 6. Aim it
-SELECT mfiauto.create_segment('good_payers', $$
-  SELECT client_id FROM mfiauto.client_profile WHERE on_time_ratio >= 0.95 AND loans_closed >= 1 $$);
-SELECT * FROM mfiauto_segment.good_payers;
-SELECT mfiauto.refresh_segment('good_payers');
+    SELECT mfiauto.create_segment('good_payers', $$
+      SELECT client_id FROM mfiauto.client_profile WHERE on_time_ratio >= 0.95 AND loans_closed >= 1 $$);
+    SELECT * FROM mfiauto_segment.good_payers;                    -- every segment is a view: client_id, since
+    SELECT mfiauto.refresh_segment('good_payers');                -- enter / leave events, progress for long runs
 
 -- 7. (what belongs to this release)
 SELECT mfiauto.opt_out(client_id => 42, channel => 'sms', reason => 'said so at the branch');
@@ -117,6 +117,76 @@ SELECT mfiauto.unpark(workflow => 'repayment_reminder');
 SELECT mfiauto.create_workflow('welcome', '{
   "trigger": {"event": "Loan Applied"}, "reentry": "never",
   "steps": [ {"wait": "2 days"}, {"wait_for": {"event": "Loan Approved"}, "timeout": "10 days", "then": [{"send": "approved"}]} ]}');
+
+-- 5 again: two months more.
+-- The welcome, as typed. Its texts first.
+SELECT mfiauto.create_template('welcome', channel => 'email', locale => 'fr', class => 'transactional', subject => 'Bienvenue', body => 'Bienvenue {{client.name}}') > 0 AS created;
+SELECT count(mfiauto.create_template(n, channel => 'sms', locale => 'fr', class => 'transactional', body => n || ' {{client.name}}')) AS templates
+  FROM unnest('{welcome,approved,complete_your_file,tips_short,tips_long,we_miss_you,monthly_news,happy_birthday}'::text[]) n;
+SELECT mfiauto.create_gateway('sn_mail', channel => 'email', preset => 'sandbox');
+    SELECT mfiauto.create_workflow('welcome', '{
+      "trigger": {"event": "Loan Applied"},
+      "reentry": "never",
+      "steps": [
+        {"send": "welcome", "channels": ["email","sms"]},
+        {"wait": "2 days"},
+        {"wait_for": {"event": "Loan Approved"}, "timeout": "10 days",
+           "then": [{"send": "approved"}],
+           "timeout_steps": [{"send": "complete_your_file"}]},
+        {"split": {"short": 50, "long": 50}, "steps": {
+           "short": [{"send": "tips_short"}], "long": [{"send": "tips_long"}]}},
+        {"set": {"onboarded": true}},
+        {"emit": "Onboarding Completed"}
+      ]}');
+    SELECT * FROM mfiauto.preview_activation('welcome');
+    SELECT mfiauto.activate_workflow('welcome');
+UPDATE mfiauto.workflow_head SET salt = 'a' WHERE name = 'welcome';
+    SELECT mfiauto.enroll('welcome', client_id => 42) IS NOT NULL AS enrolled;
+    SELECT mfiauto.enroll('welcome', client_id => 42) = (SELECT enrollment_id FROM mfiauto.enrollment WHERE workflow = 'welcome') AS is_the_same;
+INSERT INTO bank.loan (id, client_id, product, principal, number_of_installments, status, applied_on, officer_id, branch_id)
+VALUES (110, 42, 'Micro', 100000, 4, 100, '2026-01-20', 7, 1), (111, 43, 'Micro', 80000, 4, 100, '2026-01-20', 7, 1);
+SELECT * FROM mfiauto.run_engine();
+SELECT mfiauto.set_clock('2026-01-23 09:00+00');
+UPDATE bank.loan SET status = 200, approved_on = '2026-01-23' WHERE id = 110;
+SELECT * FROM mfiauto.run_engine();
+SELECT mfiauto.set_clock('2026-02-02 09:00+00');
+SELECT * FROM mfiauto.run_engine();
+SELECT client_id, subject_id, step, channel, body FROM mfiauto.message WHERE workflow = 'welcome' ORDER BY client_id, subject_id, step COLLATE "C";
+SELECT client_id, subject_id, state, step, reason FROM mfiauto.enrollment WHERE workflow = 'welcome' ORDER BY client_id, subject_id;
+SELECT client_id, traits FROM mfiauto.client_trait ORDER BY client_id;
+SELECT client_id, name FROM mfiauto.event WHERE name = 'Onboarding Completed' ORDER BY client_id;
+
+-- Awa repays her first loan on time.
+UPDATE bank.loan SET status = 600, closed_on = '2026-02-02' WHERE id = 100;
+DELETE FROM bank.installment WHERE id = 1008;
+SELECT events FROM mfiauto.run_engine();
+SELECT client_id, loans_closed, on_time_ratio FROM mfiauto.client_profile ORDER BY client_id;
+    SELECT * FROM mfiauto_segment.good_payers;                    -- every segment is a view: client_id, since
+SELECT client_id, name, properties FROM mfiauto.event WHERE name LIKE 'Segment%' ORDER BY event_id;
+
+-- Other triggers: each example of the text.
+SELECT mfiauto.create_segment('inactive', query => 'SELECT client_id FROM mfiauto.client_profile WHERE interactions_30d = 0');
+SELECT n.name, mfiauto.create_workflow(n.name, format('{"trigger": %s, "steps": [{"send": %s}]}', n.trigger, to_json(n.template))::json) AS version
+  FROM (VALUES ('entered', '{"segment": "inactive", "on": "enter"}', 'we_miss_you'),
+               ('dormant', '{"inactive": "Session Started", "for": "30 days"}', 'we_miss_you'),
+               ('monthly', '{"schedule": "0 9 1 * *", "segment": "good_payers"}', 'monthly_news'),
+               ('birthday', '{"yearly": "client.birth_date", "at": "09:00"}', 'happy_birthday')) n(name, trigger, template);
+SELECT mfiauto.activate_workflow(n) FROM unnest('{entered,dormant,monthly,birthday}'::text[]) n;
+SELECT mfiauto.track('Session Started', client_id => 42, properties => '{"device":"android"}') IS NOT NULL AS tracked;
+SELECT mfiauto.set_clock('2026-02-28 09:00+00');
+SELECT * FROM mfiauto.run_engine();
+SELECT mfiauto.set_clock('2026-03-01 09:00+00');
+SELECT * FROM mfiauto.run_engine();
+SELECT mfiauto.set_clock('2026-03-05 09:00+00');
+SELECT * FROM mfiauto.run_engine();
+SELECT workflow, client_id, entered_at FROM mfiauto.enrollment WHERE workflow IN ('entered', 'dormant', 'monthly', 'birthday') ORDER BY workflow, client_id;
+
+-- See it.
+\pset format unaligned
+    SELECT mfiauto.workflow_diagram('repayment_reminder');        -- Mermaid text, live counts on its edges
+\pset format aligned
+    SELECT * FROM mfiauto.simulate_workflow('repayment_reminder', from_date => '2026-01-01', to_date => '2026-06-30');
+    SELECT at, what, step, detail FROM mfiauto.explain_client(42, workflow => 'welcome');
 
 DROP OWNED BY regress_bi_team;
 DROP ROLE regress_bi_team;
