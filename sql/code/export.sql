@@ -454,7 +454,7 @@ CREATE FUNCTION mfiauto._import_definitions(definitions text, activate boolean D
 LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-  document json := definitions::json;
+  document json;
   place text := 'the text';
   items json;
   item json;
@@ -470,6 +470,12 @@ BEGIN
     RAISE EXCEPTION '% must not be null', CASE WHEN definitions IS NULL THEN 'definitions' ELSE 'activate' END USING ERRCODE = '22004';
   END IF;
   BEGIN
+    BEGIN
+      document := definitions::json;
+    EXCEPTION WHEN invalid_text_representation THEN
+      GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+      RAISE EXCEPTION 'it is not valid JSON' USING ERRCODE = '22P02', DETAIL = detail, HINT = 'Give the text that export_definitions() wrote.';
+    END;
     PERFORM mfiauto._check_document(document);
     -- Traits come first; those that look at segments, after them.
     FOREACH pass IN ARRAY '{1,2,3,4,5,6}'::integer[] LOOP
