@@ -467,7 +467,8 @@ DECLARE
   context text;
 BEGIN
   IF definitions IS NULL OR activate IS NULL THEN
-    RAISE EXCEPTION '% must not be null', CASE WHEN definitions IS NULL THEN 'definitions' ELSE 'activate' END USING ERRCODE = '22004';
+    RAISE EXCEPTION '% must not be null', CASE WHEN definitions IS NULL THEN 'definitions' ELSE 'activate' END USING ERRCODE = '22004',
+      HINT = CASE WHEN definitions IS NULL THEN 'Give the text that export_definitions() wrote.' ELSE 'Give true or false.' END;
   END IF;
   BEGIN
     BEGIN
