@@ -31,8 +31,8 @@ LANGUAGE sql STABLE AS $$
     WHEN 'anchor' THEN format('each %s by its %s', v.subject, v.anchor_column)
     WHEN 'event' THEN concat_ws(', ', 'event ' || mfiauto._either_text(v.trigger_events),
                                 CASE WHEN v.trigger_count > 1 THEN concat('number ', v.trigger_count, ' within ' || mfiauto._duration_text(v.trigger_within)) END)
-    WHEN 'status' THEN concat_ws(' ', mfiauto._either_text(v.trigger_events), (
-      SELECT string_agg(DISTINCT concat_ws(' ', 'from ' || (f ->> 'from'), 'to ' || (f ->> 'to')), ', ') FROM unnest(v.trigger_filters) f))
+    WHEN 'status' THEN concat_ws(' ', (SELECT lower(replace(min(e), ' Changed', '')) FROM unnest(v.trigger_events) e WHERE e LIKE '% Status Changed'), 'goes', (
+      SELECT string_agg(DISTINCT concat_ws(' ', 'from ' || (f ->> 'from'), 'to ' || coalesce(f ->> 'to', f ->> 'status')), ', ') FROM unnest(v.trigger_filters) f))
     WHEN 'segment' THEN CASE WHEN 'Segment Left' = ANY (v.trigger_events) THEN 'leaves' ELSE 'enters' END || format(' segment "%s"', v.trigger_segment)
     WHEN 'inactive' THEN format('no %s for %s', mfiauto._either_text(v.trigger_events), mfiauto._duration_text(v.trigger_after))
     WHEN 'schedule' THEN concat(format('at "%s"', v.trigger_cron), format(', segment "%s"', v.trigger_segment))

@@ -41,19 +41,19 @@ COMMENT ON TABLE mfiauto.touchpoint_rule IS
   'When a workflow covers a touch point: all that a row names must fit, one row is enough. date_column: role.column of an anchor or of a yearly date.
    offset_from, offset_to: days from the anchor, of a step. to_statuses: of a status trigger.';
 INSERT INTO mfiauto.touchpoint_rule (touchpoint, trigger_kinds, events, to_statuses, date_column, offset_from, offset_to, classes) VALUES
-  ('first_contact', NULL, '{Lead Created,Client Created}', NULL, NULL, NULL, NULL, NULL),
-  ('application', NULL, '{Loan Applied}', NULL, NULL, NULL, NULL, NULL),
+  ('first_contact', '{event}', '{Lead Created,Client Created}', NULL, NULL, NULL, NULL, NULL),
+  ('application', '{event}', '{Loan Applied}', NULL, NULL, NULL, NULL, NULL),
   ('application', '{status}', '{Application Status Changed,Loan Status Changed}', '{applied,submitted,pending}', NULL, NULL, NULL, NULL),
-  ('accepted', NULL, '{Loan Approved}', NULL, NULL, NULL, NULL, NULL),
+  ('accepted', '{event}', '{Loan Approved}', NULL, NULL, NULL, NULL, NULL),
   ('accepted', '{status}', '{Application Status Changed,Loan Status Changed}', '{approved,accepted}', NULL, NULL, NULL, NULL),
-  ('refused', NULL, '{Loan Rejected}', NULL, NULL, NULL, NULL, NULL),
+  ('refused', '{event}', '{Loan Rejected}', NULL, NULL, NULL, NULL, NULL),
   ('refused', '{status}', '{Application Status Changed,Loan Status Changed}', '{rejected,refused}', NULL, NULL, NULL, NULL),
-  ('disbursement', NULL, '{Loan Disbursed}', NULL, NULL, NULL, NULL, NULL),
+  ('disbursement', '{event}', '{Loan Disbursed}', NULL, NULL, NULL, NULL, NULL),
   ('disbursement', '{status}', '{Loan Status Changed}', '{active,disbursed}', NULL, NULL, NULL, NULL),
   ('before_due', '{anchor}', NULL, NULL, 'installment.due_date', NULL, -1, NULL),
   ('on_due', '{anchor}', NULL, NULL, 'installment.due_date', 0, 0, NULL),
   ('after_due', '{anchor}', NULL, NULL, 'installment.due_date', 1, NULL, NULL),
-  ('end_of_loan', NULL, '{Loan Closed}', NULL, NULL, NULL, NULL, NULL),
+  ('end_of_loan', '{event}', '{Loan Closed}', NULL, NULL, NULL, NULL, NULL),
   ('end_of_loan', '{status}', '{Loan Status Changed}', '{closed,repaid}', NULL, NULL, NULL, NULL),
   ('end_of_loan', '{anchor}', NULL, NULL, 'loan.maturity_on', NULL, NULL, NULL),
   ('next_offer', '{event}', '{Loan Closed}', NULL, NULL, NULL, NULL, '{marketing}'),
@@ -76,7 +76,7 @@ CREATE VIEW mfiauto._touchpoint_step AS
     JOIN mfiauto.touchpoint_rule r
       ON coalesce(v.trigger_kind = ANY (r.trigger_kinds), r.trigger_kinds IS NULL)
      AND (r.events IS NULL OR coalesce(v.trigger_events && r.events AND v.trigger_kind <> 'inactive', false))
-     AND (r.to_statuses IS NULL OR EXISTS (SELECT FROM unnest(v.trigger_filters) f WHERE f ->> 'to' = ANY (r.to_statuses)))
+     AND (r.to_statuses IS NULL OR EXISTS (SELECT FROM unnest(v.trigger_filters) f WHERE coalesce(f ->> 'to', f ->> 'status') = ANY (r.to_statuses)))
      AND (r.date_column IS NULL OR coalesce(r.date_column IN (v.subject || '.' || v.anchor_column, v.trigger_column), false))
      AND (r.offset_from IS NULL OR coalesce(m.at_offset >= r.offset_from, false)) AND (r.offset_to IS NULL OR coalesce(m.at_offset <= r.offset_to, false))
      AND coalesce(coalesce(s.class, v.class) = ANY (r.classes), r.classes IS NULL)

@@ -4,38 +4,40 @@ CREATE EXTENSION mfiauto;
 SET client_min_messages = error;
 SELECT mfiauto.install();
 \i test/lib/engine_books.sql
+ALTER TABLE bank.client ADD born date;
+SELECT mfiauto.unbind('client');
+SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id", "name": "name", "phone": "phone", "time_zone": "tz", "literacy": "literacy", "officer_id": "officer_id", "birth_date": "born"}') IS NULL AS no;
 \pset format unaligned
 SELECT mfiauto._set_clock('2026-03-31 09:00+00');
 SELECT touchpoint, about, is_covered, workflows, messages_30d FROM mfiauto.touchpoint_coverage;
 
--- A workflow for each, made as the compiler makes them; those that it cannot make yet, as it will.
-CREATE FUNCTION pg_temp.make(touchpoint text, class text, kind text, events text[] DEFAULT NULL, filters jsonb[] DEFAULT NULL, anchor text DEFAULT NULL, yearly text DEFAULT NULL, offsets integer[] DEFAULT '{null}')
-RETURNS void LANGUAGE plpgsql AS $$
-DECLARE head integer;
+-- A workflow for each, and messages of its steps that left in March.
+CREATE FUNCTION pg_temp.make(touchpoint text, head text, steps text DEFAULT '{"send": "today", "channels": ["sms"]}') RETURNS void LANGUAGE plpgsql AS $$
+DECLARE called text := 'for ' || touchpoint;
 BEGIN
-  INSERT INTO mfiauto.workflow_head (name, state, live_version, salt, created_at) VALUES ('for ' || touchpoint, 'active', 1, 's', mfiauto.now()) RETURNING workflow_id INTO head;
-  INSERT INTO mfiauto.workflow_version (workflow_id, version, definition, source, owner, subject, class, created_at, trigger_kind, trigger_events, trigger_filters, anchor_column, trigger_column)
-  VALUES (head, 1, '{}', '{}', current_user, coalesce(split_part(anchor, '.', 1), 'client'), make.class, mfiauto.now(), kind, events, filters, nullif(split_part(anchor, '.', 2), ''), yearly);
-  INSERT INTO mfiauto.workflow_step (workflow_id, version, step_no, path, kind, at_offset, at_time, template)
-  SELECT head, 1, n, format('steps[%s]', n - 1), 'send', o, CASE WHEN o IS NOT NULL THEN time '09:00' END, 'today' FROM unnest(offsets) WITH ORDINALITY AS u(o, n);
-  INSERT INTO mfiauto.rollup_message SELECT d, head, 1, s.step_no, 'sms', 'g', 'XOF', 9, 0, s.step_no, 0, 0, 0, 0, 0, 0, 0, 0, 0
-    FROM mfiauto.workflow_step s, unnest(ARRAY[date '2026-03-01', '2026-03-02', '2026-03-31']) d WHERE s.workflow_id = head;
+  PERFORM mfiauto.create_workflow(called, format('{%s, "steps": [%s]}', head, steps)::json);
+  PERFORM mfiauto.activate_workflow(called);
+  INSERT INTO mfiauto.rollup_message SELECT d, s.workflow_id, 1, s.step_no, 'sms', 'g', 'XOF', 9, 0, s.step_no, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    FROM mfiauto.workflow_head h JOIN mfiauto.workflow_step s ON s.workflow_id = h.workflow_id, unnest(ARRAY[date '2026-03-01', '2026-03-02', '2026-03-31']) d WHERE h.name = called;
 END $$;
 UPDATE mfiauto.kpi_refresh SET on_date = '2026-03-31';
-SELECT pg_temp.make('first_contact', 'marketing', 'event', '{Lead Created}');
-SELECT pg_temp.make('application', 'transactional', 'event', '{Loan Applied}');
-SELECT pg_temp.make('accepted', 'transactional', 'status', '{Application Status Changed}', '{"{\"to\": \"approved\"}"}');
-SELECT pg_temp.make('refused', 'transactional', 'event', '{Loan Rejected}');
-SELECT pg_temp.make('disbursement', 'transactional', 'event', '{Loan Disbursed}');
-SELECT pg_temp.make('before_due', 'collection', 'anchor', anchor => 'installment.due_date', offsets => '{-7,-1}');
-SELECT pg_temp.make('on_due', 'collection', 'anchor', anchor => 'installment.due_date', offsets => '{0}');
-SELECT pg_temp.make('after_due', 'collection', 'anchor', anchor => 'installment.due_date', offsets => '{3}');
-SELECT pg_temp.make('end_of_loan', 'transactional', 'anchor', anchor => 'loan.maturity_on', offsets => '{-30}');
-SELECT pg_temp.make('next_offer', 'marketing', 'segment', '{Segment Entered}');
-SELECT pg_temp.make('birthday', 'marketing', 'yearly', yearly => 'client.birth_date');
-SELECT pg_temp.make('inactivity', 'marketing', 'inactive', '{Loan Applied}');
-SELECT pg_temp.make('change_of_terms', 'legal', 'manual');
-SELECT pg_temp.make('education', 'education', 'schedule');
+SELECT mfiauto.create_segment('savers', clients => '{1}');
+SELECT pg_temp.make('first_contact', '"class": "marketing", "trigger": {"event": "Lead Created"}');
+SELECT pg_temp.make('application', '"class": "transactional", "trigger": {"event": "Loan Applied"}');
+SELECT pg_temp.make('accepted', '"class": "transactional", "trigger": {"status": "loan", "from": ["applied", "rescheduled"], "to": "approved"}');
+SELECT pg_temp.make('refused', '"class": "transactional", "trigger": {"status": "loan", "to": "rejected"}');
+SELECT pg_temp.make('disbursement', '"class": "transactional", "trigger": {"event": ["Loan Disbursed", "Card Issued"]}');
+SELECT pg_temp.make('before_due', '"class": "collection", "for_each": "installment", "anchor": "due_date"', '{"at": "-7 days 09:00", "send": "before"}, {"at": "-1 day 09:00", "send": "before"}');
+SELECT pg_temp.make('on_due', '"class": "collection", "for_each": "installment", "anchor": "due_date"', '{"at": "0 days 09:00", "send": "today"}');
+SELECT pg_temp.make('after_due', '"class": "collection", "for_each": "installment", "anchor": "due_date"', '{"at": "+3 days 09:00", "send": "late"}');
+SELECT pg_temp.make('end_of_loan', '"class": "transactional", "for_each": "loan", "anchor": "maturity_on"', '{"at": "-30 days 09:00", "send": "thanks"}');
+SELECT pg_temp.make('next_offer', '"class": "marketing", "trigger": {"segment": "savers", "on": "enter"}');
+SELECT pg_temp.make('birthday', '"class": "marketing", "trigger": {"yearly": "client.birth_date", "at": "09:00"}');
+SELECT pg_temp.make('inactivity', '"class": "marketing", "trigger": {"inactive": ["Loan Applied", "Payment Received"], "for": "90 days"}');
+SELECT pg_temp.make('change_of_terms', '"class": "legal", "trigger": {"manual": true}');
+SELECT pg_temp.make('education', '"class": "education", "trigger": {"schedule": "0 9 1 * *", "segment": "savers"}');
+-- What stands for no touch point covers none.
+SELECT pg_temp.make('nothing', '"class": "transactional", "trigger": {"status": "loan", "to": "rescheduled"}');
 -- Each is covered by its own workflow and by no other, with the accepted messages of its own steps since 2 March.
 SELECT touchpoint, is_covered, workflows, messages_30d FROM mfiauto.touchpoint_coverage WHERE workflows <> ARRAY['for ' || touchpoint] OR messages_30d <> CASE touchpoint WHEN 'before_due' THEN 6 ELSE 2 END;
 SELECT count(*), sum(messages_30d) FROM mfiauto.touchpoint_coverage WHERE is_covered;
