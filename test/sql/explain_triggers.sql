@@ -54,3 +54,19 @@ SELECT pg_temp.make('status', 'closed', '{"trigger_events": ["Client Status Chan
 SELECT mfiauto.track('Session Started', client_id => 1) IS NULL AS no;
 SELECT mfiauto.track('Client Status Changed', client_id => 1, properties => '{"to": "active"}') IS NULL AS no;
 SELECT * FROM pg_temp.absences() WHERE client_id < 4;
+
+-- What it says comes true: the engine lets each in at the very moment that was told, and not a minute before.
+DELETE FROM mfiauto.workflow_version;
+DELETE FROM mfiauto.workflow_head;
+SELECT mfiauto._set_clock('2026-02-12 13:00+00');
+SELECT mfiauto.create_template('hello', channel => 'sms', body => 'Bonjour');
+SELECT mfiauto.create_workflow('silence', '{"trigger": {"inactive": ["Session Started", "Session Ended"], "for": "30 days"}, "reentry": "always", "steps": [{"send": "hello"}]}');
+SELECT mfiauto.create_workflow('feast', '{"trigger": {"yearly": "client.birth_date", "at": "09:00", "leap_day": "03-01"}, "steps": [{"send": "hello"}]}');
+SELECT mfiauto.activate_workflow(w) FROM unnest('{silence,feast}'::text[]) w;
+SELECT mfiauto.run_engine() IS NULL AS no;
+CREATE TEMP TABLE told AS
+  SELECT a.workflow, a.client_id, replace(m[1], ' at', '')::timestamp AT TIME ZONE 'UTC' AS at FROM pg_temp.absences() a, regexp_match(a.absence, '(?:enters|next day is) (\d{4}-\d\d-\d\d(?: at)? \d\d:\d\d)') m;
+SELECT * FROM told ORDER BY 1, 2;
+SELECT format('DO $q$ BEGIN PERFORM mfiauto._set_clock(%L); PERFORM mfiauto.run_engine(); END $q$', at) FROM (SELECT DISTINCT t.at - late AS at FROM told t, unnest('{1 minute,0}'::interval[]) late WHERE t.at IS NOT NULL) m ORDER BY at \gexec
+SELECT t.workflow, t.client_id, t.at, e.entered_at FROM told t LEFT JOIN mfiauto.enrollment e ON e.workflow = t.workflow AND e.client_id = t.client_id
+ WHERE e.entered_at IS DISTINCT FROM t.at ORDER BY 1, 2;
