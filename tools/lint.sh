@@ -80,6 +80,11 @@ for file in $(files 'expected/*.out'); do
 	[ -f "test/sql/$name.sql" ] || [ -f "test/specs/$name.spec" ] || echo "$file"
 done | complain 'expected output without a test'
 
+# What the product owes on triggers (t01 to t17), workflow mechanics (w01 to w12) and segmentation (s01 to s16): a test a row.
+for row in t{01..17} w{01..12} s{01..16}; do
+	[ -n "$(files "test/sql/${row}_*.sql")" ] || echo "$row"
+done | complain 'rows without a test of their name'
+
 # C functions for SQL are named in SQL, and the other way round.
 c_names=$(files 'src/*.c' | xargs grep -hoE '^PG_FUNCTION_INFO_V1\(\w+' | sed 's/.*(//' | sort -u)
 sql_names=$(files 'sql/code/*.sql' | xargs grep -hoE "'MODULE_PATHNAME', *'mfiauto_[a-z0-9_]+'" | sed "s/.*, *'//; s/'\$//" | sort -u)

@@ -10,8 +10,8 @@ SELECT mfiauto.create_workflow(format('idle_%s', n), (CASE n % 8
     WHEN 4 THEN '{"trigger": {"schedule": "0 9 1 * *", "segment": "all_clients"}, "steps": [{"send": "due"}]}'
     WHEN 5 THEN '{"trigger": {"yearly": "client.joined_on", "at": "09:00"}, "steps": [{"send": "due"}]}'
     WHEN 6 THEN '{"trigger": {"status": "loan", "to": "closed"}, "steps": [{"wait_for": {"event": "Loan Applied"}, "timeout": "90 days"}, {"send": "due"}]}'
-    ELSE '{"trigger": {"trait": "days_past_due", "rises_to": 30, "until_below": 10}, "steps": [{"send": "due"}]}' END)::json) \g /dev/null
-  FROM generate_series(1, 200) n;
+    ELSE '{"trigger": {"trait": "days_past_due", "rises_to": 30, "until_below": 10}, "steps": [{"send": "due"}]}' END)::json)
+  FROM generate_series(1, 200) n \g /dev/null
 SELECT mfiauto.activate_workflow(format('idle_%s', n)) FROM generate_series(1, 200) n \g /dev/null
 SELECT mfiauto.run_engine() \g /dev/null
 VACUUM ANALYZE;
