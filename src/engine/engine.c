@@ -35,6 +35,9 @@
 
 #define PASS_MEMORY_KB (32 * 1024)
 
+/* Clients followed at once: some tenths of a second, for which due reminders may wait. */
+#define FOLLOW_BATCH_SIZE 2000
+
 /* Who is concerned: parallel arrays of one (workflow, version, step). */
 typedef struct Chunk
 {
@@ -146,7 +149,7 @@ run_batch(MfiEngineCounts *counts)
 			counts->exited += select_number("SELECT mfiauto._reach_goals()");
 	}
 	if (memcmp(counts, &before, sizeof(before)) == 0)
-		counts->followed += select_number("SELECT mfiauto._follow_clients(pg_catalog.current_setting('mfiauto.batch_size')::integer)");
+		counts->followed += select_number("SELECT mfiauto._follow_clients(" CppAsString2(FOLLOW_BATCH_SIZE) ")");
 	SPI_finish();
 }
 
