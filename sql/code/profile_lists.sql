@@ -65,6 +65,9 @@ DECLARE
 BEGIN
   PERFORM mfiauto._check_name('a sector', _set_sector.sector);
   PERFORM mfiauto._keep_engine_out();
+  IF array_ndims(_set_sector.aliases) > 1 THEN
+    RAISE EXCEPTION 'aliases must be a plain list' USING ERRCODE = '22023', HINT = 'Give them as ''{farm,farming}''.';
+  END IF;
   IF _set_sector.name IS NULL AND NOT EXISTS (SELECT FROM mfiauto.sector s WHERE s.sector = _set_sector.sector) THEN
     RAISE EXCEPTION 'sector "%" needs a name', _set_sector.sector USING ERRCODE = '22023', HINT = 'Give name => ''…'', as people call it.';
   END IF;
@@ -74,7 +77,7 @@ BEGIN
   IF taken.alias IS NOT NULL THEN
     RAISE EXCEPTION '"%" already stands for sector "%"', taken.alias, taken.sector USING ERRCODE = '42710', HINT = 'One word means one sector.';
   END IF;
-  INSERT INTO mfiauto.sector AS s (sector, name) VALUES (_set_sector.sector, _set_sector.name)
+  INSERT INTO mfiauto.sector AS s (sector, name) SELECT _set_sector.sector, _set_sector.name WHERE _set_sector.name IS NOT NULL
   ON CONFLICT ON CONSTRAINT sector_pkey DO NOTHING;
   UPDATE mfiauto.sector s SET name = _set_sector.name WHERE s.sector = _set_sector.sector AND s.name <> _set_sector.name;
   INSERT INTO mfiauto.sector_alias (alias, sector)

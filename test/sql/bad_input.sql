@@ -39,8 +39,44 @@ CREATE ROLE regress_bad_input;
 SELECT mfiauto.create_workflow('w', d) FROM wdef;
 SELECT mfiauto.create_gateway('g', channel => 'sms', preset => 'sandbox');
 SELECT mfiauto.create_segment('seg', 'SELECT client_id FROM mfiauto.client'), mfiauto.create_segment('listed', clients => '{1}');
+SELECT mfiauto.create_trait('worth', 'SELECT client_id, 1 AS value FROM mfiauto.client'), mfiauto.set_area('Thies');
+SELECT mfiauto.create_workflow('live', '{"trigger": {"manual": true}, "steps": [{"end": true}]}'), mfiauto.activate_workflow('live');
 CREATE TEMP TABLE good (function text, argument text, value text);
 INSERT INTO good VALUES
+  ('activate_workflow', 'running', $v$'finish'$v$),
+  ('alter_trait', 'name', $v$'worth'$v$),
+  ('alter_trait', 'query', $v$NULL$v$),
+  ('alter_trait', 'description', $v$'x'$v$),
+  ('alter_trait', 'bands', $v$NULL$v$),
+  ('approve_workflow', 'name', $v$'w'$v$),
+  ('approve_workflow', 'version', $v$1$v$),
+  ('assign_task', 'task_id', $v$1$v$),
+  ('assign_task', 'assignee', $v$'Awa'$v$),
+  ('client_timeline', 'client_id', $v$1$v$),
+  ('client_timeline', 'since', $v$NULL$v$),
+  ('client_timeline', 'until', $v$NULL$v$),
+  ('close_task', 'task_id', $v$1$v$),
+  ('close_task', 'outcome', $v$'visited'$v$),
+  ('close_task', 'note', $v$'x'$v$),
+  ('create_trait', 'name', $v$'made'$v$),
+  ('create_trait', 'query', $v$'SELECT client_id, 1 AS value FROM mfiauto.client'$v$),
+  ('create_trait', 'description', $v$'x'$v$),
+  ('create_trait', 'bands', $v$NULL$v$),
+  ('drop_area', 'area', $v$'Thies'$v$),
+  ('drop_trait', 'name', $v$'worth'$v$),
+  ('pause_workflow', 'clock', $v$'run'$v$),
+  ('preview_move', 'name', $v$'w'$v$),
+  ('set_area', 'area', $v$'Mbour'$v$),
+  ('set_area', 'parent', $v$'Thies'$v$),
+  ('set_area', 'name', $v$'Mbour'$v$),
+  ('set_education_weight', 'event', $v$'Lesson Completed'$v$),
+  ('set_education_weight', 'weight', $v$10$v$),
+  ('set_education_weight', 'properties', $v$'{}'$v$),
+  ('set_interaction', 'event', $v$'Session Started'$v$),
+  ('set_interaction', 'counts', $v$true$v$),
+  ('set_sector', 'sector', $v$'A'$v$),
+  ('set_sector', 'name', $v$'Farming'$v$),
+  ('set_sector', 'aliases', $v$'{farm}'$v$),
   ('activate_workflow', 'name', $v$'w'$v$),
   ('activate_workflow', 'max_per_day', $v$5$v$),
   ('allow_node', 'node', $v$repeat('a',32)$v$),
@@ -161,7 +197,7 @@ INSERT INTO good VALUES
   ('opt_out', 'channel', $v$'sms'$v$),
   ('opt_out', 'purpose', $v$'marketing'$v$),
   ('opt_out', 'reason', $v$'x'$v$),
-  ('pause_workflow', 'name', $v$'w'$v$),
+  ('pause_workflow', 'name', $v$'live'$v$),
   ('preview_activation', 'name', $v$'w'$v$),
   ('preview_template', 'name', $v$'late'$v$),
   ('preview_template', 'client_id', $v$1::bigint$v$),
@@ -268,6 +304,7 @@ INSERT INTO bad SELECT 'timestamptz', v FROM unnest(ARRAY['NULL', $v$'infinity'$
 INSERT INTO bad SELECT 'time', v FROM unnest(ARRAY['NULL', $v$'24:00'$v$, $v$'00:00'$v$]) v;
 INSERT INTO bad SELECT 'interval', v FROM unnest(ARRAY['NULL', $v$'-1 day'$v$, $v$'100000000 years'$v$, $v$'0'$v$]) v;
 INSERT INTO bad SELECT 'boolean', 'NULL';
+INSERT INTO bad SELECT 'text[]', v FROM unnest(ARRAY['NULL', $v$'{}'$v$, $v$'{NULL}'$v$, $v$'{{a,b},{c,d}}'$v$, $v$'{""}'$v$, 'array_fill(''x''::text, ARRAY[100000])']) v;
 INSERT INTO bad SELECT 'integer[]', v FROM unnest(ARRAY['NULL', $v$'{}'$v$, $v$'{0,9}'$v$, $v$'{NULL}'$v$, $v$'{{1,2},{3,4}}'$v$, 'array_fill(1, ARRAY[100000])']) v;
 INSERT INTO bad SELECT 'regclass', v FROM unnest(ARRAY['NULL', '999999', $v$'pg_class'$v$, $v$'mfiauto.journal_1'$v$, $v$'bank.s'$v$]) v;
 INSERT INTO bad SELECT 'regrole', v FROM unnest(ARRAY['NULL', '999999']) v;

@@ -17,6 +17,8 @@ SELECT pg_temp.pass('2026-01-05 09:00+00');
 SELECT p.client_id, p.sector FROM mfiauto.client_profile p WHERE p.sector = 'B1' ORDER BY 1;
 SELECT * FROM mfiauto.unknown_sector ORDER BY 1;
 SELECT mfiauto.set_sector('A', aliases => '{trade}');
+SELECT mfiauto.set_sector('A', aliases => '{paddy}');
+SELECT alias, sector FROM mfiauto.sector_alias WHERE alias = 'paddy';
 SELECT mfiauto.set_sector('Z');
 SELECT mfiauto.set_sector(' ', 'x');
 SELECT count(*) AS sections FROM mfiauto.sector s WHERE s.sector ~ '^[A-U]$';
