@@ -82,13 +82,13 @@ LANGUAGE sql STABLE AS $$
      AND coalesce(v.since <= mfiauto._today(), true) AND coalesce(v.until >= mfiauto._today(), true)
 $$;
 
--- Whether the caller sees his own clients alone: he stands for an officer or a branch, and has no profile that sees everybody.
+-- Whether the caller sees his own clients alone: whoever has no profile that sees everybody, and is not the owner. So a role of which
+-- nothing is known any more, because it was renamed, sees nobody.
 CREATE FUNCTION mfiauto._is_restricted() RETURNS boolean
 LANGUAGE sql STABLE AS $$
-  SELECT bool_or(g.profile IN ('officer', 'branch')) AND NOT bool_or(g.profile IN ('admin', 'author', 'app', 'receiver'))
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = mfiauto._caller() AND r.rolsuper) AND mfiauto._caller() <> mfiauto._installation_owner()
-    FROM mfiauto.access_grant g JOIN pg_catalog.pg_roles r ON r.rolname = g.role_name
-   WHERE pg_has_role(mfiauto._caller()::name, r.oid, 'USAGE')
+  SELECT NOT pg_has_role(mfiauto._caller()::name, mfiauto._installation_owner()::name, 'USAGE')
+         AND NOT EXISTS (SELECT FROM mfiauto.access_grant g JOIN pg_catalog.pg_roles r ON r.rolname = g.role_name
+                          WHERE g.profile IN ('admin', 'author', 'app', 'receiver') AND pg_has_role(mfiauto._caller()::name, r.oid, 'USAGE'))
 $$;
 
 CREATE FUNCTION mfiauto._may_see(client_id bigint) RETURNS boolean

@@ -27,6 +27,7 @@ char	   *mfi_guc_site_file = NULL;
 char	   *mfi_guc_ca_file = NULL;
 
 /* Read by activate_workflow(). */
+int			mfi_guc_caller = 0;
 static bool require_approval = false;
 
 static const struct config_enum_entry delivery_modes[] = {
@@ -35,6 +36,21 @@ static const struct config_enum_entry delivery_modes[] = {
 	{"live", MFI_DELIVERY_LIVE, false},
 	{NULL, 0, false}
 };
+
+/*
+ * define_caller: a setting that is no setting; see guc.h.
+ */
+static void
+define_caller(void)
+{
+	DefineCustomIntVariable("mfiauto.caller",
+							"Who called the outermost door of mfiauto; nobody can set it.",
+							NULL,
+							&mfi_guc_caller,
+							0, INT_MIN, INT_MAX,
+							PGC_INTERNAL, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							NULL, NULL, NULL);
+}
 
 /*
  * mfi_guc_define defines every setting; called once, by _PG_init.
@@ -114,5 +130,6 @@ mfi_guc_define(void)
 							 "Off stops them in the server, or in the database that it is set for.",
 							 &mfi_guc_workers,
 							 true, PGC_SUSET, 0, NULL, NULL, NULL);
+	define_caller();
 	MarkGUCPrefixReserved("mfiauto");
 }

@@ -24,6 +24,8 @@ extern char *mfi_guc_private_hosts;
 extern char *mfi_guc_only_recipients;
 extern char *mfi_guc_site_file;
 extern char *mfi_guc_ca_file;
+/* Who called the outermost door, an Oid; 0 outside. A setting because errors then put it back as they do the rights. */
+extern int	mfi_guc_caller;
 
 extern void mfi_guc_define(void);
 

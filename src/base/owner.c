@@ -38,9 +38,6 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-/* Who called the outermost door of the running call; InvalidOid outside. */
-static Oid	door_caller = InvalidOid;
-
 typedef struct Door
 {
 	FmgrInfo	target;
@@ -52,6 +49,7 @@ PG_FUNCTION_INFO_V1(mfiauto_evaluate);
 PG_FUNCTION_INFO_V1(mfiauto_evaluate_text);
 
 static Oid	installation_relation(void);
+static void set_caller(Oid caller);
 static void find_door_target(FunctionCallInfo fcinfo, Door *door);
 static void run_expression(const char *role, const char *query, Datum *values);
 static Datum evaluate(FunctionCallInfo fcinfo);
@@ -150,10 +148,37 @@ mfi_owner_enter(MfiOwnerScope *scope, Oid role, bool is_restricted)
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
+/*
+ * set_caller says who calls doors from here on, until the scope that was
+ * entered last is left or an error undoes it; InvalidOid: the current role.
+ */
+static void
+set_caller(Oid caller)
+{
+	char		number[16];
+
+	if ((Oid) mfi_guc_caller == caller)
+		return;
+	snprintf(number, sizeof(number), "%d", (int) caller);
+	(void) set_config_option("mfiauto.caller", number,
+							 PGC_INTERNAL, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+mfi_owner_enter_author(MfiOwnerScope *scope, Oid role)
+{
+	mfi_owner_enter(scope, role, true);
+	/* SPI's read_only looks at the query alone, not at what its functions call. */
+	(void) set_config_option("transaction_read_only", "on",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_caller(InvalidOid);
+}
+
 void
 mfi_owner_leave(MfiOwnerScope *scope)
 {
-	AtEOXact_GUC(true, scope->guc_level);
+	/* As an abort would: what users wrote may have set something for the session, too. */
+	AtEOXact_GUC(false, scope->guc_level);
 	SetUserIdAndSecContext(scope->saved_user, scope->saved_context);
 }
 
@@ -189,7 +214,7 @@ mfiauto_door(PG_FUNCTION_ARGS)
 {
 	Door	   *door = fcinfo->flinfo->fn_extra;
 	FmgrInfo   *own = fcinfo->flinfo;
-	Oid			saved_caller = door_caller;
+	Oid			caller = mfi_owner_caller();
 	Oid			owner = mfi_owner_installation();
 	int			version = mfi_owner_schema_version();
 	MfiOwnerScope scope;
@@ -207,11 +232,10 @@ mfiauto_door(PG_FUNCTION_ARGS)
 		find_door_target(fcinfo, door);
 		own->fn_extra = door;
 	}
-	if (!OidIsValid(door_caller))
-		door_caller = GetUserId();
 	PG_TRY();
 	{
 		mfi_owner_enter(&scope, owner, false);
+		set_caller(caller);
 		fcinfo->flinfo = &door->target;
 		result = FunctionCallInvoke(fcinfo);
 		mfi_owner_leave(&scope);
@@ -219,7 +243,6 @@ mfiauto_door(PG_FUNCTION_ARGS)
 	PG_FINALLY();
 	{
 		fcinfo->flinfo = own;
-		door_caller = saved_caller;
 	}
 	PG_END_TRY();
 	return result;
@@ -228,7 +251,7 @@ mfiauto_door(PG_FUNCTION_ARGS)
 Oid
 mfi_owner_caller(void)
 {
-	return OidIsValid(door_caller) ? door_caller : GetUserId();
+	return OidIsValid((Oid) mfi_guc_caller) ? (Oid) mfi_guc_caller : GetUserId();
 }
 
 /* SQL: mfiauto._caller(): who called the door, else the current role. */
@@ -249,7 +272,7 @@ run_expression(const char *role, const char *query, Datum *values)
 	MfiOwnerScope scope;
 	MfiLimit	limit;
 
-	mfi_owner_enter(&scope, mfi_owner_rights(role), true);
+	mfi_owner_enter_author(&scope, mfi_owner_rights(role));
 	mfi_limit_begin(&limit, "condition", "mfiauto.condition_timeout", mfi_guc_condition_timeout_ms);
 	PG_TRY();
 	{

@@ -37,9 +37,16 @@ extern Oid	mfi_owner_rights(const char *role);
 /*
  * Takes on a role's rights, with search_path pinned; is_restricted also
  * forbids what SECURITY_RESTRICTED_OPERATION forbids. An error's abort undoes
- * it too; else leave in reverse order.
+ * it too; else leave in reverse order. Settings are then what they were.
  */
 extern void mfi_owner_enter(MfiOwnerScope *scope, Oid role, bool is_restricted);
+
+/*
+ * The same for what a role wrote: restricted, and nothing that it calls, however
+ * deep, can write or leave a setting behind. Doors that it calls are called by
+ * that role, whoever runs it.
+ */
+extern void mfi_owner_enter_author(MfiOwnerScope *scope, Oid role);
 extern void mfi_owner_leave(MfiOwnerScope *scope);
 
 #endif							/* MFI_BASE_OWNER_H */

@@ -94,8 +94,8 @@ mfi_expression_compile_value(const MfiConditionScope *scope, const char *text, M
 	pin_settings();
 	(void) check_raw_node(parse_alone(&condition), &condition);
 	/* As _evaluate() will run it: never with more rights than the installation's owner has. */
-	mfi_owner_enter(&owner,
-					superuser_arg(scope->owner) && !superuser() ? GetUserId() : scope->owner, true);
+	mfi_owner_enter_author(
+		&owner, superuser_arg(scope->owner) && !superuser() ? GetUserId() : scope->owner);
 	query = analyze_query(&condition, kind, &found_type);
 	if (kind != MFI_VALUE_CONDITION)
 		query = wrap_value(&condition, kind, found_type);
@@ -104,7 +104,7 @@ mfi_expression_compile_value(const MfiConditionScope *scope, const char *text, M
 	stored = pg_get_querydef(query, false);
 	run_over_nothing(stored);
 	mfi_owner_leave(&owner);
-	AtEOXact_GUC(true, settings);
+	AtEOXact_GUC(false, settings);
 	error_context_stack = context.previous;
 	return stored;
 }

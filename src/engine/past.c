@@ -227,7 +227,7 @@ run_past(const char *role, const char *query, Datum *values)
 
 	if (superuser_arg(rights) && !superuser())
 		rights = GetUserId();
-	mfi_owner_enter(&scope, rights, true);
+	mfi_owner_enter_author(&scope, rights);
 	if (SPI_execute_with_args(write_past(query), 4, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "condition query did not select");
 	mfi_owner_leave(&scope);

@@ -100,7 +100,7 @@ read_words(const MfiDefinition *definition, json_t *object, const char *key, boo
 		if (!json_is_string(element) || json_string_length(element) == 0 ||
 			json_string_length(element) > 200)
 			mfi_reading_refuse(definition, path, expected, element, hint);
-		word = pstrdup(json_string_value(element));
+		word = mfi_json_text(element);
 		foreach (cell, words)
 			if (strcmp(lfirst(cell), word) == 0)
 				mfi_reading_refuse(definition, path, "each of them once", element,
@@ -141,7 +141,7 @@ read_choice(const MfiDefinition *definition, json_t *object, const char *key,
 		mfi_reading_refuse(definition, mfi_reading_below(place, key),
 						   psprintf("one of %s", mfi_reading_join(words)), value,
 						   psprintf("Leave it out for \"%s\".", words[0]));
-	return pstrdup(json_string_value(value));
+	return mfi_json_text(value);
 }
 
 /*

@@ -395,7 +395,7 @@ compile(FunctionCallInfo fcinfo, const char *kind, bool gives_value)
 		elog(ERROR, "return type must be a row type");
 	error_context_stack = &context;
 	pin_settings();
-	mfi_owner_enter(&owner, rights, true);
+	mfi_owner_enter_author(&owner, rights);
 	query = analyze(&source);
 	check_result(&source, query);
 	(void) look_at_node((Node *) query, &source);
@@ -406,7 +406,7 @@ compile(FunctionCallInfo fcinfo, const char *kind, bool gives_value)
 	else
 		values[2] = CStringGetTextDatum(reason);
 	mfi_owner_leave(&owner);
-	AtEOXact_GUC(true, settings);
+	AtEOXact_GUC(false, settings);
 	error_context_stack = context.previous;
 	if (source.reads_server_clock)
 		ereport(WARNING, (errmsg("%s \"%s\" reads the server's clock", source.kind, source.segment),

@@ -102,6 +102,13 @@ start_collecting(DestReceiver *self, int operation, TupleDesc shape)
 	if (shape->natts != 1)
 		elog(ERROR, "query of a segment has %d columns", shape->natts);
 	collector->type = getBaseType(TupleDescAttr(shape, 0)->atttypid);
+	/* What it reads may have been made anew since it was checked. */
+	if (collector->type != INT8OID && collector->type != INT4OID && collector->type != INT2OID)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("client_id of segment \"%s\" is of type %s, not bigint",
+							   collector->segment,
+							   format_type_be(TupleDescAttr(shape, 0)->atttypid)),
+						errhint("Cast it, or find the number in mfiauto.identity.")));
 }
 
 static bool
@@ -196,7 +203,7 @@ mfiauto_select_members(PG_FUNCTION_ARGS)
 	collector.ids = palloc(sizeof(int64) * FIRST_CAPACITY);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	mfi_owner_enter(&scope, rights, true);
+	mfi_owner_enter_author(&scope, rights);
 	(void) set_config_option("TimeZone", text_to_cstring(PG_GETARG_TEXT_PP(4)), PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (client_ids == NULL)

@@ -64,7 +64,7 @@ mfiauto_select_values(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	mfi_owner_enter(&scope, rights, true);
+	mfi_owner_enter_author(&scope, rights);
 	if (is_all)
 		mfi_limit_begin(&limit, "query of a trait", "mfiauto.segment_timeout",
 						mfi_guc_segment_timeout_ms);
