@@ -64,7 +64,7 @@ BEGIN
     RETURNING event_id, client_id
   )
   SELECT (SELECT count(*) FROM opened), (SELECT count(*) FROM closed),
-         -- With hops it is a workflow that does it: the engine leaves the events to itself.
+         -- With hops it is the engine that does it, for a workflow or for the books: it leaves the events to itself.
          (SELECT CASE WHEN _change_members.hops IS NULL THEN count(mfiauto._journal_append(0, 'e', e.event_id, e.client_id)) END FROM event e),
          (SELECT CASE WHEN _change_members.hops IS NOT NULL THEN array_agg(e.client_id) END FROM event e),
          (SELECT CASE WHEN _change_members.hops IS NOT NULL THEN array_agg(e.event_id) END FROM event e)

@@ -136,7 +136,7 @@ BEGIN
   IF come = '{}' AND gone = '{}' THEN
     RETURN;
   END IF;
-  PERFORM mfiauto._change_members(s.segment_id, s.name, come, gone, true, NULL);
+  PERFORM mfiauto._change_members(s.segment_id, s.name, come, gone, true, array_fill(0, ARRAY[cardinality(come) + cardinality(gone)]));
   -- A query over the events that it causes itself may never come to rest.
   SELECT m.client_id INTO restless FROM mfiauto.segment_membership m
    WHERE m.client_id = ANY (come) AND m.segment_id = s.segment_id AND m.since > mfiauto.now() - interval '1 minute'

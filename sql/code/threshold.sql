@@ -18,7 +18,7 @@ LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan SET enable_nestloop = o
 #variable_conflict use_column
 DECLARE
   v record;
-  told bigint;
+  told record;
 BEGIN
   SELECT w.*, h.name, w.trigger_rearm < w.trigger_limit AS is_rise INTO STRICT v
     FROM mfiauto.workflow_version w JOIN mfiauto.workflow_head h ON h.workflow_id = w.workflow_id
@@ -52,7 +52,10 @@ BEGIN
       FROM moved m WHERE m.is_beyond AND NOT m.was_beyond AND (NOT m.is_first OR v.trigger_existing) ORDER BY m.client_id
     RETURNING e.event_id, e.client_id
   )
-  SELECT count(*) INTO told FROM (SELECT mfiauto._journal_append(0, 'e', t.event_id, t.client_id) FROM told t OFFSET 0) j;
+  SELECT array_agg(t.client_id) AS client_ids, array_agg(t.event_id) AS event_ids INTO told FROM told t;
+  IF told.event_ids IS NOT NULL THEN
+    PERFORM mfiauto._note_events(told.client_ids, told.event_ids);
+  END IF;
 END $$;
 
 -- Before profiles change: workflows that came to life, or have a new version, note where everybody stands now.

@@ -182,6 +182,7 @@ SELECT mfiauto.track('Terms Acknowledged', client_id => 73, properties => '{"ter
 SELECT * FROM pass('2026-10-06 09:00+00');
 SELECT apply(7075, 75, 40000, '2027-05-11'), disburse(7075);
 SELECT * FROM pass('2026-10-07 09:00+00');
+SELECT * FROM mfiauto.run_delivery() \g /dev/null
 SELECT * FROM pass('2026-10-12 12:00+00');
 SELECT * FROM mfiauto.run_delivery() \g /dev/null
 SELECT mfiauto.track('Terms Acknowledged', client_id => 72, properties => '{"terms": "2026-1"}') IS NOT NULL AS tracked;
