@@ -149,7 +149,9 @@ BEGIN
   tasked AS (
     UPDATE mfiauto.task t SET version = target, step_no = p.new_no
       FROM gone g, pair p
-     WHERE t.client_id = g.client_id AND t.enrollment_id = g.enrollment_id AND t.version = old_version AND t.step_no = p.old_no AND t.state IN ('open', 'holdout')
+     WHERE t.client_id = g.client_id AND t.enrollment_id = g.enrollment_id AND t.version = old_version AND t.step_no = p.old_no
+       -- One that was closed is still to be seen by the run that waits for it.
+       AND (t.state IN ('open', 'holdout') OR t.state = 'done' AND t.step_no = g.old_no)
   ),
   counted AS (
     INSERT INTO mfiauto.step_flow AS f (workflow_id, version, from_no, to_no, is_jump, run_count)

@@ -15,6 +15,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "base/guc.h"
 #include "base/limit.h"
 #include "base/owner.h"
@@ -118,11 +119,9 @@ mfi_owner_installation(void)
 }
 
 Oid
-mfi_owner_rights(const char *role)
+mfi_owner_rights(Oid role)
 {
-	Oid			rights = get_role_oid(role, false);
-
-	return superuser_arg(rights) && !superuser() ? GetUserId() : rights;
+	return (superuser_arg(role) || role < FirstNormalObjectId) && !superuser() ? GetUserId() : role;
 }
 
 void
@@ -272,7 +271,7 @@ run_expression(const char *role, const char *query, Datum *values)
 	MfiOwnerScope scope;
 	MfiLimit	limit;
 
-	mfi_owner_enter_author(&scope, mfi_owner_rights(role));
+	mfi_owner_enter_author(&scope, mfi_owner_rights(get_role_oid(role, false)));
 	mfi_limit_begin(&limit, "condition", "mfiauto.condition_timeout", mfi_guc_condition_timeout_ms);
 	PG_TRY();
 	{

@@ -29,10 +29,11 @@ extern Oid	mfi_owner_installation(void);
 extern Oid	mfi_owner_caller(void);
 
 /*
- * The role that what a role wrote runs as: itself, but a superuser's name must
- * not give the installation's owner, who keeps it, more than he has.
+ * The role that what a role wrote runs as: itself, but the name of a superuser,
+ * or of a role of PostgreSQL's own such as pg_read_all_data, must not give the
+ * installation's owner, who keeps it, more than he has.
  */
-extern Oid	mfi_owner_rights(const char *role);
+extern Oid	mfi_owner_rights(Oid role);
 
 /*
  * Takes on a role's rights, with search_path pinned; is_restricted also

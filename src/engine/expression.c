@@ -26,7 +26,6 @@
 #include "engine/expression.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
@@ -94,8 +93,7 @@ mfi_expression_compile_value(const MfiConditionScope *scope, const char *text, M
 	pin_settings();
 	(void) check_raw_node(parse_alone(&condition), &condition);
 	/* As _evaluate() will run it: never with more rights than the installation's owner has. */
-	mfi_owner_enter_author(
-		&owner, superuser_arg(scope->owner) && !superuser() ? GetUserId() : scope->owner);
+	mfi_owner_enter_author(&owner, mfi_owner_rights(scope->owner));
 	query = analyze_query(&condition, kind, &found_type);
 	if (kind != MFI_VALUE_CONDITION)
 		query = wrap_value(&condition, kind, found_type);

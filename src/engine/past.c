@@ -18,7 +18,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
@@ -222,12 +221,9 @@ static void
 run_past(const char *role, const char *query, Datum *values)
 {
 	Oid types[4] = { INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, JSONBARRAYOID };
-	Oid rights = get_role_oid(role, false);
 	MfiOwnerScope scope;
 
-	if (superuser_arg(rights) && !superuser())
-		rights = GetUserId();
-	mfi_owner_enter_author(&scope, rights);
+	mfi_owner_enter_author(&scope, mfi_owner_rights(get_role_oid(role, false)));
 	if (SPI_execute_with_args(write_past(query), 4, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "condition query did not select");
 	mfi_owner_leave(&scope);

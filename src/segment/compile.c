@@ -28,6 +28,7 @@
 #include "parser/parsetree.h"
 #include "segment/segment.h"
 #include "segment/tie.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -382,7 +383,7 @@ compile(FunctionCallInfo fcinfo, const char *kind, bool gives_value)
 	ErrorContextCallback context = { .previous = error_context_stack,
 									 .callback = add_context,
 									 .arg = &source };
-	Oid rights = mfi_owner_rights(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	Oid rights = mfi_owner_rights(get_role_oid(text_to_cstring(PG_GETARG_TEXT_PP(1)), false));
 	int settings = NewGUCNestLevel();
 	MfiOwnerScope owner;
 	TupleDesc shape;

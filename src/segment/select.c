@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/params.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -177,6 +178,18 @@ make_array(const Collector *collector)
 }
 
 /*
+ * required_text: the clients alone may be null, so the function is not strict.
+ */
+static char *
+required_text(FunctionCallInfo fcinfo, int number)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("segment, role, query and zone must not be null")));
+	return text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+/*
  * SQL: mfiauto._select_members(segment text, role text, query text, client_ids
  * bigint[], zone text) RETURNS bigint[]: the clients that a stored query gives,
  * sorted; of those in client_ids, which is the query's $1, or where that is
@@ -185,18 +198,19 @@ make_array(const Collector *collector)
 Datum
 mfiauto_select_members(PG_FUNCTION_ARGS)
 {
-	char *role = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char *query = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	char *role = required_text(fcinfo, 1);
+	char *query = required_text(fcinfo, 2);
+	char *zone = required_text(fcinfo, 4);
 	ArrayType *client_ids = PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3);
 	Collector collector = { .receiver = { .receiveSlot = collect,
 										  .rStartup = start_collecting,
 										  .rShutdown = do_nothing,
 										  .rDestroy = do_nothing,
 										  .mydest = DestTuplestore },
-							.segment = text_to_cstring(PG_GETARG_TEXT_PP(0)),
+							.segment = required_text(fcinfo, 0),
 							.capacity = FIRST_CAPACITY,
 							.told_at = GetCurrentTimestamp() };
-	Oid rights = mfi_owner_rights(role);
+	Oid rights = mfi_owner_rights(get_role_oid(role, false));
 	MfiOwnerScope scope;
 	MfiLimit limit;
 
@@ -204,8 +218,8 @@ mfiauto_select_members(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	mfi_owner_enter_author(&scope, rights);
-	(void) set_config_option("TimeZone", text_to_cstring(PG_GETARG_TEXT_PP(4)), PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("TimeZone", zone, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 	if (client_ids == NULL)
 		mfi_limit_begin(&limit, "query of a segment", "mfiauto.segment_timeout",
 						mfi_guc_segment_timeout_ms);

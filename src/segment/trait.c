@@ -17,6 +17,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "nodes/params.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(mfiauto_select_values);
@@ -54,13 +55,18 @@ Datum
 mfiauto_select_values(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid rights = mfi_owner_rights(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	bool is_all = PG_ARGISNULL(2);
-	char *query = psprintf("SELECT q.client_id::bigint, pg_catalog.to_jsonb(q.value) FROM (%s) q",
-						   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	char *query;
+	Oid rights;
 	MfiOwnerScope scope;
 	MfiLimit limit;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("role and query must not be null")));
+	rights = mfi_owner_rights(get_role_oid(text_to_cstring(PG_GETARG_TEXT_PP(0)), false));
+	query = psprintf("SELECT q.client_id::bigint, pg_catalog.to_jsonb(q.value) FROM (%s) q",
+					 text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	InitMaterializedSRF(fcinfo, 0);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

@@ -108,6 +108,19 @@ CREATE VIEW evil.picked AS SELECT 'a long text in place of a number'::text AS cl
 SELECT mfiauto.refresh_segment('picked');
 RESET ROLE;
 
+-- The installation's owner may call what is inside. He takes the rights of no superuser and of none of PostgreSQL's own roles by their names, and
+-- nulls do not bring the server down.
+CREATE TABLE evil.closed (secret text);
+REVOKE ALL ON evil.closed FROM PUBLIC;
+SET ROLE hostile_owner;
+SELECT * FROM mfiauto._evaluate('pg_read_all_data', 'SELECT 1, count(*) = 0 FROM evil.closed', '{1}', '{1}', now());
+SELECT mfiauto._select_members('s', 'pg_read_all_data', 'SELECT count(*) FROM evil.closed', NULL);
+SELECT * FROM mfiauto._select_values('pg_read_all_data', 'SELECT count(*) AS client_id, 1 AS value FROM evil.closed', NULL);
+SELECT mfiauto._select_members(NULL, NULL, NULL, NULL, NULL);
+SELECT mfiauto._select_members('s', 'hostile_owner', 'SELECT 1::bigint', NULL, NULL);
+SELECT * FROM mfiauto._select_values(NULL, NULL, NULL);
+RESET ROLE;
+
 -- An officer whose role is renamed stands for nobody any more: he sees nothing, not everything.
 CREATE ROLE hostile_officer;
 SELECT mfiauto.grant_access('hostile_officer', 'officer', officer_id => 2);
