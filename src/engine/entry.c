@@ -7,7 +7,7 @@
 
 #include "engine/entry.h"
 #include "engine/expression.h"
-#include "engine/program.h"
+#include "engine/lookup.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 
@@ -58,7 +58,7 @@ require_subject_role(const MfiDefinition *definition)
 			definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
 			"one of client, application, loan, installment, payment, holding, or a "
 			"watched table",
-			mfi_program_quoted(definition->subject),
+			mfi_lookup_quoted(definition->subject),
 			"Name the canonical role whose rows are followed one by one.");
 }
 
@@ -68,7 +68,7 @@ require_subject_role(const MfiDefinition *definition)
 static bool
 is_date_column(const char *role, const char *column)
 {
-	return mfi_program_exists(
+	return mfi_lookup_exists(
 		"SELECT FROM pg_catalog.pg_attribute a"
 		" WHERE a.attrelid = pg_catalog.to_regclass('mfiauto.' || pg_catalog.quote_ident($1))"
 		"   AND a.attname = $2 AND NOT a.attisdropped"
@@ -108,18 +108,17 @@ mfi_entry_check_anchor(const MfiDefinition *definition)
 		require_date(definition, "anchor", definition->subject, definition->anchor, hint);
 		return;
 	}
-	if (!mfi_program_exists(
-			"SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.subject = $1",
-			CStringGetTextDatum(definition->subject), InvalidOid, (Datum) 0))
+	if (!mfi_lookup_exists("SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.subject = $1",
+						   CStringGetTextDatum(definition->subject), InvalidOid, (Datum) 0))
 		require_subject_role(definition);
-	if (!mfi_program_exists("SELECT FROM mfiauto.source s"
-							" WHERE s.kind = 'watch' AND s.subject = $1 AND s.properties ? $2",
-							CStringGetTextDatum(definition->subject), TEXTOID,
-							CStringGetTextDatum(definition->anchor)))
+	if (!mfi_lookup_exists("SELECT FROM mfiauto.source s"
+						   " WHERE s.kind = 'watch' AND s.subject = $1 AND s.properties ? $2",
+						   CStringGetTextDatum(definition->subject), TEXTOID,
+						   CStringGetTextDatum(definition->anchor)))
 		mfi_definition_refuse(
 			definition->name, "anchor", ERRCODE_UNDEFINED_COLUMN,
 			psprintf("a date among the properties of the events of %s", definition->subject),
-			mfi_program_quoted(definition->anchor),
+			mfi_lookup_quoted(definition->anchor),
 			"Name it in watch(…, properties => '{\"expires_on\": \"expires_on\"}').");
 }
 
@@ -143,7 +142,7 @@ natural_subject(const char *event)
 static const char *
 watched_subject(const char *event)
 {
-	if (!mfi_program_exists(
+	if (!mfi_lookup_exists(
 			"SELECT s.subject FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = $1 "
 			"ORDER BY s.source_id",
 			CStringGetTextDatum(event), InvalidOid, (Datum) 0))
@@ -159,8 +158,8 @@ void
 mfi_entry_note_unknown_event(const MfiDefinition *definition, const char *path, const char *event)
 {
 	if (event != NULL && natural_subject(event) == NULL &&
-		!mfi_program_exists("SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = $1",
-							CStringGetTextDatum(event), InvalidOid, (Datum) 0))
+		!mfi_lookup_exists("SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = $1",
+						   CStringGetTextDatum(event), InvalidOid, (Datum) 0))
 		ereport(NOTICE,
 				(errmsg("event \"%s\" at %s of workflow \"%s\" is neither standard nor watched",
 						event, path, definition->name),
@@ -183,7 +182,7 @@ require_kin(const MfiDefinition *definition, const char *event, const char *natu
 	mfi_definition_refuse(
 		definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
 		psprintf("what the event \"%s\" is about, %s, or its client", event, natural),
-		mfi_program_quoted(definition->subject), "Leave \"for_each\" out.");
+		mfi_lookup_quoted(definition->subject), "Leave \"for_each\" out.");
 }
 
 /*
@@ -226,7 +225,7 @@ require_client(MfiDefinition *definition)
 	if (definition->subject != NULL && strcmp(definition->subject, "client") != 0)
 		mfi_definition_refuse(definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
 							  psprintf("\"client\" with \"%s\"", definition->trigger->kind),
-							  mfi_program_quoted(definition->subject), "Leave \"for_each\" out.");
+							  mfi_lookup_quoted(definition->subject), "Leave \"for_each\" out.");
 	definition->subject = "client";
 }
 
@@ -250,12 +249,12 @@ require_segment(const MfiDefinition *definition)
 {
 	const char *segment = definition->trigger->segment;
 
-	if (!mfi_program_exists("SELECT WHERE pg_catalog.to_regclass($1) IS NOT NULL",
-							CStringGetTextDatum("mfiauto.segment"), InvalidOid, (Datum) 0) ||
-		!mfi_program_exists("SELECT FROM mfiauto.segment s WHERE s.name = $1",
-							CStringGetTextDatum(segment), InvalidOid, (Datum) 0))
+	if (!mfi_lookup_exists("SELECT WHERE pg_catalog.to_regclass($1) IS NOT NULL",
+						   CStringGetTextDatum("mfiauto.segment"), InvalidOid, (Datum) 0) ||
+		!mfi_lookup_exists("SELECT FROM mfiauto.segment s WHERE s.name = $1",
+						   CStringGetTextDatum(segment), InvalidOid, (Datum) 0))
 		mfi_definition_refuse(definition->name, "trigger.segment", ERRCODE_UNDEFINED_OBJECT,
-							  "the name of a segment", mfi_program_quoted(segment),
+							  "the name of a segment", mfi_lookup_quoted(segment),
 							  "Make it first with mfiauto.create_segment(); mfiauto.segment lists "
 							  "them.");
 }
@@ -265,20 +264,20 @@ require_trait(const MfiDefinition *definition)
 {
 	const char *trait = definition->trigger->trait;
 
-	if (mfi_program_exists(
+	if (mfi_lookup_exists(
 			"SELECT FROM pg_catalog.pg_attribute a"
 			" WHERE a.attrelid = pg_catalog.to_regclass('mfiauto.client_profile')"
 			"   AND a.attname = $1 AND NOT a.attisdropped AND a.atttypid::pg_catalog.regtype IN "
 			"('int2', 'int4', 'int8', 'numeric', 'float4', 'float8')",
 			CStringGetTextDatum(trait), InvalidOid, (Datum) 0))
 		return;
-	if (!mfi_program_exists("SELECT WHERE pg_catalog.to_regclass($1) IS NOT NULL",
-							CStringGetTextDatum("mfiauto.trait"), InvalidOid, (Datum) 0) ||
-		!mfi_program_exists("SELECT FROM mfiauto.trait t WHERE t.name = $1",
-							CStringGetTextDatum(trait), InvalidOid, (Datum) 0))
+	if (!mfi_lookup_exists("SELECT WHERE pg_catalog.to_regclass($1) IS NOT NULL",
+						   CStringGetTextDatum("mfiauto.trait"), InvalidOid, (Datum) 0) ||
+		!mfi_lookup_exists("SELECT FROM mfiauto.trait t WHERE t.name = $1",
+						   CStringGetTextDatum(trait), InvalidOid, (Datum) 0))
 		mfi_definition_refuse(definition->name, "trigger.trait", ERRCODE_UNDEFINED_OBJECT,
 							  "a number among the columns of mfiauto.client_profile, or a trait",
-							  mfi_program_quoted(trait),
+							  mfi_lookup_quoted(trait),
 							  "Make it first with mfiauto.create_trait().");
 }
 
@@ -312,11 +311,11 @@ check_yearly(MfiDefinition *definition)
 		mfi_definition_refuse(
 			definition->name, "trigger.yearly", ERRCODE_INVALID_PARAMETER_VALUE,
 			"a column of client, application, loan, installment, payment or holding",
-			mfi_program_quoted(trigger->column), "Write it as \"client.birth_date\".");
+			mfi_lookup_quoted(trigger->column), "Write it as \"client.birth_date\".");
 	if (definition->subject != NULL && strcmp(definition->subject, trigger->role) != 0)
 		mfi_definition_refuse(definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
 							  psprintf("\"%s\", whose date it is", trigger->role),
-							  mfi_program_quoted(definition->subject), "Leave \"for_each\" out.");
+							  mfi_lookup_quoted(definition->subject), "Leave \"for_each\" out.");
 	definition->subject = trigger->role;
 	require_date(definition, "trigger.yearly", trigger->role, column,
 				 "For example client.birth_date or loan.disbursed_on.");

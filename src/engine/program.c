@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "catalog/pg_type.h"
 #include "engine/entry.h"
+#include "engine/lookup.h"
 #include "engine/program.h"
 #include "engine/writing.h"
 #include "executor/spi.h"
@@ -56,7 +57,7 @@ mfi_program_compile(MfiDefinition *definition, Oid owner)
 	if (definition->class == NULL)
 		definition->class = "marketing";
 	else
-		mfi_program_check_class(definition, "class", definition->class);
+		mfi_lookup_check_class(definition, "class", definition->class);
 	if (definition->anchor != NULL)
 		mfi_entry_check_anchor(definition);
 	else
@@ -69,46 +70,6 @@ mfi_program_compile(MfiDefinition *definition, Oid owner)
 	mfi_program_write_steps(&out, definition, owner, definition->steps, 0);
 	appendStringInfoString(&out, "]}");
 	return out.data;
-}
-
-/*
- * mfi_program_exists runs a query over one or two texts and tells whether it has a row.
- */
-bool
-mfi_program_exists(const char *query, Datum one, Oid type_of_two, Datum two)
-{
-	Oid types[2] = { TEXTOID, type_of_two };
-	Datum values[2] = { one, two };
-
-	if (SPI_execute_with_args(query, OidIsValid(type_of_two) ? 2 : 1, types, values, NULL, true,
-							  1) != SPI_OK_SELECT)
-		elog(ERROR, "could not look up what a workflow names");
-	return SPI_processed > 0;
-}
-
-char *
-mfi_program_quoted(const char *word)
-{
-	return psprintf("\"%s\"", word);
-}
-
-void
-mfi_program_check_class(const MfiDefinition *definition, const char *path, const char *class)
-{
-	if (!mfi_program_exists("SELECT FROM mfiauto.message_class c WHERE c.class = $1",
-							CStringGetTextDatum(class), InvalidOid, (Datum) 0))
-		mfi_definition_refuse(definition->name, path, ERRCODE_UNDEFINED_OBJECT, "a message class",
-							  mfi_program_quoted(class),
-							  "mfiauto.message_class lists the classes.");
-	if (strcmp(path, "class") == 0 && strtod(definition->holdout, NULL) > 0 &&
-		!mfi_program_exists(
-			"SELECT FROM mfiauto.message_class c WHERE c.class = $1 AND c.holdout_allowed",
-			CStringGetTextDatum(class), InvalidOid, (Datum) 0))
-		mfi_definition_refuse(
-			definition->name, "holdout", ERRCODE_INVALID_PARAMETER_VALUE,
-			psprintf("no holdout in class %s, which is exempt", mfi_program_quoted(class)),
-			psprintf("%g percent", strtod(definition->holdout, NULL)),
-			"Leave \"holdout\" out, or choose another class.");
 }
 
 /*

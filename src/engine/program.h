@@ -16,14 +16,6 @@
  */
 extern char *mfi_program_compile(MfiDefinition *definition, Oid owner);
 
-/* Runs a query over one or two values and tells whether it has a row. */
-extern bool mfi_program_exists(const char *query, Datum one, Oid type_of_two, Datum two);
-
-/* A word in double quotes, for messages. */
-extern char *mfi_program_quoted(const char *word);
-
-extern void mfi_program_check_class(const MfiDefinition *definition, const char *path,
-									const char *class);
 /* program_action.c: the steps that do something other than send. */
 extern void mfi_program_check_action(const MfiDefinition *definition, const MfiStep *step);
 extern void mfi_program_write_action(StringInfo out, const MfiDefinition *definition, Oid owner,

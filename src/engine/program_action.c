@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "engine/lookup.h"
 #include "engine/program.h"
 #include "engine/writing.h"
 #include "executor/spi.h"
@@ -17,14 +18,14 @@ check_segment(const MfiDefinition *definition, const MfiStep *step)
 		psprintf("%s.%s", step->path, step->kind == MFI_STEP_ADD_TO ? "add_to" : "remove_from");
 	Datum name = CStringGetTextDatum(step->segment);
 
-	if (!mfi_program_exists("SELECT FROM mfiauto.segment_definition s WHERE s.name = $1", name,
-							InvalidOid, (Datum) 0))
+	if (!mfi_lookup_exists("SELECT FROM mfiauto.segment_definition s WHERE s.name = $1", name,
+						   InvalidOid, (Datum) 0))
 		mfi_definition_refuse(definition->name, path, ERRCODE_UNDEFINED_OBJECT,
-							  "the name of a segment", mfi_program_quoted(step->segment),
+							  "the name of a segment", mfi_lookup_quoted(step->segment),
 							  psprintf("Make it first: SELECT mfiauto.create_segment('%s', "
 									   "clients => '{}').",
 									   step->segment));
-	if (!mfi_program_exists(
+	if (!mfi_lookup_exists(
 			"SELECT FROM mfiauto.segment_definition s WHERE s.name = $1 AND s.query IS NULL", name,
 			InvalidOid, (Datum) 0))
 		mfi_definition_refuse(definition->name, path, ERRCODE_INVALID_PARAMETER_VALUE,
@@ -45,13 +46,13 @@ check_target(const MfiDefinition *definition, const MfiStep *step)
 		psprintf("%s.%s", step->path, step->kind == MFI_STEP_ENROLL ? "enroll" : "exit");
 	const char *subject;
 
-	if (!mfi_program_exists(
+	if (!mfi_lookup_exists(
 			"SELECT v.subject FROM mfiauto.workflow_head h JOIN mfiauto.workflow_version v ON "
 			"v.workflow_id = h.workflow_id WHERE h.name = $1 ORDER BY v.version = h.live_version "
 			"DESC NULLS LAST, v.version DESC",
 			CStringGetTextDatum(step->target), InvalidOid, (Datum) 0))
 		mfi_definition_refuse(definition->name, path, ERRCODE_UNDEFINED_OBJECT,
-							  "the name of a workflow", mfi_program_quoted(step->target),
+							  "the name of a workflow", mfi_lookup_quoted(step->target),
 							  "Create that workflow first; mfiauto.workflow lists them.");
 	if (step->kind == MFI_STEP_EXIT)
 		return;

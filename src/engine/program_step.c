@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type.h"
 #include "engine/entry.h"
+#include "engine/lookup.h"
 #include "engine/program.h"
 #include "engine/writing.h"
 #include "utils/builtins.h"
@@ -36,12 +37,11 @@ check_template(const MfiDefinition *definition, const MfiStep *step)
 	StringInfoData list;
 	ListCell *cell;
 
-	if (!mfi_program_exists(
-			"SELECT FROM mfiauto.template_version t WHERE t.name = $1 AND t.is_live", name,
-			InvalidOid, (Datum) 0))
+	if (!mfi_lookup_exists("SELECT FROM mfiauto.template_version t WHERE t.name = $1 AND t.is_live",
+						   name, InvalidOid, (Datum) 0))
 		mfi_definition_refuse(definition->name, psprintf("%s.%s", step->path, word),
 							  ERRCODE_UNDEFINED_OBJECT, "the name of a template",
-							  mfi_program_quoted(step->template),
+							  mfi_lookup_quoted(step->template),
 							  psprintf("Make it first: SELECT mfiauto.create_template('%s', "
 									   "channel => '%s', body => '…').",
 									   step->template, step->is_webhook ? "webhook" : "sms"));
@@ -50,7 +50,7 @@ check_template(const MfiDefinition *definition, const MfiStep *step)
 	initStringInfo(&list);
 	foreach (cell, step->channels)
 		appendStringInfo(&list, "%s%s", list.len == 0 ? "" : ",", (char *) lfirst(cell));
-	if (!mfi_program_exists(
+	if (!mfi_lookup_exists(
 			"SELECT FROM mfiauto.template_version t WHERE t.name = $1 AND t.is_live AND "
 			"t.channel = ANY (pg_catalog.string_to_array($2, ','))",
 			name, TEXTOID, CStringGetTextDatum(list.data)))
@@ -76,7 +76,7 @@ mfi_program_check_steps(const MfiDefinition *definition, List *steps)
 		if (step->template != NULL)
 			check_template(definition, step);
 		if (step->class != NULL)
-			mfi_program_check_class(definition, psprintf("%s.class", step->path), step->class);
+			mfi_lookup_check_class(definition, psprintf("%s.class", step->path), step->class);
 		mfi_program_check_action(definition, step);
 		mfi_program_check_steps(definition, step->then_steps);
 		mfi_program_check_steps(definition, step->else_steps);
