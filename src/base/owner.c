@@ -308,8 +308,12 @@ evaluate(FunctionCallInfo fcinfo)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	run_expression(role, query, arguments);
-	if (SPI_processed > 0 && getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, 2)) != TupleDescAttr(result->setDesc, 1)->atttypid)
-		elog(ERROR, "condition query gives another type than is asked for");
+	if (SPI_tuptable->tupdesc->natts != 2 || SPI_gettypeid(SPI_tuptable->tupdesc, 1) != INT4OID ||
+		getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, 2)) != TupleDescAttr(result->setDesc, 1)->atttypid)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored query is not that of a compiled condition"),
+				 errhint("Create the workflow again.")));
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		bool		is_null;

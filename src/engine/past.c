@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
@@ -89,14 +90,25 @@ call(char *schema, char *name, List *arguments)
 						COERCE_EXPLICIT_CALL, -1);
 }
 
+static void
+refuse_query(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("stored query is not that of a compiled condition"),
+					errhint("Create the workflow again.")));
+}
+
 /*
  * add_moments gives the pairs, k, two columns more: mfi_at and mfi_past.
  */
 static void
 add_moments(RangeFunction *pairs)
 {
-	int before_ordinality = list_length(pairs->alias->colnames) - 1;
+	int before_ordinality;
 
+	if (pairs->alias == NULL || pairs->alias->colnames == NIL)
+		refuse_query();
+	before_ordinality = list_length(pairs->alias->colnames) - 1;
 	for (int number = 3; number <= 4; number++)
 	{
 		ParamRef *parameter = makeNode(ParamRef);
@@ -167,6 +179,7 @@ rewrite_source(Node *source)
 	JoinExpr *join = (JoinExpr *) source;
 	const char *role;
 
+	check_stack_depth();
 	if (IsA(source, RangeFunction))
 		add_moments((RangeFunction *) source);
 	if (!IsA(source, JoinExpr))
@@ -178,14 +191,21 @@ rewrite_source(Node *source)
 	return role == NULL ? source : overlay(join, role);
 }
 
+/*
+ * parse_query believes nothing: the query comes from a table.
+ */
 static SelectStmt *
 parse_query(const char *query)
 {
 	List *statements = raw_parser(query, RAW_PARSE_DEFAULT);
-	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, statements)->stmt);
+	SelectStmt *select;
 
-	if (list_length(select->targetList) != 2 || list_length(select->fromClause) != 1)
-		elog(ERROR, "query is not a compiled condition");
+	if (list_length(statements) != 1)
+		refuse_query();
+	select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 2 ||
+		list_length(select->fromClause) != 1)
+		refuse_query();
 	return select;
 }
 

@@ -26,6 +26,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
@@ -245,6 +246,7 @@ narrow(MfiLevel *level, Node *node, Node **condition)
 {
 	ListCell *cell;
 
+	check_stack_depth();
 	if (IsA(node, RangeTblRef))
 	{
 		int entry = ((RangeTblRef *) node)->rtindex;
@@ -380,6 +382,7 @@ look_at_level(Query *query, MfiLevel *outer, MfiShared *shared, Outcome *outcome
 	MfiLevel *level = make_level(query, outer, shared);
 	Bitmapset *entries = NULL;
 
+	check_stack_depth();
 	if (query->groupingSets != NIL || query->hasRecursive)
 		return mfi_tie_refuse(shared,
 							  query->hasRecursive ? "it is recursive" : "it holds grouping sets");

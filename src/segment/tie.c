@@ -9,6 +9,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "segment/tie.h"
@@ -284,6 +285,7 @@ mfi_tie_from(MfiLevel *level, Node *node, Bitmapset **entries)
 {
 	ListCell *cell;
 
+	check_stack_depth();
 	if (IsA(node, RangeTblRef))
 		*entries = bms_make_singleton(((RangeTblRef *) node)->rtindex);
 	else if (IsA(node, JoinExpr))
@@ -313,6 +315,7 @@ mfi_tie_choose_class(MfiLevel *level)
 	{
 		bool fits = !bms_is_member(level->member, level->free);
 
+		CHECK_FOR_INTERRUPTS();
 		for (int entry = 1; fits && entry <= level->count; entry++)
 			fits = bms_is_member(entry, level->free) || mfi_tie_is_member(level, entry) ||
 				   is_attached(level, entry, level->member);

@@ -119,6 +119,13 @@ SELECT * FROM mfiauto._select_values('pg_read_all_data', 'SELECT count(*) AS cli
 SELECT mfiauto._select_members(NULL, NULL, NULL, NULL, NULL);
 SELECT mfiauto._select_members('s', 'hostile_owner', 'SELECT 1::bigint', NULL, NULL);
 SELECT * FROM mfiauto._select_values(NULL, NULL, NULL);
+-- Nor do queries that are none of ours, as his tables may hold them.
+SELECT * FROM mfiauto._evaluate_past('hostile_owner', q, '{1}', '{1}', '{2026-01-05}', '{null}') FROM unnest(ARRAY['']) q;
+SELECT * FROM mfiauto._evaluate_past('hostile_owner', 'SELECT 1, true FROM unnest($1)', '{1}', '{1}', '{2026-01-05}', '{null}');
+SELECT * FROM mfiauto._evaluate_past('hostile_owner', 'DELETE FROM evil.booty', '{1}', '{1}', '{2026-01-05}', '{null}');
+SELECT mfiauto._condition_columns('');
+SELECT * FROM mfiauto._evaluate('hostile_owner', 'SELECT 1', '{1}', '{1}', now());
+SELECT * FROM mfiauto._evaluate('hostile_owner', 'SELECT ''x'', true', '{1}', '{1}', now());
 RESET ROLE;
 
 -- An officer whose role is renamed stands for nobody any more: he sees nothing, not everything.
