@@ -250,7 +250,8 @@ LANGUAGE sql STABLE SET jit = off AS $$
     FROM mfiauto.consent c WHERE c.client_id = _client_lines.client_id
   UNION ALL
   SELECT d.decided_at, 3, d.decision_id, d.decision, s.path, d.subject, d.subject_id,
-         mfiauto._decision_text(d.decision, d.reason, d.detail)
+         -- What an error said may be of anybody: it is its author's business.
+         mfiauto._decision_text(d.decision, d.reason, CASE WHEN d.decision = 'error' AND (SELECT mfiauto._is_restricted()) THEN '…' ELSE d.detail END)
            || CASE WHEN d.decision = 'entered' AND e.arm = 'holdout' THEN ', in the holdout group: nothing is sent, for comparison' ELSE '' END
     FROM mfiauto.decision_log d
     LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = d.workflow_id AND s.version = d.version AND s.step_no = d.step_no

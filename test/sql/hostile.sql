@@ -135,6 +135,14 @@ SET ROLE hostile_officer;
 SELECT client_id FROM mfiauto.own_client;
 SELECT string_agg(DISTINCT detail, '; ') FROM mfiauto.explain_client(3);
 RESET ROLE;
+-- Of an error about his client he learns that there was one; what it said may be of another row.
+INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, subject, subject_id, step_no, decision, reason, detail, decided_at)
+SELECT 2, h.workflow_id, 1, 'client', 2, 1, 'error', '22P02', 'invalid input syntax for type integer: "Name3"', mfiauto.now() FROM mfiauto.workflow_head h WHERE h.name = 'mine';
+SELECT detail FROM mfiauto.explain_client(2) WHERE what = 'error';
+SET ROLE hostile_officer;
+SELECT detail FROM mfiauto.explain_client(2) WHERE what = 'error';
+SELECT line FROM mfiauto.client_timeline(2) WHERE kind = 'decision';
+RESET ROLE;
 ALTER ROLE hostile_officer RENAME TO hostile_renamed;
 SET ROLE hostile_renamed;
 SELECT client_id FROM mfiauto.own_client;
