@@ -354,7 +354,9 @@ END $$;
 CREATE FUNCTION mfiauto._import_needs(section text, items json) RETURNS TABLE (item_no integer, needs_no integer)
 LANGUAGE sql STABLE AS $$
   WITH listed AS (
-    SELECT i.n::integer AS n, i.item, i.item ->> 'name' AS name, mfiauto._json_line(i.item) AS line
+    -- A name that is none is told when its turn comes; here it would be taken for a pattern.
+    SELECT i.n::integer AS n, i.item, CASE WHEN section NOT IN ('traits', 'segments') OR i.item ->> 'name' ~ '^[a-z][a-z0-9_]{0,62}$' THEN i.item ->> 'name' END AS name,
+           mfiauto._json_line(i.item) AS line
       FROM json_array_elements(items) WITH ORDINALITY i(item, n) WHERE json_typeof(i.item) = 'object'
   )
   SELECT a.n, b.n FROM listed a JOIN listed b ON b.n <> a.n

@@ -151,3 +151,6 @@ SELECT string_agg(DISTINCT detail, '; ') FROM mfiauto.explain_client(3);
 SELECT count(*) FROM mfiauto.client_timeline(1);
 SELECT mfiauto.opt_out(1);
 RESET ROLE;
+
+-- A name is a name also where definitions are put into order, and no pattern.
+SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "segments": [{"name": "a(", "query": "SELECT 1"}, {"name": "b", "query": "SELECT client_id FROM mfiauto_segment.x"}]}');
