@@ -76,12 +76,14 @@ CREATE TABLE mfiauto.journal_cursor (
   batch bigint NOT NULL DEFAULT 0,
   snapshot pg_snapshot,
   consumed_at timestamptz,
+  followed bigint,
   CONSTRAINT journal_cursor_pkey PRIMARY KEY (one_row),
   CONSTRAINT journal_cursor_one_row_check CHECK (one_row)
 ) WITH (fillfactor = 20);
 INSERT INTO mfiauto.journal_cursor (one_row) VALUES (true);
 COMMENT ON TABLE mfiauto.journal_cursor IS
-  'A batch is what the present snapshot sees and this one did not. The system identifier tells a restored dump, whose transaction numbers mean nothing here.';
+  'A batch is what the present snapshot sees and this one did not. The system identifier tells a restored dump, whose transaction numbers mean nothing here. followed: the last client
+   of client_dirty that was looked after.';
 
 -- What the committed books last said, one narrow row a subject: standard events are the difference between it and the
 -- canonical views now. It belongs beside the books (it is keyed as they are), and resync() rebuilds it.
