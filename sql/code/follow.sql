@@ -31,11 +31,11 @@ DECLARE
 BEGIN
   PERFORM mfiauto._follow_profile_clock(batch_size);
   PERFORM mfiauto._recall_pending();
-  -- On from where the last batch ended, and from the beginning when there is nobody: rows that were deleted are not read again, even
-  -- while a long report keeps them.
+  -- On from where the last batch ended, and from the beginning when few are left: rows that were deleted are not read for each batch
+  -- again, even while a long report keeps them.
   client_ids := ARRAY(SELECT c.client_id FROM mfiauto.client_dirty c
                        WHERE c.client_id > (SELECT f.followed FROM mfiauto.journal_cursor f) ORDER BY c.client_id LIMIT batch_size);
-  IF cardinality(client_ids) = 0 THEN
+  IF cardinality(client_ids) < batch_size THEN
     client_ids := ARRAY(SELECT c.client_id FROM mfiauto.client_dirty c ORDER BY c.client_id LIMIT batch_size);
   END IF;
   IF cardinality(client_ids) = 0 THEN

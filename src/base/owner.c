@@ -358,3 +358,19 @@ mfiauto_evaluate_text(PG_FUNCTION_ARGS)
 {
 	return evaluate(fcinfo);
 }
+
+/*
+ * mfi_owner_pin_reading; see owner.h.
+ */
+void
+mfi_owner_pin_reading(void)
+{
+	static const char *const pinned[][2] = {{"standard_conforming_strings", "on"},
+	{"transform_null_equals", "off"},
+	{"DateStyle", "ISO, YMD"},
+	{"IntervalStyle", "postgres"}};
+
+	for (size_t i = 0; i < lengthof(pinned); i++)
+		(void) set_config_option(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}

@@ -50,4 +50,10 @@ extern void mfi_owner_enter(MfiOwnerScope *scope, Oid role, bool is_restricted);
 extern void mfi_owner_enter_author(MfiOwnerScope *scope, Oid role);
 extern void mfi_owner_leave(MfiOwnerScope *scope);
 
+/*
+ * Has SQL of authors read alike, whatever their sessions make of backslashes,
+ * dates and null comparisons, until the caller's GUC nest level ends.
+ */
+extern void mfi_owner_pin_reading(void);
+
 #endif							/* MFI_BASE_OWNER_H */

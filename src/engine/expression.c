@@ -51,7 +51,6 @@ typedef struct Condition
 	bool uses_event;
 } Condition;
 
-static void pin_settings(void);
 static Node *parse_alone(Condition *condition);
 static bool check_raw_node(Node *node, Condition *condition);
 static void check_column(Condition *condition, ColumnRef *column);
@@ -90,7 +89,7 @@ mfi_expression_compile_value(const MfiConditionScope *scope, const char *text, M
 	char *stored;
 
 	error_context_stack = &context;
-	pin_settings();
+	mfi_owner_pin_reading();
 	(void) check_raw_node(parse_alone(&condition), &condition);
 	/* As _evaluate() will run it: never with more rights than the installation's owner has. */
 	mfi_owner_enter_author(&owner, mfi_owner_rights(scope->owner));
@@ -105,23 +104,6 @@ mfi_expression_compile_value(const MfiConditionScope *scope, const char *text, M
 	AtEOXact_GUC(false, settings);
 	error_context_stack = context.previous;
 	return stored;
-}
-
-/*
- * pin_settings has every condition read alike, whatever the author's session
- * makes of backslashes, dates and null comparisons.
- */
-static void
-pin_settings(void)
-{
-	static const char *const pinned[][2] = { { "standard_conforming_strings", "on" },
-											 { "transform_null_equals", "off" },
-											 { "DateStyle", "ISO, YMD" },
-											 { "IntervalStyle", "postgres" } };
-
-	for (size_t i = 0; i < lengthof(pinned); i++)
-		(void) set_config_option(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*

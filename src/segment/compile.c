@@ -55,23 +55,6 @@ PG_FUNCTION_INFO_V1(mfiauto_compile_trait);
 
 static bool look_at_node(Node *node, Source *source);
 
-/*
- * SQL of authors is read alike, whatever their sessions make of backslashes,
- * dates and null comparisons.
- */
-static void
-pin_settings(void)
-{
-	static const char *const pinned[][2] = { { "standard_conforming_strings", "on" },
-											 { "transform_null_equals", "off" },
-											 { "DateStyle", "ISO, YMD" },
-											 { "IntervalStyle", "postgres" } };
-
-	for (size_t i = 0; i < lengthof(pinned); i++)
-		(void) set_config_option(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-}
-
 static void
 refuse_statement(const Source *source)
 {
@@ -395,7 +378,7 @@ compile(FunctionCallInfo fcinfo, const char *kind, bool gives_value)
 	if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	error_context_stack = &context;
-	pin_settings();
+	mfi_owner_pin_reading();
 	mfi_owner_enter_author(&owner, rights);
 	query = analyze(&source);
 	check_result(&source, query);

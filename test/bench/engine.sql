@@ -1,5 +1,9 @@
 -- A loan book whose installments fall due on the same day, a workflow with one message, and bare copies of our own tables.
 SET client_min_messages = error;
+SELECT to_regclass('bench.due') IS NOT NULL AS is_made \gset
+\if :is_made
+\q
+\endif
 CREATE SCHEMA IF NOT EXISTS bench;
 CREATE TABLE bench.person (id bigint PRIMARY KEY, name text, phone text, lang text, joined date DEFAULT '2024-02-01');
 CREATE TABLE bench.credit (id bigint PRIMARY KEY, person_id bigint, status text);

@@ -6,7 +6,7 @@ INSERT INTO bench.credit SELECT 100000000 + n, 100000000 + n, 'active' FROM gene
 INSERT INTO bench.due SELECT 100000000 + n, 100000000 + n, '2027-03-03', 12500 FROM generate_series(1, :rows) n;
 ANALYZE bench.person, bench.credit, bench.due;
 SELECT clock_timestamp() AS t \gset
-SELECT mfiauto.run_engine() \g /dev/null
+SELECT mfiauto._run_engine_batch() \g /dev/null
 SELECT 'enroll ' || round(extract(epoch FROM clock_timestamp() - :'t') * 1000, 1);
 SELECT mfiauto._rotate_journal(0) \g /dev/null
 SELECT mfiauto._rotate_journal(0) \g /dev/null
