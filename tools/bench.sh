@@ -134,8 +134,11 @@ bench_idle() {
 bench_segments() {
 	local rows=${CLIENTS:-$((1000000 * scale))}
 	psql_server -qd bench -f test/bench/engine.sql >/dev/null
-	psql_server -qAtd bench -v rows="$rows" -f test/bench/segments.sql >"$work/segments.out"
-	local bare
+	psql_server -qAtd bench -v rows="$rows" -f test/bench/segments.sql >/dev/null
+	local bare round
+	for ((round = 1; round <= rounds; round++)); do
+		psql_server -qAtd bench -v round="$round" -f test/bench/segments_round.sql >>"$work/segments.out"
+	done
 	bare=$(sed -n 's/^bare //p' "$work/segments.out" | median)
 	line segment_full "$(ratio "$(sed -n 's/^full //p' "$work/segments.out" | median)" "$bare")" \
 		"time of a full refresh of a segment over $rows clients over its bare query"

@@ -49,6 +49,11 @@ CREATE FUNCTION mfiauto._evaluate_text(role text, query text, client_ids bigint[
 RETURNS TABLE (ord integer, value text)
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_evaluate_text';
 
+-- An error that users' SQL or the host's tables can cause, and that may be set aside; not one of the server (a cancel, a deadlock, a
+-- full disk, a lock), which must end what is going on.
+CREATE FUNCTION mfiauto._is_query_error(code text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$ SELECT code !~ '^(57|53|40|55P03)' $$;
+
 -- Which access profiles may use which door; grant_access() reads it.
 CREATE TABLE mfiauto._door (
   function_oid oid NOT NULL,

@@ -5,7 +5,6 @@ CREATE FUNCTION mfiauto._run_if(workflow_id integer, version integer, step_no in
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   s mfiauto.workflow_step;
   branched mfiauto._run[];
@@ -19,8 +18,7 @@ BEGIN
                       mfiauto._verdicts(v.owner, s.condition_sql, ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality),
                                         ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), NULL))
            AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome, branch));
-  INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
-  SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'branched', r.outcome, clock FROM unnest(branched) r;
+  PERFORM mfiauto._note_action(v.workflow_id, v.version, s.step_no, branched, 'branched', NULL);
   RETURN branched;
 END $$;
 
@@ -52,8 +50,7 @@ BEGIN
     branched := branched || ARRAY(SELECT r::mfiauto._run FROM unnest(judged) r WHERE r.verdict);
     left_over := ARRAY(SELECT r::mfiauto._run FROM unnest(judged) r WHERE r.verdict IS NOT TRUE);
   END LOOP;
-  INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
-  SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'switch', r.outcome, mfiauto.now() FROM unnest(branched) r;
+  PERFORM mfiauto._note_action(v.workflow_id, v.version, s.step_no, branched, 'switch', NULL);
   RETURN branched;
 END $$;
 
@@ -109,6 +106,7 @@ BEGIN
            AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome, unit, ord)
       CROSS JOIN LATERAL (SELECT mfiauto._split_place(salt, s.path, bounds, r.unit) AS place OFFSET 0) a
      ORDER BY r.ord);
+  -- An arm may have any name, also one that _note_action() would take for no reason.
   INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, enrollment_id, subject, subject_id, step_no, decision, reason, decided_at)
   SELECT r.client_id, v.workflow_id, v.version, r.enrollment_id, v.subject, r.subject_id, s.step_no, 'split', r.outcome, mfiauto.now() FROM unnest(branched) r;
   RETURN branched;

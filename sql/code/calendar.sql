@@ -199,7 +199,7 @@ BEGIN
       is_ready := true;
     EXCEPTION WHEN others THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE;
-      IF code ~ '^(57|53|40|55P03)' THEN
+      IF NOT mfiauto._is_query_error(code) THEN
         RAISE;
       END IF;
       is_ready := false;
@@ -246,7 +246,7 @@ BEGIN
       END CASE;
     EXCEPTION WHEN others THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE;
-      IF code ~ '^(57|53|40|55P03)' THEN
+      IF NOT mfiauto._is_query_error(code) THEN
         RAISE;
       END IF;
       -- Made anew as a whole, as soon as it can be.

@@ -65,7 +65,7 @@ BEGIN
     FROM mfiauto._check_expression(relation, expression, type) c;
 EXCEPTION WHEN others THEN
   GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, code = RETURNED_SQLSTATE;
-  IF code ~ '^(57|53|40|55P03)' THEN
+  IF NOT mfiauto._is_query_error(code) THEN
     RAISE;
   END IF;
   IF code = '42703' AND hint = '' THEN

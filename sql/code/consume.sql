@@ -458,7 +458,7 @@ BEGIN
   END IF;
 EXCEPTION WHEN others THEN
   GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE;
-  IF code ~ '^(57|53|40|55P03)' THEN
+  IF NOT mfiauto._is_query_error(code) THEN
     RAISE;
   END IF;
   UPDATE mfiauto.binding_config c SET problem = SQLERRM, polled_at = mfiauto.now() WHERE c.role = config.role;

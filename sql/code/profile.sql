@@ -307,7 +307,7 @@ DECLARE
 BEGIN
   PERFORM mfiauto._write_profiles(client_ids);
 EXCEPTION WHEN others THEN
-  IF SQLSTATE ~ '^(57|53|40|55P03)' THEN
+  IF NOT mfiauto._is_query_error(SQLSTATE) THEN
     RAISE;
   END IF;
   is_own := SQLSTATE ~ '^22';

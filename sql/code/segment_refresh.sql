@@ -58,10 +58,6 @@ END $$;
 SELECT mfiauto._open_door('mfiauto._refresh_segment(text)', '{admin,author}',
   'Evaluates a segment''s query for all clients and makes its members right; who comes and goes is told as events in the same transaction. Says how far it is.');
 
--- An error of a user's query, not of the server.
-CREATE FUNCTION mfiauto._is_query_error(code text) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$ SELECT code !~ '^(57|53|40|55P03)' $$;
-
 -- Notes that a segment's query failed; until a full refresh succeeds, its members stay as they are.
 CREATE FUNCTION mfiauto._fail_segment(segment_id integer, problem text) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -1,7 +1,7 @@
 -- simulate_workflow(): every message that the newest version of a workflow would have sent between two dates. Nothing is written: the runs
 -- live in arrays, and the functions are STABLE, so that PostgreSQL itself refuses a write.
 
--- Who comes in between two moments, not yet asked whether the conditions let them: trials at the moment at which they came.
+-- Whom the trigger brings in between two moments, as trials at the moment at which they came; _start_trials() asks the conditions of entry.
 CREATE FUNCTION mfiauto._trial_entries(workflow_id integer, version integer, from_at timestamptz, to_at timestamptz, assumed bigint[]) RETURNS mfiauto._trial[]
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column

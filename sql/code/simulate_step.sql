@@ -3,7 +3,7 @@
 -- Runs do not know of one another (caps are counted at the end), so that the statements grow with the steps of a workflow and not
 -- with the days or the clients. Moments, arms, waits, texts and conditions are the engine's own functions.
 
--- Why each message may not leave at its moment, as _contact_refusals() has it for now, in the order given; caps apart.
+-- Why each message may not leave at its moment, in the order given: what _contact_refusals() tells of the present, told of the past. Caps are _cap_trials()' concern.
 CREATE FUNCTION mfiauto._past_refusals(client_ids bigint[], channels text[], classes text[], addresses text[], countries text[], ats timestamptz[], assumed bigint[])
 RETURNS TABLE (reason text)
 LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET plan_cache_mode = force_custom_plan AS $$

@@ -98,7 +98,7 @@ DECLARE
 BEGIN
   PERFORM mfiauto._evaluate_trait(_try_trait.trait_id, _try_trait.client_ids);
 EXCEPTION WHEN others THEN
-  IF SQLSTATE ~ '^(57|53|40|55P03)' THEN
+  IF NOT mfiauto._is_query_error(SQLSTATE) THEN
     RAISE;
   ELSIF SQLSTATE ~ '^2[12]' AND half > 0 THEN
     PERFORM mfiauto._try_trait(_try_trait.trait_id, _try_trait.client_ids[:half]);
@@ -142,7 +142,7 @@ BEGIN
       PERFORM mfiauto._refresh_whole_trait(t.trait_id);
       done := done + 1;
     EXCEPTION WHEN others THEN
-      IF SQLSTATE ~ '^(57|53|40|55P03)' THEN
+      IF NOT mfiauto._is_query_error(SQLSTATE) THEN
         RAISE;
       END IF;
       RAISE WARNING 'trait "%" was not refreshed: %', t.name, SQLERRM;

@@ -59,7 +59,7 @@ DECLARE
 BEGIN
   PERFORM mfiauto._write_visibility(client_ids);
 EXCEPTION WHEN others THEN
-  IF SQLSTATE ~ '^(57|53|40|55P03)' THEN
+  IF NOT mfiauto._is_query_error(SQLSTATE) THEN
     RAISE;
   ELSIF SQLSTATE ~ '^22' AND half > 0 THEN
     PERFORM mfiauto._refresh_visibility(client_ids[:half]);

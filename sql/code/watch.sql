@@ -173,7 +173,7 @@ BEGIN
         END;
       END LOOP;
     WHEN others THEN
-      IF SQLSTATE ~ '^(57|53|40|55P03)' THEN
+      IF NOT mfiauto._is_query_error(SQLSTATE) THEN
         RAISE;
       END IF;
       UPDATE mfiauto.source s SET problem = SQLERRM WHERE s.source_id = source.source_id;
