@@ -77,6 +77,9 @@ BEGIN
                      month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC') INTO has_rows;
       CONTINUE WHEN has_rows;
       BEGIN
+        -- Waits for nobody: a dump locks all tables too, in another order, and would be the victim of the deadlock. Next time, then.
+        EXECUTE format('LOCK TABLE ONLY mfiauto.%I IN SHARE UPDATE EXCLUSIVE MODE NOWAIT', log.relname);
+        EXECUTE format('LOCK TABLE mfiauto.%I IN ACCESS EXCLUSIVE MODE NOWAIT', log.relname || '_default');
         EXECUTE format('CREATE TABLE mfiauto.%I PARTITION OF mfiauto.%I FOR VALUES FROM (%L) TO (%L) %s', name, log.relname,
                        month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC',
                        (SELECT 'WITH (' || array_to_string(d.reloptions, ', ') || ')' FROM pg_class d WHERE d.oid = to_regclass(format('mfiauto.%I', log.relname || '_default')) AND d.reloptions IS NOT NULL));
