@@ -42,15 +42,16 @@ in_files '\b(sprintf|strcpy|strcat|gets|system|popen|usleep|pg_usleep|sleep|atoi
 in_files '\b(WaitLatch|WaitLatchOrSocket|WaitEventSetWait)\(' 'src/*.c' | grep -vE '^src/(worker/(loop|roster)\.c|delivery/(oneshot|delivery)\.c):' | complain 'only worker/loop.c waits (and sessions that wait for a worker)'
 
 # Flow: stages meet in tables, never in headers.
-for stage in capture segment engine message delivery receive measure predict; do
+for stage in capture segment engine message gateway delivery receive measure predict; do
 	case $stage in
 		capture | segment) allowed="base|$stage" ;;
+		delivery | receive) allowed="base|message|gateway|$stage" ;;
 		*) allowed="base|message|$stage" ;;
 	esac
-	in_files '^#include "(capture|segment|engine|message|delivery|receive|measure|predict|worker)/' "src/$stage/*.[ch]" |
+	in_files '^#include "(capture|segment|engine|message|gateway|delivery|receive|measure|predict|worker)/' "src/$stage/*.[ch]" |
 		grep -vE "#include \"($allowed)/" | complain "$stage includes another stage"
 done
-in_files '^#include "(capture|segment|engine|message|delivery|receive|measure|predict|worker)/' 'src/base/*.[ch]' | complain 'base includes a stage'
+in_files '^#include "(capture|segment|engine|message|gateway|delivery|receive|measure|predict|worker)/' 'src/base/*.[ch]' | complain 'base includes a stage'
 
 files 'src/*.c' 'contrib/*.c' | while read -r file; do
 	lines=$(wc -l <"$file")

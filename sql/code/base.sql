@@ -54,6 +54,9 @@ RETURNS TABLE (ord integer, value text)
 CREATE FUNCTION mfiauto._is_query_error(code text) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$ SELECT code !~ '^(57|53|40|55P03)' $$;
 
+-- An answer to a request from the web: what functions say to whoever stands in front of them.
+CREATE TYPE mfiauto._response AS (status integer, headers jsonb, body bytea);
+
 -- Which access profiles may use which door; grant_access() reads it.
 CREATE TABLE mfiauto._door (
   function_oid oid NOT NULL,

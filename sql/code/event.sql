@@ -67,7 +67,7 @@ DECLARE
 BEGIN
   FOR log IN
     SELECT c.relname, a.attname FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
-     WHERE c.relnamespace = 'mfiauto'::regnamespace AND c.relname IN ('event_log', 'message_ledger', 'decision_log', 'attempt', 'receipt') ORDER BY c.relname
+     WHERE c.relnamespace = 'mfiauto'::regnamespace AND c.relname IN ('event_log', 'message_ledger', 'decision_log', 'attempt', 'receipt', 'interaction_log', 'inbound_log') ORDER BY c.relname
   LOOP
     FOR ahead IN 0..2 LOOP
       month := date_trunc('month', at AT TIME ZONE 'UTC') + make_interval(months => ahead);

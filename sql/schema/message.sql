@@ -100,6 +100,7 @@ CREATE TABLE mfiauto.message_ledger (
   title text,
   body text,
   html text,
+  options jsonb,
   encoding text,
   gateway text,
   provider_id text,

@@ -12,6 +12,7 @@ CREATE TABLE mfiauto.template_version (
   body text NOT NULL,
   html text,
   alphabet text NOT NULL DEFAULT 'gsm7-transliterate',
+  options jsonb,
   created_at timestamptz NOT NULL,
   created_by text NOT NULL,
   is_live boolean NOT NULL DEFAULT true,
@@ -24,6 +25,6 @@ CREATE TABLE mfiauto.template_version (
 CREATE UNIQUE INDEX template_version_live_idx ON mfiauto.template_version (name, channel, locale) WHERE is_live;
 
 CREATE VIEW mfiauto.template AS
-  SELECT name, channel, locale, version, class, subject, body, html, alphabet, created_at, created_by
+  SELECT name, channel, locale, version, class, subject, body, html, alphabet, options, created_at, created_by
     FROM mfiauto.template_version WHERE is_live;
 COMMENT ON VIEW mfiauto.template IS 'The live version of each template, per channel and locale (''*'' is the default locale).';

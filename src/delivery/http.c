@@ -543,6 +543,7 @@ mfi_http_next_finished(void **owner, MfiAnswer *answer)
 	answer->is_truncated = exchange->is_truncated;
 	answer->id_header = exchange->id_value[0] != '\0' ? exchange->id_value : NULL;
 	answer->retry_after = exchange->retry_after_value[0] != '\0' ? exchange->retry_after_value : NULL;
+	answer->retry_after_at = answer->retry_after != NULL ? curl_getdate(answer->retry_after, NULL) : -1;
 	answer->error = answer->transport == MFI_TRANSPORT_REFUSED && exchange->is_address_refused
 		? "the gateway's address is private and its host is not in mfiauto.private_hosts"
 		: curl_easy_strerror(exchange->result);
@@ -588,10 +589,4 @@ mfi_http_poll(long *timeout_ms)
 	if (finished_first != NULL)
 		*timeout_ms = 0;
 	return epoll_descriptor;
-}
-
-time_t
-mfi_http_read_date(const char *text)
-{
-	return curl_getdate(text, NULL);
 }

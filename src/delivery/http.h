@@ -11,7 +11,7 @@
 
 #include <time.h>
 
-#include "delivery/gateway.h"
+#include "gateway/gateway.h"
 
 typedef struct MfiExchange MfiExchange;
 
@@ -52,8 +52,6 @@ extern void mfi_http_drop(MfiExchange *exchange);
 /* What to wait on: a descriptor that becomes readable, and milliseconds (-1: no deadline). */
 extern int	mfi_http_poll(long *timeout_ms);
 
-/* An HTTP date, -1 if it is none. */
-extern time_t mfi_http_read_date(const char *text);
 /* Whether a URL's host is loopback by its literal, or is named in mfiauto.private_hosts. */
 extern bool mfi_http_is_loopback(const char *url);
 

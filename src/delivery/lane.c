@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/guc.h"
 #include "delivery/machine.h"
-#include "delivery/secret.h"
+#include "base/secret.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"

@@ -7,7 +7,7 @@
 #define MFI_DELIVERY_MACHINE_H
 
 #include "delivery/delivery.h"
-#include "delivery/gateway.h"
+#include "gateway/gateway.h"
 #include "delivery/http.h"
 #include "delivery/rate.h"
 #include "lib/ilist.h"

@@ -14,7 +14,7 @@
 #include "base/wake.h"
 #include "delivery/address.h"
 #include "delivery/delivery.h"
-#include "delivery/gateway.h"
+#include "gateway/gateway.h"
 #include "delivery/machine.h"
 #include "funcapi.h"
 #include "miscadmin.h"

@@ -2,10 +2,10 @@
  * reader.h
  *		Reading a JSON definition with errors that name the place.
  */
-#ifndef MFI_DELIVERY_READER_H
-#define MFI_DELIVERY_READER_H
+#ifndef MFI_GATEWAY_READER_H
+#define MFI_GATEWAY_READER_H
 
-#include "delivery/jansson_pg.h"
+#include "gateway/jansson_pg.h"
 
 #include "nodes/pg_list.h"
 
@@ -33,4 +33,4 @@ extern json_t *mfi_reader_walk(json_t *json, const char *path);
 /* A scalar's text, palloc'd; NULL for objects, arrays and null. */
 extern char *mfi_reader_scalar(json_t *json);
 
-#endif							/* MFI_DELIVERY_READER_H */
+#endif							/* MFI_GATEWAY_READER_H */

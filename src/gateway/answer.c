@@ -10,12 +10,11 @@
 
 #include <math.h>
 
-#include "delivery/jansson_pg.h"
+#include "gateway/jansson_pg.h"
 
 #include "catalog/pg_collation.h"
-#include "delivery/gateway.h"
-#include "delivery/http.h"
-#include "delivery/reader.h"
+#include "gateway/gateway.h"
+#include "gateway/reader.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -261,11 +260,7 @@ find_retry_after(const MfiGateway *gateway, const MfiAnswer *answer, json_t *bod
 		return -1;
 	seconds = strtod(text, &end);
 	if (end == text || *end != '\0')
-	{
-		time_t		at = mfi_http_read_date(text);
-
-		seconds = at < 0 ? -1 : Max(0, difftime(at, time(NULL)));
-	}
+		seconds = answer->retry_after_at < 0 ? -1 : Max(0, difftime(answer->retry_after_at, time(NULL)));
 	return seconds < 0 || isnan(seconds) ? -1 : Min(seconds, 86400.0);
 }
 

@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "common/base64.h"
-#include "delivery/definition.h"
+#include "gateway/definition.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 

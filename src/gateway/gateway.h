@@ -6,13 +6,15 @@
  *
  * Everything of a gateway lives in its own memory context.
  */
-#ifndef MFI_DELIVERY_GATEWAY_H
-#define MFI_DELIVERY_GATEWAY_H
+#ifndef MFI_GATEWAY_GATEWAY_H
+#define MFI_GATEWAY_GATEWAY_H
+
+#include <time.h>
 
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
-#include "delivery/shape.h"
+#include "gateway/shape.h"
 
 #define MFI_GATEWAY_ERROR_BYTES_MAX 200
 #define MFI_GATEWAY_ID_BYTES_MAX 250
@@ -166,6 +168,7 @@ typedef struct MfiAnswer
 	bool		is_truncated;
 	const char *id_header;		/* value of the header that the gateway named */
 	const char *retry_after;
+	time_t		retry_after_at; /* the same as an HTTP date; -1: it is none */
 	const char *error;			/* of the transport */
 } MfiAnswer;
 
@@ -203,4 +206,4 @@ extern const char *mfi_verdict_name(MfiVerdict verdict);
 /* The scheme and host part of the gateway's address, for loopback tests; palloc'd. */
 extern char *mfi_gateway_base_url(const MfiGateway *gateway);
 
-#endif							/* MFI_DELIVERY_GATEWAY_H */
+#endif							/* MFI_GATEWAY_GATEWAY_H */

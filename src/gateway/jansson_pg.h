@@ -5,8 +5,8 @@
  * Both have a json_object and a json_typeof; in files that include this, the
  * names are jansson's. Included before any other header but postgres.h.
  */
-#ifndef MFI_DELIVERY_JANSSON_PG_H
-#define MFI_DELIVERY_JANSSON_PG_H
+#ifndef MFI_GATEWAY_JANSSON_PG_H
+#define MFI_GATEWAY_JANSSON_PG_H
 
 #define json_object pg_json_object
 #define json_typeof pg_json_typeof
@@ -16,4 +16,4 @@
 
 #include <jansson.h>
 
-#endif							/* MFI_DELIVERY_JANSSON_PG_H */
+#endif							/* MFI_GATEWAY_JANSSON_PG_H */

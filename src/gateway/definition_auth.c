@@ -4,10 +4,10 @@
  */
 #include "postgres.h"
 
-#include "delivery/jansson_pg.h"
-#include "delivery/definition.h"
-#include "delivery/gateway.h"
-#include "delivery/reader.h"
+#include "gateway/jansson_pg.h"
+#include "gateway/definition.h"
+#include "gateway/gateway.h"
+#include "gateway/reader.h"
 
 static void read_oauth2(MfiGateway *gateway, json_t *auth);
 static void read_sigv4(MfiGateway *gateway, json_t *auth);

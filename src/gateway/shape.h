@@ -6,10 +6,10 @@
  * settings and secrets alone is rendered once, when the gateway is loaded. A
  * shape is a JSON document whose strings are slots.
  */
-#ifndef MFI_DELIVERY_SHAPE_H
-#define MFI_DELIVERY_SHAPE_H
+#ifndef MFI_GATEWAY_SHAPE_H
+#define MFI_GATEWAY_SHAPE_H
 
-#include "delivery/jansson_pg.h"
+#include "gateway/jansson_pg.h"
 
 #include "message/mustache.h"
 
@@ -67,4 +67,4 @@ extern char *mfi_slot_render(const MfiSlot *slot, Jsonb *context);
 /* A member whose template renders to nothing is left out. */
 extern void mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out);
 
-#endif							/* MFI_DELIVERY_SHAPE_H */
+#endif							/* MFI_GATEWAY_SHAPE_H */

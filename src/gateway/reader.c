@@ -7,9 +7,9 @@
  */
 #include "postgres.h"
 
-#include "delivery/jansson_pg.h"
+#include "gateway/jansson_pg.h"
 
-#include "delivery/reader.h"
+#include "gateway/reader.h"
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 

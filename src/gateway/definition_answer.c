@@ -4,11 +4,11 @@
  */
 #include "postgres.h"
 
-#include "delivery/jansson_pg.h"
+#include "gateway/jansson_pg.h"
 #include "catalog/pg_collation.h"
-#include "delivery/definition.h"
-#include "delivery/gateway.h"
-#include "delivery/reader.h"
+#include "gateway/definition.h"
+#include "gateway/gateway.h"
+#include "gateway/reader.h"
 #include "regex/regex.h"
 
 static List *read_statuses(json_t *object, const char *path, const char *name);

@@ -8,9 +8,9 @@
  */
 #include "postgres.h"
 
-#include "delivery/jansson_pg.h"
+#include "gateway/jansson_pg.h"
 
-#include "delivery/shape.h"
+#include "gateway/shape.h"
 #include "utils/builtins.h"
 
 static const char *const message_names[] = {

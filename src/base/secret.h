@@ -1,9 +1,9 @@
 /*
  * secret.h
- *		Values that only the delivery code may read.
+ *		Values that only the library may read.
  */
-#ifndef MFI_DELIVERY_SECRET_H
-#define MFI_DELIVERY_SECRET_H
+#ifndef MFI_BASE_SECRET_H
+#define MFI_BASE_SECRET_H
 
 #include "utils/jsonb.h"
 
@@ -14,4 +14,4 @@
  */
 extern Jsonb *mfi_secret_load(const char *gateway, char **problem);
 
-#endif							/* MFI_DELIVERY_SECRET_H */
+#endif							/* MFI_BASE_SECRET_H */

@@ -2,11 +2,11 @@
  * definition.h
  *		What definition.c and gateway.c share of a gateway being made.
  */
-#ifndef MFI_DELIVERY_DEFINITION_H
-#define MFI_DELIVERY_DEFINITION_H
+#ifndef MFI_GATEWAY_DEFINITION_H
+#define MFI_GATEWAY_DEFINITION_H
 
-#include "delivery/gateway.h"
-#include "delivery/jansson_pg.h"
+#include "gateway/gateway.h"
+#include "gateway/jansson_pg.h"
 
 /* {"settings": …, "secret": …}: what templates know before there is a message. */
 extern Jsonb *mfi_gateway_fixed_context(const MfiGateway *gateway);
@@ -20,4 +20,4 @@ extern void mfi_definition_check_header(const char *name, const char *path);
 extern void mfi_definition_check_url(const char *url, const char *path);
 extern char *mfi_definition_copy(const char *text);
 
-#endif							/* MFI_DELIVERY_DEFINITION_H */
+#endif							/* MFI_GATEWAY_DEFINITION_H */

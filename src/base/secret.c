@@ -14,7 +14,7 @@
 #include "base/owner.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
-#include "delivery/secret.h"
+#include "base/secret.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"

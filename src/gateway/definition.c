@@ -8,10 +8,10 @@
  */
 #include "postgres.h"
 
-#include "delivery/jansson_pg.h"
-#include "delivery/definition.h"
-#include "delivery/gateway.h"
-#include "delivery/reader.h"
+#include "gateway/jansson_pg.h"
+#include "gateway/definition.h"
+#include "gateway/gateway.h"
+#include "gateway/reader.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 

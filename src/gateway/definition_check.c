@@ -5,9 +5,9 @@
  */
 #include "postgres.h"
 
-#include "delivery/definition.h"
-#include "delivery/gateway.h"
-#include "delivery/reader.h"
+#include "gateway/definition.h"
+#include "gateway/gateway.h"
+#include "gateway/reader.h"
 
 char *
 mfi_definition_copy(const char *text)
