@@ -6,6 +6,8 @@
 #   ACCEPT=1 tools/test.sh N   writes what came out to expected/ (look at it first)
 #   KEEP=1 tools/test.sh …     leaves the servers' logs and results behind
 #
+# A test says in its first lines what it needs beyond PostgreSQL:  # packages: kannel …   # node: smpp@0.5.1 …
+#
 # A regress test or isolation spec gets a new database of its own on one server whose workers
 # are off; a TAP test makes its own servers.
 set -euo pipefail
@@ -47,7 +49,7 @@ run_compared() {
 
 run_tap() {
 	local name=$1 status=0 began=$SECONDS out=$work/tap.$1.log
-	(cd "$suite" && as_postgres env TESTDIR="$suite" PG_REGRESS="$pgxs/test/regress/pg_regress" PG_TEST_PORT_DIR="$suite/ports" \
+	(cd "$suite" && as_postgres env NODE_PATH="${NODE_PATH:-}" TESTDIR="$suite" PG_REGRESS="$pgxs/test/regress/pg_regress" PG_TEST_PORT_DIR="$suite/ports" \
 		PERL5LIB="$pgxs/test/perl:$suite/test/lib" PGTZ=UTC prove -v "test/t/$name.pl") >"$out" 2>&1 || status=$?
 	report tap "$name" "$status" $((SECONDS - began))
 	[ "$status" = 0 ] || { grep -E '^(not ok|#|Bail|Dubious|  )|error|ERROR' "$out" | head -n 60; tail -n 5 "$out"; }
@@ -60,7 +62,18 @@ run_rules() {
 	[ "$status" = 0 ] || cat "$work/rules.log"
 }
 
-need_base_packages git perl libipc-run-perl kannel graphviz
+# wanted_needs WORD: what the wanted tests' lines "# WORD: …" (in SQL "-- WORD: …") name.
+wanted_needs() {
+	local file
+	for file in test/sql/*.sql test/specs/*.spec test/t/*.pl; do
+		if is_wanted "$(basename "${file%.*}")"; then head -n 5 "$file" | sed -n "s/^\(#\|--\) $1: *//p"; fi
+	done | tr -s ' ' '\n' | sort -u
+}
+
+mapfile -t packages < <(wanted_needs packages)
+mapfile -t node_packages < <(wanted_needs node)
+need_base_packages git perl libipc-run-perl "${packages[@]}"
+need_node "${node_packages[@]}"
 build_and_install
 pgxs=$(dirname "$("$bin/pg_config" --pgxs)")/..
 pgxs=$(cd "$pgxs" && pwd)

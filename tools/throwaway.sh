@@ -1,6 +1,7 @@
 # Sourced by the tools that need a PostgreSQL of their own: tests, demo, bench.
 #
 #   need_packages NAME…        installs Debian packages that are missing (root or sudo)
+#   need_node NAME@VERSION…    installs Node packages for this run and sets NODE_PATH
 #   build_and_install          a private copy of PostgreSQL with mfiauto in it; sets $bin
 #   start_server [LINE…]       a throw-away server with test/postgresql.conf and the given lines
 #   psql_server …              psql on it;  as_postgres …: any command as the server's user
@@ -40,6 +41,18 @@ need_packages() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null || say "apt-get update failed, trying with the lists that are here"
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
 		die "These packages could not be installed: ${missing[*]}"
+}
+
+# Into this run's own directory; the package manager's cache makes it quick the next time.
+need_node() {
+	[ $# -eq 0 ] && return
+	choose_work
+	command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || need_packages nodejs npm
+	say "installing $*"
+	npm install --prefix "$work/node" --no-audit --no-fund --prefer-offline --loglevel=error "$@" >"$work/node.log" 2>&1 ||
+		{ tail -n 5 "$work/node.log"; die "These Node packages could not be installed: $*"; }
+	chmod -R a+rX "$work/node"
+	export NODE_PATH=$work/node/node_modules
 }
 
 # What building and running need; each tool adds its own.

@@ -1,4 +1,5 @@
 -- W7, a workflow as a diagram: what it gives is read by Graphviz and by a strict reader of Mermaid's language; the counts on the edges sum to the runs.
+-- packages: graphviz
 \set VERBOSITY terse
 CREATE EXTENSION mfiauto;
 SET client_min_messages = error;
