@@ -180,3 +180,57 @@ BEGIN
 END $$;
 SELECT mfiauto._open_door('mfiauto._test_gateway(text, text, text)', '{admin}',
   'Really sends one text through a gateway, now, and tells what came of it. No message is recorded; the rules of arming, only_recipients and private hosts hold.');
+
+-- ---- A gateway without a network ----
+
+-- The request that a message would become; with is_masked, secrets are masks. is_token: the request for a token instead.
+CREATE FUNCTION mfiauto._build_request(channel text, definition text, settings text, secrets jsonb, message jsonb, is_masked boolean, is_token boolean,
+  OUT method text, OUT url text, OUT headers jsonb, OUT body text, OUT auth text)
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_build_request';
+
+CREATE FUNCTION mfiauto._request_of(channel text, definition json, settings json, secrets jsonb, message jsonb)
+RETURNS TABLE (method text, url text, headers jsonb, body text, auth text)
+LANGUAGE sql AS $$
+  SELECT r.method, r.url, r.headers, r.body, r.auth FROM mfiauto._build_request(channel, definition::text, settings::text, secrets, message, false, false) r
+$$;
+
+-- How a token is asked for.
+CREATE FUNCTION mfiauto._token_request_of(channel text, definition json, settings json, secrets jsonb)
+RETURNS TABLE (method text, url text, headers jsonb, body text)
+LANGUAGE sql AS $$
+  SELECT r.method, r.url, r.headers, r.body FROM mfiauto._build_request(channel, definition::text, settings::text, secrets, '{}', false, true) r
+$$;
+
+-- What an answer {"status", "headers", "body", "transport"} would mean for its message.
+CREATE FUNCTION mfiauto._judge(channel text, definition text, settings text, answer jsonb,
+  OUT verdict text, OUT provider_id text, OUT error text, OUT retry_after double precision)
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_judge_answer';
+
+CREATE FUNCTION mfiauto._judge_answer(channel text, definition json, settings json, answer jsonb)
+RETURNS TABLE (verdict text, provider_id text, error text, retry_after double precision)
+LANGUAGE sql AS $$
+  SELECT j.verdict, j.provider_id, j.error, j.retry_after FROM mfiauto._judge(channel, definition::text, settings::text, answer) j
+$$;
+
+CREATE FUNCTION mfiauto._preview_request(gateway text, message jsonb)
+RETURNS TABLE (method text, url text, headers jsonb, body text, auth text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  config record;
+BEGIN
+  PERFORM mfiauto._check_gateway_exists(_preview_request.gateway);
+  IF jsonb_typeof(message) IS DISTINCT FROM 'object' THEN
+    RAISE EXCEPTION 'message must be a JSON object' USING ERRCODE = '22023', HINT = 'As {"to": "+221770000001", "text": "test"}.';
+  END IF;
+  SELECT g.* INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _preview_request.gateway;
+  RETURN QUERY
+    SELECT r.method, r.url, r.headers, r.body, r.auth
+      FROM mfiauto._build_request(config.channel, config.definition::text, config.settings::text,
+             (SELECT coalesce(jsonb_object_agg(k, '***'), '{}')
+                FROM (SELECT unnest(config.secret_keys) UNION SELECT jsonb_array_elements_text(config.definition -> 'secrets')) s(k)),
+             message, true, false) r;
+END $$;
+SELECT mfiauto._open_door('mfiauto._preview_request(text, jsonb)', '{admin}',
+  'The request that a message would become at a gateway. Nothing is sent; secrets are shown as ***. message: to, text, title, html, locale and what else '
+  'the gateway''s templates may name.');

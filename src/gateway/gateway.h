@@ -18,6 +18,7 @@
 
 #define MFI_GATEWAY_ERROR_BYTES_MAX 200
 #define MFI_GATEWAY_ID_BYTES_MAX 250
+#define MFI_GATEWAY_MASK "***"		/* stands for a secret where people look */
 
 typedef enum MfiAuthKind
 {
@@ -79,6 +80,7 @@ typedef struct MfiGateway
 	bool		is_sandbox;
 	bool		is_idempotent;
 	bool		is_http2;
+	bool		is_masked;		/* for people: secrets are masks, nothing is signed */
 	Jsonb	   *settings;		/* what a template may say, defaults filled in */
 	Jsonb	   *secrets;
 	List	   *secret_names;	/* of char *: what the definition needs */
@@ -202,6 +204,8 @@ extern void mfi_gateway_judge(const MfiGateway *gateway, const MfiAnswer *answer
 /* Reads a token answer; false and outcome filled if there is none. The token is palloc'd. */
 extern bool mfi_gateway_read_token(const MfiAnswer *answer, char **token, double *lifetime_s,
 								   MfiOutcome *outcome);
+/* How requests say who sends them, in a word or two. */
+extern const char *mfi_gateway_auth_name(const MfiGateway *gateway);
 extern const char *mfi_verdict_name(MfiVerdict verdict);
 /* The scheme and host part of the gateway's address, for loopback tests; palloc'd. */
 extern char *mfi_gateway_base_url(const MfiGateway *gateway);

@@ -288,6 +288,14 @@ add_auth(const MfiGateway *gateway, const char *token, MfiRequest *request)
 	}
 }
 
+const char *
+mfi_gateway_auth_name(const MfiGateway *gateway)
+{
+	static const char *const names[] = {"none", "basic", "bearer", "header", "query", "oauth2", "sigv4"};
+
+	return gateway->sigv4_scope != NULL ? psprintf("sigv4 %s", gateway->sigv4_scope) : names[gateway->auth_kind];
+}
+
 void
 mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope,
 						  const char *token, MfiRequest *request)

@@ -199,6 +199,8 @@ INSERT INTO good VALUES
   ('opt_out', 'reason', $v$'x'$v$),
   ('pause_workflow', 'name', $v$'live'$v$),
   ('preview_activation', 'name', $v$'w'$v$),
+  ('preview_request', 'gateway', $v$'g'$v$),
+  ('preview_request', 'message', $v$'{"to": "+221770000001", "text": "x"}'::jsonb$v$),
   ('preview_template', 'name', $v$'late'$v$),
   ('preview_template', 'client_id', $v$1::bigint$v$),
   ('preview_template', 'subject_id', $v$101::bigint$v$),

@@ -1,0 +1,34 @@
+-- Every preset keeps its contract: what it sends, compared as data, and what it makes of the provider's answers.
+SET client_min_messages = warning;
+\set SHOW_CONTEXT never
+CREATE EXTENSION mfiauto;
+\set ECHO none
+\i test/lib/contracts.sql
+\set ECHO all
+SELECT mfiauto.install();
+SELECT mfiauto.set_clock('2026-01-05 09:00+00');
+
+-- A preset without a contract is not known to work; a contract without a preset is of no use.
+SELECT p.preset FROM mfiauto.gateway_preset p WHERE p.preset <> 'sandbox' AND NOT EXISTS (SELECT FROM contract c WHERE c.preset = p.preset) ORDER BY p.preset;
+SELECT c.preset FROM contract c WHERE NOT EXISTS (SELECT FROM mfiauto.gateway_preset p WHERE p.preset = c.preset) ORDER BY c.preset;
+SELECT count(*) >= 3 AS some FROM contract;
+
+-- Where presets differ from what their contracts say.
+SELECT c.preset, f.* FROM contract c JOIN mfiauto.gateway_preset p ON p.preset = c.preset, contract_faults(c.content, p.definition) f ORDER BY 1, 2, 3;
+
+-- The comparison itself: contracts that are broken on purpose, one place each.
+CREATE TEMP VIEW broken AS
+  SELECT b.name, f.*
+    FROM contract c JOIN mfiauto.gateway_preset p ON p.preset = c.preset,
+         LATERAL (VALUES ('method', jsonb_set(c.content, '{cases,0,request,method}', '"PUT"')),
+                         ('host', jsonb_set(c.content, '{cases,0,request,url}', '"https://elsewhere.example/"')),
+                         ('field', jsonb_set(c.content, '{cases,0,request,body,Body}', '"Bonjou"')),
+                         ('header', jsonb_set(c.content, '{cases,0,request,headers,X-More}', '"1"')),
+                         ('secret', jsonb_set(c.content, '{secrets,auth_token}', '"other"')),
+                         ('no source', c.content - 'source'), ('typo', c.content || '{"answer": []}'),
+                         ('verdict', jsonb_set(c.content, '{answers,0,verdict}', '"permanent"')),
+                         ('id', jsonb_set(c.content, '{answers,0,provider_id}', '"SM0"')),
+                         ('message', jsonb_set(c.content, '{cases,0,message,texte}', '"x"'))) b(name, content),
+         contract_faults(b.content, p.definition) f
+   WHERE c.preset = 'twilio';
+SELECT name, place, what FROM broken WHERE what NOT LIKE 'no answer%' ORDER BY 1, 2, 3;
