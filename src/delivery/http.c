@@ -1,6 +1,6 @@
 /*
  * http.c
- *		Many HTTP requests at once, in one thread.
+ *		Many HTTP requests (and letters, see smtp.c) at once, in one thread.
  *
  * A libcurl multi handle whose sockets are mirrored in one epoll descriptor,
  * so that a worker can wait for all of them and its latch together. libcurl is
@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,37 +19,16 @@
 
 #include "base/guc.h"
 #include "delivery/address.h"
+#include "delivery/exchange.h"
 #include "delivery/header.h"
 #include "delivery/http.h"
+#include "delivery/smtp.h"
 #include "delivery/rate.h"
 
 #define IDLE_CONNECTION_S_MAX 4		/* servers close idle connections; be first */
 #define ROUNDS_MAX 8				/* of one step, so that results are not kept waiting */
 #define EVENTS_PER_ROUND 64
 #define DESCRIPTORS_LEFT_FOR_SERVER 200
-
-struct MfiExchange
-{
-	CURL	   *easy;
-	MfiExchange *next;			/* free or finished list */
-	void	   *owner;
-	bool		is_in_flight;
-	struct curl_slist *headers;
-	char	   *body;			/* of the answer, malloc'd */
-	int			body_length;
-	int			body_capacity;
-	int			body_bytes_max;
-	bool		is_truncated;
-	char		id_header[64];
-	char		id_value[MFI_HEADER_BYTES_MAX];
-	char		retry_after_header[64];
-	char		retry_after_value[MFI_HEADER_BYTES_MAX];
-	int			start_count;	/* times that libcurl was about to write the request */
-	bool		may_be_private;
-	bool		is_loopback_only;
-	bool		is_address_refused;
-	CURLcode	result;
-};
 
 static CURLM *multi = NULL;
 static int	epoll_descriptor = -1;
@@ -69,11 +47,10 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg);
 static size_t on_header(char *data, size_t size, size_t count, void *arg);
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
 static int	on_start(void *arg, char *primary_ip, char *local_ip, int primary_port, int local_port);
-static bool prepare_easy(MfiExchange *exchange);
-static const char *check_url(MfiExchange *exchange, const char *url);
+static bool prepare_easy(MfiExchange *exchange, bool is_mail);
 static bool set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits);
+static bool set_limits(MfiExchange *exchange, const MfiHttpLimits *limits);
 static void collect_finished(void);
-static MfiTransport judge_transport(const MfiExchange *exchange);
 
 static void
 block_signals(sigset_t *saved)
@@ -149,7 +126,9 @@ on_header(char *data, size_t size, size_t count, void *arg)
 	MfiExchange *exchange = arg;
 	size_t		length = size * count;
 
-	if (!mfi_header_keep(exchange->id_value, exchange->id_header, data, length))
+	if (exchange->is_mail)
+		mfi_smtp_note_line(exchange, data, length);
+	else if (!mfi_header_keep(exchange->id_value, exchange->id_header, data, length))
 		(void) mfi_header_keep(exchange->retry_after_value, exchange->retry_after_header, data, length);
 	return length;
 }
@@ -244,6 +223,7 @@ mfi_http_stop(void)
 		curl_easy_cleanup(exchange->easy);
 		curl_slist_free_all(exchange->headers);
 		free(exchange->body);
+		mfi_smtp_forget(exchange);
 	}
 	if (multi != NULL)
 		curl_multi_cleanup(multi);
@@ -260,21 +240,24 @@ mfi_http_stop(void)
 }
 
 /*
- * prepare_easy sets what is the same for every request.
+ * prepare_easy sets what is the same for every request, or every letter. A
+ * handle that served the other kind forgets all that it was told.
  */
 static bool
-prepare_easy(MfiExchange *exchange)
+prepare_easy(MfiExchange *exchange, bool is_mail)
 {
-	CURL	   *easy;
+	CURL	   *easy = exchange->easy;
 	bool		is_good;
 
-	if (exchange->easy != NULL)
+	if (easy != NULL && exchange->is_mail == is_mail)
 		return true;
-	easy = curl_easy_init();
-	if (easy == NULL)
+	if (easy != NULL)
+		curl_easy_reset(easy);
+	else if ((easy = curl_easy_init()) == NULL)
 		return false;
 	exchange->easy = easy;
-	is_good = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+	exchange->is_mail = is_mail;
+	is_good = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, is_mail ? "smtp,smtps" : "http,https") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, "mfiauto/" MFI_VERSION) == CURLE_OK;
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -297,57 +280,6 @@ prepare_easy(MfiExchange *exchange)
 	if (mfi_guc_ca_file != NULL && mfi_guc_ca_file[0] != '\0')
 		is_good &= curl_easy_setopt(easy, CURLOPT_CAINFO, mfi_guc_ca_file) == CURLE_OK;
 	return is_good;
-}
-
-/*
- * check_url looks at scheme and host; returns why it is refused, or NULL.
- */
-static const char *
-check_url(MfiExchange *exchange, const char *url)
-{
-	CURLU	   *parsed = curl_url();
-	char	   *scheme = NULL;
-	char	   *host = NULL;
-	char	   *port = NULL;
-	char	   *user = NULL;
-	const char *refusal = NULL;
-
-	if (parsed == NULL || curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK ||
-		curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-		curl_url_get(parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-		curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
-		refusal = "the gateway's URL is not valid";
-	else if (curl_url_get(parsed, CURLUPART_USER, &user, 0) == CURLUE_OK)
-		refusal = "the gateway's URL holds a user name";
-	else
-	{
-		exchange->may_be_private = mfi_address_is_listed(mfi_guc_private_hosts, host, port);
-		if (strcmp(scheme, "http") == 0 && !exchange->may_be_private)
-			refusal = "plain http is only for hosts in mfiauto.private_hosts";
-		else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-			refusal = "only http and https are known";
-		else if (exchange->is_loopback_only && !mfi_address_is_loopback_name(host))
-			refusal = "under a clock only loopback and sandbox gateways are used";
-	}
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(port);
-	curl_free(user);
-	curl_url_cleanup(parsed);
-	return refusal;
-}
-
-bool
-mfi_http_is_loopback(const char *url)
-{
-	CURLU	   *parsed = curl_url();
-	char	   *host = NULL;
-	bool		is_loopback = parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
-		curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK && mfi_address_is_loopback_name(host);
-
-	curl_free(host);
-	curl_url_cleanup(parsed);
-	return is_loopback;
 }
 
 /*
@@ -393,9 +325,15 @@ set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimit
 	}
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
 					 (long) (limits->is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) limits->timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) Min(limits->connect_timeout_ms, limits->timeout_ms));
 	return is_good;
+}
+
+static bool
+set_limits(MfiExchange *exchange, const MfiHttpLimits *limits)
+{
+	return curl_easy_setopt(exchange->easy, CURLOPT_TIMEOUT_MS, (long) limits->timeout_ms) == CURLE_OK &&
+		curl_easy_setopt(exchange->easy, CURLOPT_CONNECTTIMEOUT_MS,
+						 (long) Min(limits->connect_timeout_ms, limits->timeout_ms)) == CURLE_OK;
 }
 
 MfiExchange *
@@ -419,13 +357,17 @@ mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owne
 	strlcpy(exchange->retry_after_header, limits->retry_after_header != NULL ? limits->retry_after_header : "",
 			sizeof(exchange->retry_after_header));
 	exchange->start_count = 0;
+	exchange->reply_code = 0;
+	exchange->is_reply_whole = true;
 	exchange->is_address_refused = false;
 	exchange->is_loopback_only = limits->is_loopback_only;
 	exchange->owner = owner;
-	if ((*refusal = check_url(exchange, request->url)) != NULL)
+	if ((*refusal = mfi_exchange_check_url(exchange, request)) != NULL)
 		return NULL;
 	block_signals(&saved);
-	is_added = prepare_easy(exchange) && set_request(exchange, request, limits) &&
+	is_added = prepare_easy(exchange, request->is_mail) &&
+		(request->is_mail ? mfi_smtp_set(exchange, request) : set_request(exchange, request, limits)) &&
+		set_limits(exchange, limits) &&
 		curl_multi_add_handle(multi, exchange->easy) == CURLM_OK;
 	restore_signals(&saved);
 	if (!is_added)
@@ -501,25 +443,10 @@ mfi_http_is_written(MfiExchange *exchange)
 {
 	long		request_bytes = 0;
 
+	if (exchange->is_mail)
+		return mfi_smtp_is_written(exchange);
 	curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
 	return request_bytes > 0 || exchange->start_count > 0;
-}
-
-/*
- * judge_transport tells what is known of an exchange: the whole trouble with
- * sending money-costing messages is in the difference between the last two.
- */
-static MfiTransport
-judge_transport(const MfiExchange *exchange)
-{
-	if (exchange->is_address_refused && exchange->result != CURLE_OK && exchange->start_count == 0)
-		return MFI_TRANSPORT_REFUSED;
-	if (exchange->result == CURLE_OK ||
-		(exchange->result == CURLE_WRITE_ERROR && exchange->is_truncated))
-		return MFI_TRANSPORT_ANSWERED;
-	if (exchange->result == CURLE_PEER_FAILED_VERIFICATION || exchange->result == CURLE_SSL_CACERT_BADFILE)
-		return MFI_TRANSPORT_REFUSED;
-	return exchange->start_count > 0 ? MFI_TRANSPORT_BROKEN : MFI_TRANSPORT_NOT_WRITTEN;
 }
 
 MfiExchange *
@@ -536,8 +463,8 @@ mfi_http_next_finished(void **owner, MfiAnswer *answer)
 	exchange->next = NULL;
 	*owner = exchange->owner;
 	curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
-	answer->transport = judge_transport(exchange);
-	answer->status = (int) status;
+	answer->transport = mfi_exchange_judge(exchange);
+	answer->status = exchange->is_mail ? exchange->reply_code : (int) status;
 	answer->body = exchange->body != NULL && exchange->body_length > 0 ? exchange->body : "";
 	answer->body_length = exchange->body_length;
 	answer->is_truncated = exchange->is_truncated;
@@ -546,7 +473,7 @@ mfi_http_next_finished(void **owner, MfiAnswer *answer)
 	answer->retry_after_at = answer->retry_after != NULL ? curl_getdate(answer->retry_after, NULL) : -1;
 	answer->error = answer->transport == MFI_TRANSPORT_REFUSED && exchange->is_address_refused
 		? "the gateway's address is private and its host is not in mfiauto.private_hosts"
-		: curl_easy_strerror(exchange->result);
+		: exchange->is_mail ? mfi_smtp_error(exchange) : curl_easy_strerror(exchange->result);
 	return exchange;
 }
 

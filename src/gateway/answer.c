@@ -14,6 +14,7 @@
 
 #include "catalog/pg_collation.h"
 #include "gateway/gateway.h"
+#include "gateway/mail.h"
 #include "gateway/reader.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -183,7 +184,7 @@ classify(const MfiGateway *gateway, const MfiAnswer *answer, json_t *body, const
 			(rule->codes == NIL || (code != NULL && text_fits(rule->codes, code))))
 			return rule->verdict;
 	}
-	return default_verdict(answer->status);
+	return gateway->is_mail ? mfi_mail_verdict(answer->status, code) : default_verdict(answer->status);
 }
 
 /*
@@ -267,9 +268,9 @@ find_retry_after(const MfiGateway *gateway, const MfiAnswer *answer, json_t *bod
 static void
 judge(const MfiGateway *gateway, const MfiAnswer *answer, MfiOutcome *outcome)
 {
-	json_t	   *body = parse_body(answer);
+	json_t	   *body = gateway->is_mail ? NULL : parse_body(answer);
 	json_t	   *value = body != NULL && gateway->code_path != NULL ? mfi_reader_walk(body, gateway->code_path) : NULL;
-	char	   *code = value != NULL ? mfi_reader_scalar(value) : NULL;
+	char	   *code = gateway->is_mail ? mfi_mail_code(answer) : value != NULL ? mfi_reader_scalar(value) : NULL;
 
 	outcome->verdict = classify(gateway, answer, body, code);
 	if (outcome->verdict == MFI_VERDICT_SENT)
@@ -281,7 +282,7 @@ judge(const MfiGateway *gateway, const MfiAnswer *answer, MfiOutcome *outcome)
 		outcome->retry_after_s = find_retry_after(gateway, answer, body);
 		if (code != NULL)
 			keep_text(safe_code, sizeof(safe_code), code);
-		snprintf(outcome->error, sizeof(outcome->error), "HTTP %d%s%s%s", answer->status,
+		snprintf(outcome->error, sizeof(outcome->error), "%s %d%s%s%s", gateway->is_mail ? "SMTP" : "HTTP", answer->status,
 				 safe_code[0] != '\0' ? ", code " : "", safe_code,
 				 answer->is_truncated ? ", answer too long" : "");
 	}

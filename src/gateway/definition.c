@@ -11,6 +11,7 @@
 #include "gateway/jansson_pg.h"
 #include "gateway/definition.h"
 #include "gateway/gateway.h"
+#include "gateway/mail.h"
 #include "gateway/reader.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -23,10 +24,10 @@ static const char *const common_settings[] = {
 static void read_request(MfiGateway *gateway, json_t *request);
 static void read_body(MfiGateway *gateway, json_t *body, const char *path);
 static void read_limits(MfiGateway *gateway, json_t *limits, json_t *settings);
-static List *read_fields(json_t *object, const char *path, bool is_header);
 static json_t *check_settings(json_t *declared, json_t *given);
 static Jsonb *jsonb_of(json_t *json);
 static void settle(MfiGateway *gateway);
+static bool is_mail(json_t *root);
 static void check_base_url(const MfiGateway *gateway);
 static const char *text_of(Jsonb *jsonb);
 
@@ -49,8 +50,8 @@ jsonb_of(json_t *json)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy)));
 }
 
-static List *
-read_fields(json_t *object, const char *path, bool is_header)
+List *
+mfi_definition_read_fields(json_t *object, const char *path, bool is_header)
 {
 	const char *name;
 	json_t	   *member;
@@ -92,7 +93,7 @@ read_body(MfiGateway *gateway, json_t *body, const char *path)
 		gateway->body_kind = strcmp(kind, "form") == 0 ? MFI_BODY_FORM : MFI_BODY_MULTIPART;
 		if (fields == NULL)
 			mfi_reader_fail(mfi_reader_path(path, "fields"), "expected an object, found nothing", NULL);
-		gateway->body_fields = read_fields(fields, mfi_reader_path(path, "fields"), false);
+		gateway->body_fields = mfi_definition_read_fields(fields, mfi_reader_path(path, "fields"), false);
 		if (gateway->body_kind == MFI_BODY_FORM && gateway->content_type == NULL)
 			gateway->content_type = pstrdup("application/x-www-form-urlencoded");
 	}
@@ -143,12 +144,12 @@ read_request(MfiGateway *gateway, json_t *request)
 	if (!is_known)
 		mfi_reader_fail("request.method", psprintf("there is no method \"%s\"", gateway->method),
 						"Known methods: GET, POST, PUT, PATCH.");
-	mfi_definition_check_url(url, "request.url");
+	mfi_definition_check_url(url, "request.url", false);
 	gateway->url = mfi_slot_parse(url, "request.url", MFI_ESCAPE_URL, MFI_TAGS_MESSAGE);
 	if ((fields = mfi_reader_object(request, "request", "headers")) != NULL)
-		gateway->headers = read_fields(fields, "request.headers", true);
+		gateway->headers = mfi_definition_read_fields(fields, "request.headers", true);
 	if ((fields = mfi_reader_object(request, "request", "query")) != NULL)
-		gateway->query = read_fields(fields, "request.query", false);
+		gateway->query = mfi_definition_read_fields(fields, "request.query", false);
 	if (body != NULL)
 		read_body(gateway, body, "request.body");
 	if (gateway->body_kind != MFI_BODY_NONE && strcmp(gateway->method, "GET") == 0)
@@ -258,8 +259,20 @@ settle(MfiGateway *gateway)
 	mfi_shape_settle(gateway->body_shape, context);
 	mfi_slot_settle(gateway->body_text, context);
 	mfi_slot_settle(gateway->receipt_url, context);
+	if (gateway->is_mail)
+		mfi_mail_settle(gateway, context);
 	if (gateway->auth_kind == MFI_AUTH_SIGV4)
 		gateway->sigv4_scope = mfi_slot_render(gateway->auth_name, context);
+}
+
+static bool
+is_mail(json_t *root)
+{
+	const char *transport = mfi_reader_string(root, "", "transport", false);
+
+	if (transport != NULL && strcmp(transport, "http") != 0 && strcmp(transport, "smtp") != 0)
+		mfi_reader_fail("transport", psprintf("there is no transport \"%s\"", transport), "Known transports: http, smtp.");
+	return transport != NULL && strcmp(transport, "smtp") == 0;
 }
 
 /*
@@ -270,8 +283,10 @@ check_base_url(const MfiGateway *gateway)
 {
 	char	   *url = mfi_gateway_base_url(gateway);
 
-	if (url != NULL && strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
-		mfi_reader_fail("request.url", "only http and https are known", "The address may come from a setting: write it with https://.");
+	if (url != NULL && !mfi_definition_is_scheme(url, gateway->is_mail))
+		mfi_reader_fail("request.url", gateway->is_mail ? "only smtp and smtps are known" : "only http and https are known",
+						gateway->is_mail ? "The address may come from a setting: write it with smtp://."
+						: "The address may come from a setting: write it with https://.");
 }
 
 void
@@ -291,7 +306,7 @@ MfiGateway *
 mfi_gateway_compile(const char *name, const char *channel, int priority, const char *definition,
 					Jsonb *settings, Jsonb *secrets, MemoryContext parent)
 {
-	static const char *const names[] = {"sandbox", "about", "request", "auth", "response", "idempotent", "idempotency_header",
+	static const char *const names[] = {"sandbox", "about", "transport", "request", "auth", "response", "idempotent", "idempotency_header",
 		"receipt", "http_version", "limits", "settings", "secrets", NULL};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto gateway", ALLOCSET_SMALL_SIZES);
 	MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "mfiauto definition", ALLOCSET_SMALL_SIZES);
@@ -329,12 +344,15 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 	gateway->idempotency_header = mfi_definition_copy(mfi_reader_string(root, "", "idempotency_header", false));
 	if (gateway->idempotency_header != NULL)
 		mfi_definition_check_header(gateway->idempotency_header, "idempotency_header");
+	gateway->is_mail = is_mail(root);
 	if ((member = mfi_reader_object(root, "", "request")) != NULL)
-		read_request(gateway, member);
+		(gateway->is_mail ? mfi_mail_read_definition : read_request) (gateway, member);
 	else if (!gateway->is_sandbox)
 		mfi_reader_fail("request", "expected an object, found nothing", NULL);
 	if ((member = mfi_reader_object(root, "", "auth")) != NULL)
 		mfi_definition_read_auth(gateway, member);
+	if (gateway->is_mail && gateway->auth_kind != MFI_AUTH_NONE && gateway->auth_kind != MFI_AUTH_BASIC)
+		mfi_reader_fail("auth.kind", "a mail server knows users and passwords only", "Kinds for transport smtp: none, basic.");
 	if ((member = mfi_reader_object(root, "", "response")) != NULL)
 		mfi_definition_read_response(gateway, member);
 	if ((member = mfi_reader_object(root, "", "receipt")) != NULL)

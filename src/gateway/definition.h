@@ -17,7 +17,10 @@ extern void mfi_definition_read_response(MfiGateway *gateway, json_t *response);
 extern void mfi_definition_check_receipt(json_t *receipt);
 
 extern void mfi_definition_check_header(const char *name, const char *path);
-extern void mfi_definition_check_url(const char *url, const char *path);
+extern void mfi_definition_check_url(const char *url, const char *path, bool is_mail);
+/* Whether a URL begins as one of http(s), or of mail, must. */
+extern bool mfi_definition_is_scheme(const char *url, bool is_mail);
+extern List *mfi_definition_read_fields(json_t *object, const char *path, bool is_header);
 extern char *mfi_definition_copy(const char *text);
 
 #endif							/* MFI_GATEWAY_DEFINITION_H */

@@ -21,7 +21,7 @@ read_oauth2(MfiGateway *gateway, json_t *auth)
 	const char *url = mfi_reader_string(auth, "auth", "token_url", true);
 
 	mfi_reader_check_members(auth, "auth", names);
-	mfi_definition_check_url(url, "auth.token_url");
+	mfi_definition_check_url(url, "auth.token_url", false);
 	gateway->auth_kind = MFI_AUTH_OAUTH2;
 	gateway->token_url = mfi_slot_parse(url, "auth.token_url", MFI_ESCAPE_URL, MFI_TAGS_SETTINGS);
 	gateway->auth_user = mfi_slot_parse(mfi_reader_string(auth, "auth", "client_id", true), "auth.client_id",

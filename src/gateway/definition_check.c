@@ -26,12 +26,20 @@ mfi_definition_check_header(const char *name, const char *path)
 		mfi_reader_fail(path, "this header is not the definition's to set", NULL);
 }
 
+bool
+mfi_definition_is_scheme(const char *url, bool is_mail)
+{
+	if (is_mail)
+		return strncmp(url, "smtp://", 7) == 0 || strncmp(url, "smtps://", 8) == 0;
+	return strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0;
+}
+
 /*
  * mfi_definition_check_url refuses a message's values in the scheme and the host: where a
  * message goes is decided by an administrator alone.
  */
 void
-mfi_definition_check_url(const char *url, const char *path)
+mfi_definition_check_url(const char *url, const char *path, bool is_mail)
 {
 	const char *host = strstr(url, "://");
 	MfiSlot    *slot;
@@ -40,12 +48,12 @@ mfi_definition_check_url(const char *url, const char *path)
 	if (host == NULL)
 	{
 		if (strncmp(url, "{{", 2) != 0)
-			mfi_reader_fail(path, "expected https://… or a setting that holds it", NULL);
+			mfi_reader_fail(path, is_mail ? "expected smtp://… or a setting that holds it" : "expected https://… or a setting that holds it", NULL);
 		authority = pnstrdup(url, strcspn(url, "}") + strspn(url + strcspn(url, "}"), "}"));
 	}
 	else
 		authority = pnstrdup(url, host + 3 - url + strcspn(host + 3, "/?"));
 	slot = mfi_slot_parse(authority, path, MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
-	if (slot->fixed != NULL && strncmp(slot->fixed, "https://", 8) != 0 && strncmp(slot->fixed, "http://", 7) != 0)
-		mfi_reader_fail(path, "only http and https are known", NULL);
+	if (slot->fixed != NULL && !mfi_definition_is_scheme(slot->fixed, is_mail))
+		mfi_reader_fail(path, is_mail ? "only smtp and smtps are known" : "only http and https are known", NULL);
 }

@@ -86,6 +86,14 @@ typedef struct MfiGateway
 	List	   *secret_names;	/* of char *: what the definition needs */
 
 	/* request */
+	bool		is_mail;		/* transport smtp: the request is a letter, see mail.h */
+	MfiSlot    *mail_from;
+	MfiSlot    *mail_reply_to;
+	MfiSlot    *mail_return_path;
+	MfiSlot    *mail_unsubscribe;	/* an address that takes letters in the place of the one-click link */
+	MfiSlot    *mail_helo;
+	MfiSlot    *mail_tls;
+	bool		is_unencrypted;
 	char	   *method;
 	MfiSlot    *url;
 	List	   *query;			/* of MfiField */
@@ -151,6 +159,10 @@ typedef struct MfiEnvelope
 
 typedef struct MfiRequest
 {
+	bool		is_mail;		/* body is a letter */
+	char	   *mail_from;		/* of the envelope */
+	char	   *mail_to;
+	bool		is_unencrypted;
 	char	   *method;
 	char	   *url;
 	List	   *headers;		/* of char *, "Name: value" */

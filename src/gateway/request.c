@@ -9,6 +9,7 @@
 
 #include "common/base64.h"
 #include "gateway/definition.h"
+#include "gateway/mail.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
@@ -312,6 +313,12 @@ mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope
 	if (gateway->receipt_url != NULL)
 		context = message_context(gateway, envelope, mfi_slot_render(gateway->receipt_url, context));
 	request->method = gateway->method;
+	if (gateway->is_mail)
+	{
+		mfi_mail_build_request(gateway, envelope, context, request);
+		add_auth(gateway, token, request);
+		return;
+	}
 	initStringInfo(&url);
 	mfi_slot_append(gateway->url, context, &url);
 	append_fields(&url, gateway->query, context, strchr(url.data, '?') != NULL ? '&' : '?', &is_first);

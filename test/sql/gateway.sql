@@ -8,7 +8,7 @@ GRANT CREATE, USAGE ON SCHEMA public TO regress_gateway_owner;
 SELECT mfiauto.install('regress_gateway_owner');
 
 SELECT mfiauto.set_clock('2026-01-05 09:00+00');
-SELECT preset, settings, secrets FROM mfiauto.gateway_preset ORDER BY preset;
+SELECT preset, settings, secrets FROM mfiauto.gateway_preset WHERE preset IN ('kannel', 'sandbox', 'twilio', 'webhook') ORDER BY preset;
 SELECT channels FROM mfiauto.gateway_preset WHERE preset = 'sandbox';
 
 -- Names, channels, presets.
@@ -21,7 +21,9 @@ SELECT mfiauto.create_gateway('a', 'fax', 'sandbox');
 SELECT mfiauto.create_gateway('a', NULL, 'sandbox');
 SELECT mfiauto.create_gateway('a', 'sms');
 SELECT mfiauto.create_gateway('a', 'sms', 'sandbox', definition => '{}');
+\set VERBOSITY terse
 SELECT mfiauto.create_gateway('a', 'sms', 'orang');
+\set VERBOSITY default
 SELECT mfiauto.create_gateway('a', 'email', 'twilio');
 SELECT mfiauto.create_gateway('a', 'sms', 'sandbox', priority => NULL);
 SELECT mfiauto.create_gateway('a', 'sms', definition => '{"request": ');
@@ -87,6 +89,19 @@ SELECT pg_temp.part('receipt', '{"format": "json", "id": "a", "status": "b", "st
 SELECT pg_temp.part('limits', '{"timeout": 0}');
 SELECT pg_temp.part('http_version', '"3"');
 SELECT pg_temp.part('idempotent', '"yes"');
+CREATE FUNCTION pg_temp.mail(request text, more text DEFAULT '') RETURNS void LANGUAGE sql AS $$
+  SELECT mfiauto.create_gateway('a', 'email', definition => ('{"transport": "smtp", "request": ' || request || more || '}')::json) $$;
+SELECT pg_temp.part('transport', '"uucp"');
+SELECT mfiauto.create_gateway('a', 'sms', definition => '{"transport": "smtp", "request": {"url": "smtp://x.example", "from": "a@x.example"}}');
+SELECT pg_temp.mail('{"url": "smtp://x.example"}');
+SELECT pg_temp.mail('{"url": "https://x.example", "from": "a@x.example"}');
+SELECT pg_temp.mail('{"url": "smtp://{{to}}", "from": "a@x.example"}');
+SELECT pg_temp.mail('{"url": "smtp://x.example", "from": "a@x.example", "method": "POST"}');
+SELECT pg_temp.mail('{"url": "smtp://x.example", "from": "a@x.example", "tls": "maybe"}');
+SELECT pg_temp.mail('{"url": "smtp://x.example", "from": "a@x.example", "headers": {"X Y": "1"}}');
+SELECT pg_temp.mail('{"url": "smtp://x.example", "from": "a@x.example"}', ', "auth": {"kind": "bearer", "token": "x"}');
+SELECT mfiauto.create_gateway('a', 'email', 'smtp', settings => '{"sender": "a@x.example"}');
+SELECT mfiauto.create_gateway('a', 'email', 'smtp', settings => '{"sender": "a@x.example", "url": "https://x.example"}');
 SELECT gateway FROM mfiauto.gateway ORDER BY gateway;
 
 -- A definition of one's own, and changes.

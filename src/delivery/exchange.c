@@ -1,0 +1,85 @@
+/*
+ * exchange.c
+ *		What may be asked for, and what is known of how it went.
+ */
+#include "postgres.h"
+
+#include "base/guc.h"
+#include "delivery/address.h"
+#include "delivery/exchange.h"
+#include "delivery/smtp.h"
+
+/*
+ * mfi_exchange_check_url looks at scheme and host; returns why they are refused,
+ * or NULL.
+ */
+const char *
+mfi_exchange_check_url(MfiExchange *exchange, const MfiRequest *request)
+{
+	CURLU	   *parsed = curl_url();
+	char	   *scheme = NULL;
+	char	   *host = NULL;
+	char	   *port = NULL;
+	char	   *user = NULL;
+	const char *refusal = NULL;
+
+	if (parsed == NULL || curl_url_set(parsed, CURLUPART_URL, request->url, 0) != CURLUE_OK ||
+		curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+		curl_url_get(parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+		curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
+		refusal = "the gateway's URL is not valid";
+	else if (curl_url_get(parsed, CURLUPART_USER, &user, 0) == CURLUE_OK)
+		refusal = "the gateway's URL holds a user name";
+	else
+	{
+		exchange->may_be_private = mfi_address_is_listed(mfi_guc_private_hosts, host, port);
+		if (strcmp(scheme, "http") == 0 && !exchange->may_be_private)
+			refusal = "plain http is only for hosts in mfiauto.private_hosts";
+		else if (request->is_mail && strcmp(scheme, "smtp") != 0 && strcmp(scheme, "smtps") != 0)
+			refusal = "mail goes to smtp and smtps only";
+		else if (!request->is_mail && strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+			refusal = "only http and https are known";
+		else if (request->is_mail && request->is_unencrypted && !exchange->may_be_private)
+			refusal = "mail without TLS is only for hosts in mfiauto.private_hosts";
+		else if (exchange->is_loopback_only && !mfi_address_is_loopback_name(host))
+			refusal = "under a clock only loopback and sandbox gateways are used";
+	}
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(port);
+	curl_free(user);
+	curl_url_cleanup(parsed);
+	return refusal;
+}
+
+bool
+mfi_http_is_loopback(const char *url)
+{
+	CURLU	   *parsed = curl_url();
+	char	   *host = NULL;
+	bool		is_loopback = parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK && mfi_address_is_loopback_name(host);
+
+	curl_free(host);
+	curl_url_cleanup(parsed);
+	return is_loopback;
+}
+
+/*
+ * mfi_exchange_judge tells what is known of an exchange: the whole trouble with
+ * sending money-costing messages is in the difference between the last two.
+ */
+MfiTransport
+mfi_exchange_judge(const MfiExchange *exchange)
+{
+	if (exchange->is_address_refused && exchange->result != CURLE_OK && exchange->start_count == 0)
+		return MFI_TRANSPORT_REFUSED;
+	if (exchange->result == CURLE_OK ||
+		(exchange->result == CURLE_WRITE_ERROR && exchange->is_truncated))
+		return MFI_TRANSPORT_ANSWERED;
+	if (exchange->is_mail)
+		return mfi_smtp_judge(exchange);
+	if (exchange->result == CURLE_PEER_FAILED_VERIFICATION || exchange->result == CURLE_SSL_CACERT_BADFILE)
+		return MFI_TRANSPORT_REFUSED;
+	return exchange->start_count > 0 ? MFI_TRANSPORT_BROKEN : MFI_TRANSPORT_NOT_WRITTEN;
+}

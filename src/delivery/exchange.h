@@ -1,0 +1,51 @@
+/*
+ * exchange.h
+ *		One request on its way, as the files that know libcurl see it: http.c,
+ *		and beside it exchange.c and smtp.c.
+ */
+#ifndef MFI_DELIVERY_EXCHANGE_H
+#define MFI_DELIVERY_EXCHANGE_H
+
+#include <curl/curl.h>
+
+#include "delivery/header.h"
+#include "delivery/http.h"
+
+struct MfiExchange
+{
+	CURL	   *easy;
+	MfiExchange *next;			/* free or finished list */
+	void	   *owner;
+	bool		is_in_flight;
+	struct curl_slist *headers;
+	char	   *body;			/* of the answer, malloc'd */
+	int			body_length;
+	int			body_capacity;
+	int			body_bytes_max;
+	bool		is_truncated;
+	char		id_header[64];
+	char		id_value[MFI_HEADER_BYTES_MAX];
+	char		retry_after_header[64];
+	char		retry_after_value[MFI_HEADER_BYTES_MAX];
+	int			start_count;	/* times that libcurl was about to write the request */
+	bool		may_be_private;
+	bool		is_loopback_only;
+	bool		is_address_refused;
+	CURLcode	result;
+
+	/* of mail */
+	bool		is_mail;
+	struct curl_slist *recipients;
+	char	   *letter;			/* malloc'd */
+	size_t		letter_length;
+	size_t		letter_sent;
+	int			reply_code;		/* the server's last word; its lines are the answer's body */
+	bool		is_reply_whole;
+};
+
+/* Looks at scheme and host; why the request is refused (static text), or NULL. */
+extern const char *mfi_exchange_check_url(MfiExchange *exchange, const MfiRequest *request);
+/* What is known of how it went, when it is over. */
+extern MfiTransport mfi_exchange_judge(const MfiExchange *exchange);
+
+#endif							/* MFI_DELIVERY_EXCHANGE_H */

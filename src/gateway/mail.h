@@ -1,0 +1,20 @@
+/*
+ * mail.h
+ *		Gateways of transport smtp: the request is a letter, the answer a mail
+ *		server's last word.
+ */
+#ifndef MFI_GATEWAY_MAIL_H
+#define MFI_GATEWAY_MAIL_H
+
+#include "gateway/definition.h"
+
+/* The member "request" of such a gateway. */
+extern void mfi_mail_read_definition(MfiGateway *gateway, json_t *request);
+extern void mfi_mail_settle(MfiGateway *gateway, Jsonb *context);
+extern void mfi_mail_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope, Jsonb *context, MfiRequest *request);
+/* The enhanced status code (RFC 3463) of a server's reply, as 5.1.1; NULL if it gave none. */
+extern char *mfi_mail_code(const MfiAnswer *answer);
+/* What a reply means where the definition has no rule for it. */
+extern MfiVerdict mfi_mail_verdict(int status, const char *code);
+
+#endif							/* MFI_GATEWAY_MAIL_H */
