@@ -32,7 +32,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM mfiauto._record_consent(client_id, channel, purpose, false, reason, NULL, NULL, NULL);
 END $$;
-SELECT mfiauto._open_door('mfiauto._opt_out(bigint, text, text, text)', '{admin,app,receiver,officer,branch}',
+SELECT mfiauto._open_door('mfiauto._opt_out(bigint, text, text, text)', '{admin,app,officer,branch}',
   'Records that a client wants no messages on a channel (null: any) of a class (null: every class that honors opt-outs). '
   'Messages that wait are withdrawn when they are about to leave.');
 
@@ -42,7 +42,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM mfiauto._record_consent(client_id, channel, purpose, true, NULL, source, text_version, proof);
 END $$;
-SELECT mfiauto._open_door('mfiauto._opt_in(bigint, text, text, text, text, jsonb)', '{admin,app,receiver,officer,branch}',
+SELECT mfiauto._open_door('mfiauto._opt_in(bigint, text, text, text, text, jsonb)', '{admin,app,officer,branch}',
   'Records a client''s consent to messages on a channel (null: any) of a class (null: any), with where it was given, the version of '
   'the text that was agreed to, and what proves it.');
 
@@ -83,7 +83,7 @@ BEGIN
   VALUES (channel, mfiauto._address_hash(channel, mfiauto._checked_address(channel, address)), reason, mfiauto.now())
   ON CONFLICT ON CONSTRAINT suppression_pkey DO UPDATE SET reason = excluded.reason, suppressed_at = excluded.suppressed_at;
 END $$;
-SELECT mfiauto._open_door('mfiauto._suppress_address(text, text, text)', '{admin,app,receiver}',
+SELECT mfiauto._open_door('mfiauto._suppress_address(text, text, text)', '{admin,app}',
   'Puts an address on the suppression list of a channel: it is never written to again, whatever the class. Only its hash is kept.');
 
 CREATE FUNCTION mfiauto._unsuppress_address(channel text, address text) RETURNS void
