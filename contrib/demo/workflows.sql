@@ -24,7 +24,8 @@ SELECT mfiauto.create_template('reminder_late', channel => 'voice', class => 'co
   body => '{{client.name}}, {{installment.balance_text}}, {{installment.due_date_text}}');
 
 SELECT mfiauto.create_template('reminder_late_voice', channel => 'voice', locale => 'wo', class => 'collection',
-  body => '{{client.name}}, jotunu {{installment.balance_text}} bu {{installment.due_date_text}}. Waxtaan ak sa agent.');
+  body => '{{client.name}}, jotunu {{installment.balance_text}} bu {{installment.due_date_text}}. Waxtaan ak sa agent.',
+  options => '{"audio": "https://media.example/reminder_late.wo.mp3"}');
 SELECT mfiauto.create_template('reminder_late_voice', channel => 'voice', class => 'collection',
   body => 'Bonjour {{client.name}}, nous attendons votre echeance de {{installment.balance_text}} du {{installment.due_date_text}}.');
 

@@ -47,9 +47,9 @@ $$;
 -- One message: the first channel of the list (null: the template's own, in the order of their creation) that has a
 -- text in the client's locale, language, the default or the institution's language, and a usable address.
 CREATE FUNCTION mfiauto._compose(template text, channels text[], class_of_workflow text, locale_of_client text, context jsonb,
-  phone text, email text, push_token text, country text, preview boolean DEFAULT false,
+  phone text, email text, push_token text, country text, preview boolean DEFAULT false, addresses jsonb DEFAULT NULL,
   OUT template_id bigint, OUT channel text, OUT next_channels text[], OUT class text, OUT locale text, OUT to_address text,
-  OUT title text, OUT body text, OUT html text, OUT encoding text, OUT parts smallint, OUT state text, OUT reason text, OUT detail text)
+  OUT title text, OUT body text, OUT html text, OUT encoding text, OUT parts smallint, OUT state text, OUT reason text, OUT detail text, OUT options jsonb)
 RETURNS record
   LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'mfiauto_compose_message';
 
@@ -114,7 +114,7 @@ $$;
 CREATE FUNCTION mfiauto._template_needs(templates text[]) RETURNS text[]
 LANGUAGE sql STABLE AS $$
   WITH RECURSIVE used(name, source) AS (
-    SELECT t.name, x.source FROM mfiauto.template_version t, pg_catalog.unnest(ARRAY[t.subject, t.body, t.html]) AS x(source)
+    SELECT t.name, x.source FROM mfiauto.template_version t, pg_catalog.unnest(ARRAY[t.subject, t.body, t.html] || mfiauto._option_texts(t.options)) AS x(source)
      WHERE t.is_live AND t.name = ANY (templates)
     UNION
     SELECT t.name, x.source FROM used u, pg_catalog.unnest(mfiauto._template_partials(u.source)) AS p(name), mfiauto.template_version t,
@@ -133,7 +133,7 @@ $$;
 -- It is planned at each call, for which just-in-time compilation would not pay.
 CREATE FUNCTION mfiauto._context(client_ids bigint[], subject text, subject_ids bigint[], workflow text, names text[] DEFAULT NULL)
 RETURNS TABLE (ord integer, client_id bigint, subject_id bigint, context jsonb, locale text, time_zone text, country text,
-               phone text, email text, push_token text, found boolean)
+               phone text, email text, push_token text, found boolean, addresses jsonb)
 LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -186,9 +186,13 @@ BEGIN
   RETURN QUERY EXECUTE 'SELECT p.ord, p.client_id, p.subject_id,
            pg_catalog.jsonb_build_object(''links'', ''{}''::jsonb, ''locale'', p.locale, ''workflow'', $3, ''institution'', $4' || objects || '),
            p.locale, p.time_zone, CASE WHEN p.traits_country ~ ''^[A-Z]{2}$'' THEN p.traits_country ELSE $6 END,
-           p.phone, p.email, p.push_token, p.is_client_found AND p.is_subject_found
+           p.phone, p.email, CASE WHEN NOT coalesce(p.push_token = ANY (d.dead), false) THEN p.push_token END, p.is_client_found AND p.is_subject_found, d.live
       FROM (SELECT DISTINCT ON (k.ord) k.ord::integer AS ord, k.client_id, k.subject_id,' || columns || '
-              FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS k(client_id, subject_id, ord)' || joins || ' ORDER BY k.ord) p'
+              FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS k(client_id, subject_id, ord)' || joins || ' ORDER BY k.ord) p
+      LEFT JOIN LATERAL (SELECT pg_catalog.jsonb_object_agg(a.channel, a.address ORDER BY a.seen_at, a.client_address_id) FILTER (WHERE a.retired_at IS NULL) AS live,
+                                pg_catalog.array_agg(a.address) FILTER (WHERE a.retired_at IS NOT NULL AND a.channel = ''push'') AS dead
+                           FROM mfiauto.client_address a WHERE a.client_id = p.client_id OFFSET 0) d ON true
+     ORDER BY p.ord'
     USING _context.client_ids, _context.subject_ids, jsonb_build_object('name', _context.workflow),
           jsonb_build_object('name', home.name, 'country', home.country, 'time_zone', home.time_zone, 'locale', home.locale,
                              'currency', home.currency),

@@ -71,6 +71,9 @@ BEGIN
                    -- Whether he can be reached is part of a client's profile.
                    CASE WHEN v.state IN ('delivered', 'failed', 'undelivered') THEN mfiauto._journal_append(0, 'p', 0, v.client_id) END AS noted
               FROM moved v OFFSET 0) f;
+  IF 'recipient_rejected' = ANY (reasons) THEN
+    PERFORM mfiauto._retire_addresses(client_ids, message_ids);
+  END IF;
 END $$;
 
 -- ---- Claim ----
@@ -80,7 +83,7 @@ CREATE TYPE mfiauto._claim AS (
   client_id bigint, message_id bigint, created_at timestamptz, channel text, class text, workflow_id integer, version integer, subject text,
   subject_id bigint, expires_at timestamptz, template_id bigint, workflow text, verdict text, reason text, retry_at timestamptz,
   zone text, country text, to_address text, title text, body text, html text, encoding text, parts smallint, locale text, event jsonb,
-  key uuid, attempts integer, may_resend boolean, tried text[]);
+  key uuid, attempts integer, may_resend boolean, tried text[], options jsonb, step text);
 
 -- Locks what is due for a gateway, urgent classes first, and goes on after what it has already handled (cursors:
 -- {"priority": [due_at, message_id]}), so that dead rows under an old snapshot are not read again. Where better gateways of the
@@ -136,7 +139,7 @@ LANGUAGE sql STABLE AS $$
                 WHEN d.hold_id IS NOT NULL OR h.state = 'paused' THEN 'hold' END,
            CASE WHEN h.state = 'paused' THEN mfiauto.now() + interval '1 minute' END,
            NULL, NULL, m.to_address, m.title, m.body, m.html, m.encoding, m.parts, m.locale, e.context -> 'event',
-           m.idempotency_key, o.attempts + 1, coalesce(c.resend_unknown, false), o.tried_gateways)::mfiauto._claim ORDER BY k.ord)
+           m.idempotency_key, o.attempts + 1, coalesce(c.resend_unknown, false), o.tried_gateways, m.options, s.path)::mfiauto._claim ORDER BY k.ord)
     FROM unnest(client_ids, message_ids) WITH ORDINALITY AS k(client_id, message_id, ord)
     JOIN mfiauto.outbox o ON o.client_id = k.client_id AND o.message_id = k.message_id
     JOIN mfiauto.message_ledger m ON m.client_id = o.client_id AND m.created_at = o.created_at AND m.message_id = o.message_id
@@ -144,6 +147,7 @@ LANGUAGE sql STABLE AS $$
     LEFT JOIN mfiauto.enrollment_state e ON e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id
     LEFT JOIN mfiauto.message_reason r ON r.reason = e.reason
     LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id
+    LEFT JOIN mfiauto.workflow_step s ON s.workflow_id = m.workflow_id AND s.version = m.version AND s.step_no = m.step_no
     LEFT JOIN mfiauto.delivery_hold d ON d.scope = 'workflow' AND d.target = h.name
 $$;
 
@@ -240,7 +244,7 @@ LANGUAGE sql STABLE AS $$
                 WHEN a.at IS NULL OR a.at >= c.expires_at THEN 'barred' ELSE 'barred_hours' END,
            CASE WHEN c.verdict = 'send' AND a.at > mfiauto.now() THEN a.at ELSE c.retry_at END,
            p.zone, p.country, c.to_address, c.title, c.body, c.html, c.encoding, c.parts, c.locale, c.event,
-           c.key, c.attempts, c.may_resend, c.tried)::mfiauto._claim ORDER BY c.ord)
+           c.key, c.attempts, c.may_resend, c.tried, c.options, c.step)::mfiauto._claim ORDER BY c.ord)
     FROM claim c
     LEFT JOIN placed p ON p.client_id = c.client_id
     LEFT JOIN allowed a ON c.honors_contact_hours AND a.zone = p.zone AND a.country = p.country AND a.class = c.class
@@ -304,7 +308,7 @@ BEGIN
         FROM mfiauto._context(family.clients, family.subject, family.subjects, family.workflow, mfiauto._template_needs(ARRAY[family.template])) x
         CROSS JOIN LATERAL mfiauto._compose(family.template, ARRAY[family.channel], family.class, x.locale,
           CASE WHEN family.events[x.ord] IS NULL THEN x.context ELSE x.context || jsonb_build_object('event', family.events[x.ord]) END,
-          x.phone, x.email, x.push_token, x.country) m
+          x.phone, x.email, x.push_token, x.country, addresses => x.addresses) m
     LOOP
       checked := claims[family.places[fresh.ord]];
       IF NOT fresh.found THEN
@@ -316,6 +320,7 @@ BEGIN
         checked.title := fresh.title;
         checked.body := fresh.body;
         checked.html := fresh.html;
+        checked.options := fresh.options;
         checked.encoding := fresh.encoding;
         checked.parts := fresh.parts;
         checked.locale := fresh.locale;
@@ -369,18 +374,19 @@ BEGIN
     FROM unnest(claims) c
    WHERE c.verdict = 'send' AND o.client_id = c.client_id AND o.message_id = c.message_id;
   UPDATE mfiauto.message_ledger m
-     SET template_id = c.template_id, to_address = c.to_address, title = c.title, body = c.body, html = c.html, encoding = c.encoding,
+     SET template_id = c.template_id, to_address = c.to_address, title = c.title, body = c.body, html = c.html, options = c.options, encoding = c.encoding,
          parts = c.parts, locale = c.locale
     FROM unnest(claims) c
    WHERE c.verdict = 'send' AND c.template_id IS NOT NULL
      AND m.client_id = c.client_id AND m.created_at = c.created_at AND m.message_id = c.message_id
-     AND (m.to_address, m.title, m.body, m.html) IS DISTINCT FROM (c.to_address, c.title, c.body, c.html);
+     AND (m.to_address, m.title, m.body, m.html, m.options) IS DISTINCT FROM (c.to_address, c.title, c.body, c.html, c.options);
 END $$;
 
 -- One claim for one gateway. The first row tells how far the scan came (text: cursors) and the counts; the others are to be sent.
 CREATE FUNCTION mfiauto._claim_messages(gateway text, channel text, better text[], budget integer, pid integer, lease_s double precision, cursors jsonb)
 RETURNS TABLE (client_id bigint, message_id bigint, to_address text, title text, body text, html text, locale text, is_ucs2 boolean,
-               key text, attempts integer, may_resend boolean, tried text, seen integer, suppressed integer, deferred integer, next_cursors text)
+               key text, attempts integer, may_resend boolean, tried text, seen integer, suppressed integer, deferred integer, next_cursors text,
+               options jsonb, unsubscribe_url text, class text, country text, expires_in bigint, workflow text, step text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -403,11 +409,13 @@ BEGIN
   RETURN QUERY
     SELECT NULL::bigint, NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::boolean, NULL::text, NULL::integer, NULL::boolean, NULL::text,
            count(*)::integer, count(*) FILTER (WHERE c.verdict NOT IN ('send', 'defer', 'hold'))::integer,
-           count(*) FILTER (WHERE c.verdict IN ('defer', 'hold'))::integer, locked.cursors::text
+           count(*) FILTER (WHERE c.verdict IN ('defer', 'hold'))::integer, locked.cursors::text,
+           NULL::jsonb, NULL::text, NULL::text, NULL::text, NULL::bigint, NULL::text, NULL::text
       FROM unnest(claims) c;
   RETURN QUERY
     SELECT c.client_id, c.message_id, c.to_address, c.title, c.body, c.html, c.locale, coalesce(c.encoding ILIKE 'ucs%', false),
-           c.key::text, c.attempts, c.may_resend, array_to_string(c.tried, ','), NULL::integer, NULL::integer, NULL::integer, NULL::text
+           c.key::text, c.attempts, c.may_resend, array_to_string(c.tried, ','), NULL::integer, NULL::integer, NULL::integer, NULL::text,
+           c.options, NULL::text, c.class, c.country, greatest(ceil(extract(epoch FROM c.expires_at - mfiauto.now())), 1)::bigint, c.workflow, c.step
       FROM unnest(claims) c
      WHERE c.verdict = 'send';
 END $$;

@@ -52,9 +52,9 @@ $$;
 
 CREATE FUNCTION mfiauto._export_templates() RETURNS json
 LANGUAGE sql STABLE AS $$
-  SELECT coalesce(json_agg(mfiauto._json_members(ARRAY['name', 'channel', 'locale', 'class', 'alphabet', 'subject', 'body', 'html'],
+  SELECT coalesce(json_agg(mfiauto._json_members(ARRAY['name', 'channel', 'locale', 'class', 'alphabet', 'subject', 'body', 'html', 'options'],
            ARRAY[to_json(t.name), to_json(t.channel), to_json(t.locale), to_json(t.class), to_json(nullif(t.alphabet, 'gsm7-transliterate')),
-                 to_json(t.subject), mfiauto._json_text(t.body), mfiauto._json_text(t.html)])
+                 to_json(t.subject), mfiauto._json_text(t.body), mfiauto._json_text(t.html), t.options::json])
            ORDER BY t.name COLLATE "C", t.channel COLLATE "C", t.locale COLLATE "C"), '[]')
     FROM mfiauto.template_version t WHERE t.is_live
 $$;
@@ -169,14 +169,16 @@ DECLARE
   body text := mfiauto._import_text(item, 'body');
   html text := mfiauto._import_text(item, 'html');
   alphabet text := coalesce(mfiauto._import_text(item, 'alphabet'), 'gsm7-transliterate');
+  options jsonb := nullif((item -> 'options')::jsonb, 'null');
   old mfiauto.template_version;
 BEGIN
   SELECT t.* INTO old FROM mfiauto.template_version t
    WHERE t.is_live AND t.name = name AND t.channel = channel AND t.locale = mfiauto._checked_locale(locale);
-  IF (old.class, old.subject, old.body, old.html, old.alphabet) IS NOT DISTINCT FROM (class, subject, body, html, alphabet) THEN
+  IF (old.class, old.subject, old.body, old.html, old.alphabet, old.options)
+     IS NOT DISTINCT FROM (class, subject, body, html, alphabet, mfiauto._checked_options(channel, mfiauto._checked_locale(locale), options)) THEN
     RETURN 'unchanged';
   END IF;
-  PERFORM mfiauto._create_template(name, body, channel, locale, class, subject, html, alphabet);
+  PERFORM mfiauto._create_template(name, body, channel, locale, class, subject, html, alphabet, options);
   RETURN CASE WHEN old.template_id IS NULL THEN 'created' ELSE 'changed' END;
 END $$;
 
@@ -401,7 +403,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   CASE section
     WHEN 'templates' THEN
-      PERFORM mfiauto._check_members(item, '{name,body}', '{channel,locale,class,alphabet,subject,html}');
+      PERFORM mfiauto._check_members(item, '{name,body}', '{channel,locale,class,alphabet,subject,html,options}');
       RETURN mfiauto._import_template(item);
     WHEN 'gateways' THEN
       PERFORM mfiauto._check_members(item, '{name,channel}', '{preset,priority,enabled,settings,secrets,definition}');

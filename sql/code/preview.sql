@@ -156,7 +156,8 @@ LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan SET jit = off AS $$
                  AND m.class = s.moment_class AND m.day_offset = s.at_offset AND m.at >= mfiauto.now()
     JOIN books b ON b.ord = r.ord
     LEFT JOIN LATERAL (SELECT q.preferred_channel FROM mfiauto.profile_state q WHERE q.client_id = r.client_id OFFSET 0) q ON true
-    CROSS JOIN LATERAL mfiauto._compose(s.template, mfiauto._channels_for(q.preferred_channel, s.channels, coalesce(s.channels, s.template_channels)), s.class, b.locale, b.context, b.phone, b.email, b.push_token, b.country) c
+    CROSS JOIN LATERAL mfiauto._compose(s.template, mfiauto._channels_for(q.preferred_channel, s.channels, coalesce(s.channels, s.template_channels)), s.class, b.locale, b.context, b.phone, b.email, b.push_token, b.country,
+                                        addresses => b.addresses) c
 $$;
 
 -- Whether the bank has written something that the engine has not looked at yet.

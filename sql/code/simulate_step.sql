@@ -241,10 +241,10 @@ BEGIN
                       mfiauto._context(k.client_ids, v.subject, k.subject_ids, workflow, needs),
                       mfiauto._past(v.subject, k.client_ids, k.subject_ids, k.loan_ids, k.ats, assumed, roles)) WITH ORDINALITY
            AS r(number, client_id, subject_id, loan_id, anchor_on, step_no, at, since, until, arm, context, zone, country, entered_at, waiting_since, loops, unsent, doubts,
-                ends_at, is_unknown, known_ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found, past, past_doubts, ord)
+                ends_at, is_unknown, known_ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found, addresses, past, past_doubts, ord)
       CROSS JOIN LATERAL mfiauto._compose(s.template, s.channels, coalesce(s.class, v.class), r.locale,
                                           mfiauto._context_past(r.known, r.past, r.locale, home_currency) || coalesce(r.context, '{}'),
-                                          r.phone, r.email, r.push_token, r.known_country) m
+                                          r.phone, r.email, r.push_token, r.known_country, addresses => r.addresses) m
      ORDER BY r.ord);
 END $$;
 

@@ -215,11 +215,11 @@ BEGIN
       FROM ROWS FROM (unnest(runs), unnest(coalesce(_send.repetitions, mfiauto._repetitions(runs, s.loop_no))),
                       mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])))
            AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
-                repetition, ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found)
+                repetition, ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found, addresses)
       LEFT JOIN LATERAL (SELECT q.preferred_channel FROM mfiauto.profile_state q WHERE q.client_id = r.client_id OFFSET 0) q ON true
       CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, mfiauto._channels_for(q.preferred_channel, s.channels, ways)), coalesce(s.class, v.class), r.locale,
                                           CASE WHEN r.context IS NULL THEN r.known ELSE r.known || r.context END,
-                                          r.phone, r.email, r.push_token, r.known_country) m
+                                          r.phone, r.email, r.push_token, r.known_country, addresses => r.addresses) m
       LEFT JOIN mfiauto.message_class p ON p.class = coalesce(m.class, s.class, v.class)
       LEFT JOIN LATERAL (SELECT k.message_id FROM mfiauto.message_key k
                           WHERE k.client_id = r.client_id AND k.enrollment_id = r.enrollment_id AND k.version = v.version AND k.step_no = s.step_no
@@ -234,11 +234,11 @@ BEGIN
   written AS (
     INSERT INTO mfiauto.message_ledger (client_id, message_id, created_at, due_at, expires_at, finished_at, enrollment_id, subject, subject_id, loan_id,
                                         workflow_id, version, step_no, template_id, parts, state, reason, class, channel, next_channels, locale, repetition,
-                                        to_address, title, body, html, encoding)
+                                        to_address, title, body, html, options, encoding)
     SELECT m.client_id, m.message_id, clock, m.due_at, m.expires_at, CASE WHEN m.state NOT IN ('queued', 'held') THEN clock END, m.enrollment_id, v.subject,
            m.subject_id, m.loan_id, v.workflow_id, v.version, s.step_no, m.template_id, m.parts,
            CASE m.state WHEN 'held' THEN 'queued' ELSE m.state END, CASE WHEN m.state <> 'held' THEN m.reason END, coalesce(m.class, s.class, v.class), m.channel, m.next_channels, m.locale,
-           m.repetition, m.to_address, m.title, m.body, m.html, m.encoding
+           m.repetition, m.to_address, m.title, m.body, m.html, m.options, m.encoding
       FROM made m
   ),
   placed AS (

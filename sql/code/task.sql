@@ -33,7 +33,7 @@ BEGIN
                     mfiauto._context(ARRAY(SELECT u.client_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), v.subject,
                                      ARRAY(SELECT u.subject_id FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality), workflow))
          AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
-              repetition, ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found)
+              repetition, ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found, addresses)
     CROSS JOIN LATERAL (SELECT CASE WHEN r.context IS NULL THEN r.known ELSE r.known || r.context END AS context) t
   ON CONFLICT DO NOTHING;
 END $$;

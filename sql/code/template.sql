@@ -124,7 +124,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION mfiauto._create_template(name text, body text, channel text DEFAULT 'sms', locale text DEFAULT '*',
-  class text DEFAULT NULL, subject text DEFAULT NULL, html text DEFAULT NULL, alphabet text DEFAULT 'gsm7-transliterate')
+  class text DEFAULT NULL, subject text DEFAULT NULL, html text DEFAULT NULL, alphabet text DEFAULT 'gsm7-transliterate',
+  options jsonb DEFAULT NULL)
 RETURNS integer
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -132,6 +133,7 @@ DECLARE
   tag text := mfiauto._checked_locale(_create_template.locale);
   rules record;
   outside text;
+  kept jsonb;
   next_version integer;
 BEGIN
   PERFORM mfiauto._check_channel(_create_template.channel);
@@ -167,6 +169,7 @@ BEGIN
   PERFORM mfiauto._check_template_parts(_create_template.name, _create_template.channel, tag,
                                         ARRAY[_create_template.subject, _create_template.body], false);
   PERFORM mfiauto._check_template_parts(_create_template.name, _create_template.channel, tag, ARRAY[_create_template.html], true);
+  kept := mfiauto._checked_options(_create_template.channel, tag, _create_template.options);
   IF _create_template.channel = 'sms' AND _create_template.alphabet = 'refuse' THEN
     outside := (mfiauto.sms_parts(regexp_replace(_create_template.body, '\{\{.*?\}\}', '', 'g'))).outside;
     IF outside <> '' THEN
@@ -180,16 +183,18 @@ BEGIN
    WHERE t.name = _create_template.name AND t.channel = _create_template.channel AND t.locale = tag;
   UPDATE mfiauto.template_version t SET is_live = false
    WHERE t.name = _create_template.name AND t.channel = _create_template.channel AND t.locale = tag AND t.is_live;
-  INSERT INTO mfiauto.template_version (name, channel, locale, version, class, subject, body, html, alphabet, created_at, created_by)
+  INSERT INTO mfiauto.template_version (name, channel, locale, version, class, subject, body, html, alphabet, options, created_at, created_by)
   VALUES (_create_template.name, _create_template.channel, tag, next_version, _create_template.class, _create_template.subject,
-          _create_template.body, _create_template.html, _create_template.alphabet, mfiauto.now(), mfiauto._caller());
+          _create_template.body, _create_template.html, _create_template.alphabet, kept,
+          mfiauto.now(), mfiauto._caller());
   RETURN next_version;
 END $$;
-SELECT mfiauto._open_door('mfiauto._create_template(text, text, text, text, text, text, text, text)', '{admin,author}',
+SELECT mfiauto._open_door('mfiauto._create_template(text, text, text, text, text, text, text, text, jsonb)', '{admin,author}',
   'Makes a text of a template for a channel and a locale (* is the default), or its next version, live at once; returns the version. '
   'Mustache syntax; client, the subject (installment, loan, …), event, workflow and institution are known, money and dates also as <field>_text; '
   '{{> name}} includes another template of the same channel. subject is for e-mail, push, inapp and webhook, html for e-mail. '
-  'alphabet, for SMS: gsm7-transliterate, ucs2 or refuse. class: the message class, else the workflow''s.');
+  'alphabet, for SMS: gsm7-transliterate, ucs2 or refuse. class: the message class, else the workflow''s. options: what the channel takes beside the text '
+  '(a sender, a recording, buttons, …), its strings Mustache too.');
 
 CREATE TYPE mfiauto._template_key AS (template_id bigint, channel text, locale text);
 
@@ -221,7 +226,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION mfiauto._alter_template(name text, channel text DEFAULT NULL, locale text DEFAULT NULL, class text DEFAULT NULL,
-  body text DEFAULT NULL, subject text DEFAULT NULL, html text DEFAULT NULL, alphabet text DEFAULT NULL)
+  body text DEFAULT NULL, subject text DEFAULT NULL, html text DEFAULT NULL, alphabet text DEFAULT NULL, options jsonb DEFAULT NULL)
 RETURNS integer
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -232,11 +237,12 @@ BEGIN
    WHERE t.template_id = (mfiauto._find_template(_alter_template.name, _alter_template.channel, _alter_template.locale)).template_id;
   RETURN mfiauto._create_template(old.name, coalesce(_alter_template.body, old.body), old.channel, old.locale,
     nullif(coalesce(_alter_template.class, old.class), ''), nullif(coalesce(_alter_template.subject, old.subject), ''),
-    nullif(coalesce(_alter_template.html, old.html), ''), coalesce(_alter_template.alphabet, old.alphabet));
+    nullif(coalesce(_alter_template.html, old.html), ''), coalesce(_alter_template.alphabet, old.alphabet),
+    coalesce(_alter_template.options, old.options));
 END $$;
-SELECT mfiauto._open_door('mfiauto._alter_template(text, text, text, text, text, text, text, text)', '{admin,author}',
+SELECT mfiauto._open_door('mfiauto._alter_template(text, text, text, text, text, text, text, text, jsonb)', '{admin,author}',
   'Makes the next version of a template''s text with what is given changed, the rest kept; returns the version. '
-  'channel and locale may be left out where the template has one text only. An empty class, subject or html takes it away.');
+  'channel and locale may be left out where the template has one text only. An empty class, subject or html takes it away, and options => ''{}'' the options; options are given whole.');
 
 -- Refused while a step that is running, or that a live workflow will run, would be left without any text, and while another template
 -- includes it.
@@ -282,7 +288,7 @@ SELECT mfiauto._open_door('mfiauto._drop_template(text, text, text)', '{admin,au
 
 -- How a client reads each text of a template, with what would keep it from leaving.
 CREATE FUNCTION mfiauto._preview_template(name text, client_id bigint, subject_id bigint DEFAULT NULL, subject text DEFAULT NULL)
-RETURNS TABLE (channel text, locale text, to_address text, body text, parts integer, encoding text, cost numeric, problems text[])
+RETURNS TABLE (channel text, locale text, to_address text, body text, parts integer, encoding text, cost numeric, problems text[], options jsonb)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
@@ -324,10 +330,10 @@ BEGIN
            CASE WHEN (person.context #>> ARRAY[kind, 'client_id'])::bigint <> _preview_template.client_id
                   THEN format('the %s belongs to another client', kind) END,
            CASE WHEN person.context #>> '{client,time_zone}' <> person.time_zone
-                  THEN 'the client''s time zone is not known: the institution''s is used' END], NULL)
+                  THEN 'the client''s time zone is not known: the institution''s is used' END], NULL), m.options
     FROM mfiauto.template_version t
     CROSS JOIN LATERAL mfiauto._compose(t.name, ARRAY[t.channel], t.class, t.locale, person.context, person.phone, person.email,
-                                        person.push_token, person.country, true) m
+                                        person.push_token, person.country, true, person.addresses) m
     LEFT JOIN LATERAL (SELECT w.gateway, CASE WHEN jsonb_typeof(w.settings -> 'cost_per_part') = 'number'
                                               THEN (w.settings ->> 'cost_per_part')::numeric END AS cost_per_part
                          FROM mfiauto.gateway_config w

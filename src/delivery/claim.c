@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 
 #define AHEAD_MS 2000			/* what is claimed leaves within this time */
@@ -28,6 +29,7 @@ static int	find_budget(MfiLane *lane, int64 now_ms);
 static Datum find_better(MfiLane *lane, int64 now_ms, int *count);
 static void claim_for(MfiLane *lane, int budget, int64 now_ms);
 static void take_row(MfiLane *lane, HeapTuple tuple, TupleDesc descriptor, int64 now_ms);
+static void take_circumstances(MfiItem *item, HeapTuple tuple, TupleDesc descriptor);
 static void mark_leased(MfiLane *lane);
 static char *copy_column(MemoryContext context, HeapTuple tuple, TupleDesc descriptor, int column);
 
@@ -107,6 +109,29 @@ copy_column(MemoryContext context, HeapTuple tuple, TupleDesc descriptor, int co
 	return text != NULL ? MemoryContextStrdup(context, text) : NULL;
 }
 
+/* What a request may say of the message beside its words. */
+static void
+take_circumstances(MfiItem *item, HeapTuple tuple, TupleDesc descriptor)
+{
+	bool		is_null;
+	Datum		value = SPI_getbinval(tuple, descriptor, 17, &is_null);
+
+	if (!is_null)
+	{
+		Jsonb	   *options = DatumGetJsonbP(value);
+
+		item->envelope.options = MemoryContextAlloc(item->context, VARSIZE(options));
+		memcpy(item->envelope.options, options, VARSIZE(options));
+	}
+	item->envelope.unsubscribe_url = copy_column(item->context, tuple, descriptor, 18);
+	item->envelope.class = copy_column(item->context, tuple, descriptor, 19);
+	item->envelope.country = copy_column(item->context, tuple, descriptor, 20);
+	value = SPI_getbinval(tuple, descriptor, 21, &is_null);
+	item->envelope.expires_in_s = is_null ? 0 : DatumGetInt64(value);
+	item->envelope.workflow = copy_column(item->context, tuple, descriptor, 22);
+	item->envelope.step = copy_column(item->context, tuple, descriptor, 23);
+}
+
 static void
 take_row(MfiLane *lane, HeapTuple tuple, TupleDesc descriptor, int64 now_ms)
 {
@@ -125,6 +150,7 @@ take_row(MfiLane *lane, HeapTuple tuple, TupleDesc descriptor, int64 now_ms)
 	item->attempts = DatumGetInt32(SPI_getbinval(tuple, descriptor, 10, &is_null));
 	item->may_resend = DatumGetBool(SPI_getbinval(tuple, descriptor, 11, &is_null));
 	item->tried = copy_column(item->context, tuple, descriptor, 12);
+	take_circumstances(item, tuple, descriptor);
 	item->since_ms = now_ms;
 	dlist_push_tail(&lane->ready, &item->node);
 	lane->ready_count++;

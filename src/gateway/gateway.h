@@ -155,6 +155,13 @@ typedef struct MfiEnvelope
 	const char *locale;
 	const char *key;			/* uuid, the same at each attempt */
 	bool		is_ucs2;
+	Jsonb	   *options;		/* of the template, rendered; NULL: none */
+	const char *unsubscribe_url;
+	const char *class;
+	const char *country;
+	const char *workflow;
+	const char *step;
+	int64		expires_in_s;	/* at least 1; 0: it does not expire */
 } MfiEnvelope;
 
 typedef struct MfiRequest

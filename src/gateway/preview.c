@@ -26,6 +26,7 @@ PG_FUNCTION_INFO_V1(mfiauto_judge_answer);
 
 static char *text_at(Jsonb *object, const char *name);
 static int64 number_at(Jsonb *object, const char *name);
+static Jsonb *object_at(Jsonb *object, const char *name);
 static void check_members(Jsonb *object, const char *what, const char *const *names);
 static void read_message(Jsonb *message, MfiEnvelope *envelope);
 static char *unmask(const char *masked);
@@ -61,6 +62,22 @@ number_at(Jsonb *object, const char *name)
 	char	   *text = text_at(object, name);
 
 	return text == NULL ? 0 : DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(text)));
+}
+
+/* A member that is an object; NULL if it is anything else. */
+static Jsonb *
+object_at(Jsonb *object, const char *name)
+{
+	JsonbValue	key;
+	JsonbValue *value;
+
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	value = findJsonbValueFromContainer(&object->root, JB_FOBJECT, &key);
+	if (value == NULL || value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		return NULL;
+	return JsonbValueToJsonb(value);
 }
 
 static void
@@ -102,7 +119,8 @@ check_members(Jsonb *object, const char *what, const char *const *names)
 static void
 read_message(Jsonb *message, MfiEnvelope *envelope)
 {
-	static const char *const names[] = {"to", "title", "text", "html", "locale", "key", "message_id", "client_id", NULL};
+	static const char *const names[] = {"to", "title", "text", "html", "locale", "key", "message_id", "client_id",
+		"options", "unsubscribe_url", "class", "country", "workflow", "step", "expires_in", NULL};
 	MfiSmsSize	size;
 	char	   *utf8;
 
@@ -118,6 +136,13 @@ read_message(Jsonb *message, MfiEnvelope *envelope)
 		envelope->key = NO_KEY;
 	envelope->message_id = number_at(message, "message_id");
 	envelope->client_id = number_at(message, "client_id");
+	envelope->options = object_at(message, "options");
+	envelope->unsubscribe_url = text_at(message, "unsubscribe_url");
+	envelope->class = text_at(message, "class");
+	envelope->country = text_at(message, "country");
+	envelope->workflow = text_at(message, "workflow");
+	envelope->step = text_at(message, "step");
+	envelope->expires_in_s = number_at(message, "expires_in");
 	if (envelope->text != NULL)
 	{
 		utf8 = pg_server_to_any(envelope->text, strlen(envelope->text), PG_UTF8);

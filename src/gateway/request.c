@@ -7,14 +7,20 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "common/base64.h"
 #include "gateway/definition.h"
 #include "gateway/mail.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 static void add_text(JsonbParseState **state, const char *name, const char *text, int length);
 static void add_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
+static void add_optional(JsonbParseState **state, const char *name, const char *text);
+static void add_number(JsonbParseState **state, const char *name, int64 number);
+static void add_language(JsonbParseState **state, const MfiEnvelope *envelope);
+static void add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope);
 static Jsonb *message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url);
 static char *utf16_hex(const char *text);
 static void append_parameter(StringInfo out, const char *name, const char *value, char first, bool *is_first);
@@ -93,6 +99,64 @@ utf16_hex(const char *text)
 	return out.data;
 }
 
+static void
+add_optional(JsonbParseState **state, const char *name, const char *text)
+{
+	if (text != NULL)
+		add_text(state, name, text, strlen(text));
+}
+
+static void
+add_number(JsonbParseState **state, const char *name, int64 number)
+{
+	char	   *text = psprintf(INT64_FORMAT, number);
+
+	add_text(state, name, text, strlen(text));
+}
+
+/*
+ * The language that a text is in, without its country: what the options say
+ * that a voice speaks, else the locale's.
+ */
+static void
+add_language(JsonbParseState **state, const MfiEnvelope *envelope)
+{
+	const char *locale = envelope->locale;
+	int			length;
+	JsonbValue	key;
+	JsonbValue *spoken = NULL;
+
+	key.type = jbvString;
+	key.val.string.val = "say_language";
+	key.val.string.len = strlen("say_language");
+	if (envelope->options != NULL)
+		spoken = findJsonbValueFromContainer(&envelope->options->root, JB_FOBJECT, &key);
+	if (spoken != NULL && spoken->type == jbvString)
+		locale = pnstrdup(spoken->val.string.val, spoken->val.string.len);
+	if (locale == NULL || locale[0] == '*')
+		return;
+	length = strcspn(locale, "-_");
+	add_text(state, "language", pnstrdup(locale, length), length);
+}
+
+/* Where the message comes from, and how long it may take. */
+static void
+add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope)
+{
+	if (envelope->options != NULL)
+		add_jsonb(state, "options", envelope->options);
+	add_language(state, envelope);
+	add_optional(state, "unsubscribe_url", envelope->unsubscribe_url);
+	add_optional(state, "class", envelope->class);
+	add_optional(state, "country", envelope->country);
+	add_optional(state, "workflow", envelope->workflow);
+	add_optional(state, "step", envelope->step);
+	if (envelope->expires_in_s <= 0)
+		return;
+	add_number(state, "expires_in", envelope->expires_in_s);
+	add_number(state, "expires_at_unix", timestamptz_to_time_t(mfi_clock_now()) + envelope->expires_in_s);
+}
+
 static Jsonb *
 message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url)
 {
@@ -108,12 +172,10 @@ message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const ch
 	add_text(&state, "to", to, strlen(to));
 	add_text(&state, "to_digits", to + (*to == '+'), strlen(to) - (*to == '+'));
 	add_text(&state, "text", text, strlen(text));
-	if (envelope->title != NULL)
-		add_text(&state, "title", envelope->title, strlen(envelope->title));
-	if (envelope->html != NULL)
-		add_text(&state, "html", envelope->html, strlen(envelope->html));
-	if (envelope->locale != NULL)
-		add_text(&state, "locale", envelope->locale, strlen(envelope->locale));
+	add_optional(&state, "title", envelope->title);
+	add_optional(&state, "html", envelope->html);
+	add_optional(&state, "locale", envelope->locale);
+	add_circumstances(&state, envelope);
 	add_text(&state, "key", envelope->key, strlen(envelope->key));
 	snprintf(number, sizeof(number), INT64_FORMAT, envelope->message_id);
 	add_text(&state, "message_id", pstrdup(number), strlen(number));

@@ -16,6 +16,7 @@
 static const char *const message_names[] = {
 	"to", "to_digits", "text", "text_hex", "title", "html", "locale", "sender",
 	"message_id", "client_id", "key", "reference", "receipt_url", "ucs2",
+	"options", "language", "unsubscribe_url", "class", "country", "expires_in", "expires_at_unix", "workflow", "step",
 };
 
 static void check_raw_tags(const char *text, const char *path);
@@ -23,7 +24,11 @@ static void check_names(const MfiTemplate *template, const char *path, MfiScopeO
 						bool *is_constant);
 static bool starts_with(const char *text, const char *prefix);
 static void find_bare_name(MfiSlot *slot, const char *text);
+static char *parse_value_path(json_t *json, const char *path);
+static JsonbValue *find_value(Jsonb *context, const char *path);
+static void append_value(JsonbValue *value, StringInfo out);
 static bool append_bare(const MfiSlot *slot, Jsonb *context, StringInfo out);
+static bool is_absent(const MfiShape *member, Jsonb *context);
 
 static bool
 starts_with(const char *text, const char *prefix)
@@ -80,13 +85,16 @@ check_names(const MfiTemplate *template, const char *path, MfiScopeOfTags scope,
 		*is_constant = false;
 		for (int i = 0; i < (int) lengthof(message_names) && scope == MFI_TAGS_MESSAGE; i++)
 			is_known |= strcmp(name, message_names[i]) == 0;
+		is_known |= scope == MFI_TAGS_MESSAGE && starts_with(name, "options.");
+		/* Inside a section over a list of options, its element. */
+		is_known |= scope == MFI_TAGS_MESSAGE && strcmp(name, ".") == 0;
 		if (!is_known)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("gateway definition is not valid"),
 					 errdetail("%s: there is no value called \"%s\" here.", path, name),
 					 scope == MFI_TAGS_MESSAGE
-					 ? errhint("Templates may use to, to_digits, text, text_hex, title, html, locale, sender, message_id, client_id, key, reference, receipt_url, ucs2, settings.* and secret.*.")
+					 ? errhint("Templates may use to, to_digits, text, text_hex, title, html, locale, sender, message_id, client_id, key, reference, receipt_url, ucs2, language, unsubscribe_url, class, country, expires_in, expires_at_unix, workflow, step, options.*, settings.* and secret.*.")
 					 : errhint("Only settings.* and secret.* are known here.")));
 	}
 }
@@ -166,12 +174,37 @@ mfi_slot_render(const MfiSlot *slot, Jsonb *context)
 	return out.data;
 }
 
+/*
+ * parse_value_path reads {"$json": "options.parameters"}: only what a
+ * template's author gave, and settings, are inserted as JSON.
+ */
+static char *
+parse_value_path(json_t *json, const char *path)
+{
+	json_t	   *name = json_object_get(json, "$json");
+	const char *text = json_is_string(name) ? json_string_value(name) : "";
+
+	if (json_object_size(json) != 1 ||
+		(strcmp(text, "options") != 0 && !starts_with(text, "options.") && !starts_with(text, "settings.")))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("gateway definition is not valid"),
+				 errdetail("%s: \"$json\" stands alone and names options or a setting.", path),
+				 errhint("For instance: {\"$json\": \"options.parameters\"}.")));
+	return pstrdup(text);
+}
+
 MfiShape *
 mfi_shape_parse(json_t *json, const char *path)
 {
 	MfiShape   *shape = palloc0(sizeof(MfiShape));
 
-	if (json_is_object(json))
+	if (json_object_get(json, "$json") != NULL)
+	{
+		shape->kind = MFI_SHAPE_VALUE;
+		shape->literal = parse_value_path(json, path);
+	}
+	else if (json_is_object(json))
 	{
 		const char *name;
 		json_t	   *member;
@@ -227,35 +260,87 @@ mfi_shape_settle(MfiShape *shape, Jsonb *context)
 }
 
 /*
- * append_bare inserts a setting that is a number or a boolean as such; false
- * if the value is anything else.
+ * find_value follows a path of names, as "options.parameters"; NULL if it
+ * leads nowhere.
+ */
+static JsonbValue *
+find_value(Jsonb *context, const char *path)
+{
+	JsonbContainer *holder = &context->root;
+	JsonbValue	key;
+	JsonbValue *value = NULL;
+
+	for (const char *name = path; name != NULL; name = strchr(name, '.'))
+	{
+		name += (*name == '.');
+		if (holder == NULL || !JsonContainerIsObject(holder))
+			return NULL;
+		key.type = jbvString;
+		key.val.string.val = unconstify(char *, name);
+		key.val.string.len = strcspn(name, ".");
+		value = findJsonbValueFromContainer(holder, JB_FOBJECT, &key);
+		if (value == NULL || value->type == jbvNull)
+			return NULL;
+		holder = value->type == jbvBinary ? value->val.binary.data : NULL;
+	}
+	return value;
+}
+
+/* Any value as the JSON that it is. */
+static void
+append_value(JsonbValue *value, StringInfo out)
+{
+	char	   *text;
+
+	switch (value->type)
+	{
+		case jbvBinary:
+			text = JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
+			appendStringInfoString(out, text);
+			break;
+		case jbvBool:
+			appendStringInfoString(out, value->val.boolean ? "true" : "false");
+			break;
+		case jbvNumeric:
+			appendStringInfoString(out, DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric))));
+			break;
+		case jbvString:
+			appendStringInfoChar(out, '"');
+			mfi_escape_append(out, value->val.string.val, value->val.string.len, MFI_ESCAPE_JSON);
+			appendStringInfoChar(out, '"');
+			break;
+		default:
+			appendStringInfoString(out, "null");
+			break;
+	}
+}
+
+/*
+ * append_bare inserts a setting or an option that is a number or a boolean as
+ * such; false if the value is anything else.
  */
 static bool
 append_bare(const MfiSlot *slot, Jsonb *context, StringInfo out)
 {
-	JsonbValue	key;
-	JsonbValue *settings;
 	JsonbValue *value;
 
-	if (!slot->is_bare || !starts_with(slot->bare_name, "settings."))
+	if (!slot->is_bare || (!starts_with(slot->bare_name, "settings.") && !starts_with(slot->bare_name, "options.")))
 		return false;
-	key.type = jbvString;
-	key.val.string.val = "settings";
-	key.val.string.len = strlen("settings");
-	settings = findJsonbValueFromContainer(&context->root, JB_FOBJECT, &key);
-	if (settings == NULL || settings->type != jbvBinary)
-		return false;
-	key.val.string.val = slot->bare_name + strlen("settings.");
-	key.val.string.len = strlen(key.val.string.val);
-	value = findJsonbValueFromContainer(settings->val.binary.data, JB_FOBJECT, &key);
+	value = find_value(context, slot->bare_name);
 	if (value == NULL || (value->type != jbvNumeric && value->type != jbvBool))
 		return false;
-	if (value->type == jbvBool)
-		appendStringInfoString(out, value->val.boolean ? "true" : "false");
-	else
-		appendStringInfoString(out, DatumGetCString(DirectFunctionCall1(numeric_out,
-																		NumericGetDatum(value->val.numeric))));
+	append_value(value, out);
 	return true;
+}
+
+/* Whether a member says nothing, and is left out. */
+static bool
+is_absent(const MfiShape *member, Jsonb *context)
+{
+	if (member->kind == MFI_SHAPE_VALUE)
+		return find_value(context, member->literal) == NULL;
+	return member->kind == MFI_SHAPE_SLOT && member->slot->has_tags &&
+		mfi_slot_render(member->slot, context)[0] == '\0';
 }
 
 void
@@ -263,12 +348,20 @@ mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out)
 {
 	ListCell   *cell;
 	bool		is_first = true;
+	JsonbValue *value;
 	char	   *text;
 
 	switch (shape->kind)
 	{
 		case MFI_SHAPE_LITERAL:
 			appendStringInfoString(out, shape->literal);
+			break;
+		case MFI_SHAPE_VALUE:
+			value = find_value(context, shape->literal);
+			if (value == NULL)
+				appendStringInfoString(out, "null");
+			else
+				append_value(value, out);
 			break;
 		case MFI_SHAPE_SLOT:
 			if (append_bare(shape->slot, context, out))
@@ -285,8 +378,7 @@ mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out)
 			{
 				MfiShape   *member = lfirst(cell);
 
-				if (member->kind == MFI_SHAPE_SLOT && member->slot->has_tags &&
-					mfi_slot_render(member->slot, context)[0] == '\0')
+				if (is_absent(member, context))
 					continue;
 				if (!is_first)
 					appendStringInfoChar(out, ',');

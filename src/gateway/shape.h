@@ -35,13 +35,14 @@ typedef enum MfiShapeKind
 	MFI_SHAPE_ARRAY,
 	MFI_SHAPE_SLOT,
 	MFI_SHAPE_LITERAL,
+	MFI_SHAPE_VALUE,			/* {"$json": "options.parameters"}: the value as it is */
 } MfiShapeKind;
 
 typedef struct MfiShape
 {
 	MfiShapeKind kind;
 	char	   *name;			/* of an object's member */
-	char	   *literal;		/* JSON text */
+	char	   *literal;		/* JSON text; of a value, its path */
 	MfiSlot    *slot;
 	List	   *members;		/* of MfiShape */
 } MfiShape;
@@ -64,7 +65,7 @@ extern void mfi_shape_settle(MfiShape *shape, Jsonb *context);
 
 extern void mfi_slot_append(const MfiSlot *slot, Jsonb *context, StringInfo out);
 extern char *mfi_slot_render(const MfiSlot *slot, Jsonb *context);
-/* A member whose template renders to nothing is left out. */
+/* A member whose template renders to nothing is left out, and one whose value is not there. */
 extern void mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out);
 
 #endif							/* MFI_GATEWAY_SHAPE_H */

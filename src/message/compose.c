@@ -37,7 +37,8 @@ enum
 	ARG_EMAIL,
 	ARG_PUSH_TOKEN,
 	ARG_COUNTRY,
-	ARG_PREVIEW
+	ARG_PREVIEW,
+	ARG_ADDRESSES
 };
 
 /* Its results, in order. */
@@ -57,6 +58,7 @@ enum
 	OUT_STATE,
 	OUT_REASON,
 	OUT_DETAIL,
+	OUT_OPTIONS,
 	OUT_COUNT
 };
 
@@ -165,11 +167,33 @@ address_from_context(const Compose *compose, const char *channel)
 	return NULL;
 }
 
+/*
+ * The address that a device or a chat provider gave; NULL if there is none.
+ */
+static char *
+given_address(const Compose *compose, const char *channel)
+{
+	JsonbValue	found;
+
+	if (compose->fcinfo->args[ARG_ADDRESSES].isnull ||
+		find_key(&DatumGetJsonbP(compose->fcinfo->args[ARG_ADDRESSES].value)->root, channel, &found) == NULL ||
+		found.type != jbvString)
+		return NULL;
+	return pnstrdup(found.val.string.val, found.val.string.len);
+}
+
 static MfiAddressState
 read_address(const Compose *compose, const MfiChannel *channel, StringInfo out)
 {
 	int			argument = ARG_PHONE;
-	char	   *found;
+	char	   *found = given_address(compose, channel->name);
+
+	if (found != NULL)
+	{
+		/* It is the provider's own name for him, whatever it looks like. */
+		appendStringInfoString(out, found);
+		return MFI_ADDRESS_USABLE;
+	}
 
 	if (channel->address_kind == MFI_ADDRESS_EMAIL)
 		argument = ARG_EMAIL;
@@ -340,6 +364,7 @@ typedef struct Texts
 	StringInfoData title;
 	StringInfoData body;
 	StringInfoData html;
+	Jsonb	   *options;
 	MfiMissing	missing;
 } Texts;
 
@@ -354,6 +379,9 @@ render_all(const Compose *compose, const MfiVariant *variant, Texts *texts)
 	if (variant->html != NULL)
 		mfi_mustache_render(variant->html, compose->context, variant->html_partials, MFI_ESCAPE_HTML,
 							&texts->html, &texts->missing);
+	if (variant->options != NULL)
+		texts->options = mfi_option_render(variant->options, compose->context, compose->locale,
+										   compose->home->locale, &texts->missing);
 }
 
 /*
@@ -424,6 +452,11 @@ render_texts(Compose *compose, const MfiVariant *variant)
 	set_string(compose, OUT_BODY, &texts.body);
 	if (variant->html != NULL)
 		set_string(compose, OUT_HTML, &texts.html);
+	if (texts.options != NULL)
+	{
+		compose->result.values[OUT_OPTIONS] = JsonbPGetDatum(texts.options);
+		compose->result.nulls[OUT_OPTIONS] = false;
+	}
 }
 
 static void
@@ -494,7 +527,7 @@ add_error_context(void *name)
 /*
  * SQL: mfiauto._compose(template text, channels text[], class text, locale
  * text, context jsonb, phone text, email text, push_token text, country text,
- * preview boolean, OUT ...). channels: in order of preference; null: those
+ * preview boolean, addresses jsonb, OUT ...). channels: in order of preference; null: those
  * that the template has. preview: the text is returned even if it would not
  * leave.
  */

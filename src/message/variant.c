@@ -33,7 +33,7 @@ struct MfiVariantCache
 
 static const char variant_query[] =
 	"SELECT v.template_id, v.channel, v.locale, v.class, v.alphabet, v.subject, v.body, v.html,"
-	"       b.parts, h.parts, pg_catalog.concat_ws(', ', b.missing, h.missing)"
+	"       b.parts, h.parts, pg_catalog.concat_ws(', ', b.missing, h.missing), v.options"
 	"  FROM mfiauto.template_version v"
 	" CROSS JOIN LATERAL mfiauto._template_parts(ARRAY[v.subject, v.body], v.channel, v.locale, false) b"
 	" CROSS JOIN LATERAL mfiauto._template_parts(ARRAY[v.html], v.channel, v.locale, true) h"
@@ -180,6 +180,7 @@ read_variant(HeapTuple row, TupleDesc columns, MfiVariant *variant, MemoryContex
 	variant->partials = copy_jsonb(row, columns, 9, context);
 	variant->html_partials = copy_jsonb(row, columns, 10, context);
 	variant->missing_partials = MemoryContextStrdup(context, SPI_getvalue(row, columns, 11));
+	variant->options = mfi_option_parse(copy_jsonb(row, columns, 12, context), context);
 }
 
 /*

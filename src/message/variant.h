@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "message/channel.h"
 #include "message/mustache.h"
+#include "message/option.h"
 #include "message/place.h"
 
 typedef enum MfiAlphabet
@@ -27,6 +28,7 @@ typedef struct MfiVariant
 	MfiTemplate *title;			/* NULL: none */
 	MfiTemplate *body;
 	MfiTemplate *html;			/* NULL: none */
+	MfiOption  *options;		/* NULL: none */
 	Jsonb	   *partials;		/* name -> text, of all that title and body include; or NULL */
 	Jsonb	   *html_partials;
 	char	   *missing_partials;	/* "> footer", or empty */

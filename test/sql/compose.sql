@@ -65,7 +65,7 @@ SELECT context FROM mfiauto._context('{1}', 'installment', '{11}', 'w', mfiauto.
 SELECT mfiauto.create_template('pick', channel => 'sms', locale => 'fr', class => 'collection', body => 'fr {{client.name}}');
 SELECT mfiauto.create_template('pick', channel => 'sms', locale => 'fr-SN', body => 'fr-SN {{client.name}}');
 SELECT mfiauto.create_template('pick', channel => 'email', subject => 'Bonjour {{client.name}}', body => 'plain {{client.name}} & co', html => '<p>{{client.name}} &amp; {{{client.name}}}</p>');
-SELECT mfiauto.create_template('pick', channel => 'voice', locale => 'wo', body => 'wo {{client.name}}');
+SELECT mfiauto.create_template('pick', channel => 'voice', locale => 'wo', body => 'wo {{client.name}}', options => '{"audio": "https://sound.example/{{client.name}}.mp3"}');
 SELECT mfiauto.create_template('pick', channel => 'telegram', body => 'tg {{client.name}}');
 CREATE FUNCTION book.compose(template text, channels text[], client bigint, locale text DEFAULT NULL)
 RETURNS TABLE (channel text, next_channels text[], class text, locale text, to_address text, body text, state text, reason text, detail text, encoding text, parts smallint)

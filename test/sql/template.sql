@@ -11,7 +11,8 @@ SELECT mfiauto.create_template('reminder_before', channel => 'sms', locale => 'f
   body => 'Bonjour {{client.name}}, votre echeance de {{installment.balance_text}} est le {{installment.due_date_text}}. Payez au *144#.');
 SELECT mfiauto.create_template('reminder_before', channel => 'sms', locale => 'FR', class => 'collection',
   body => 'Bonjour {{client.name}}, vous devez {{installment.balance_text}}.');
-SELECT mfiauto.create_template('reminder_before', channel => 'voice', locale => 'wo', body => '{{client.name}}');
+SELECT mfiauto.create_template('reminder_before', channel => 'voice', locale => 'wo', body => '{{client.name}}',
+  options => '{"audio": "https://sound.example/reminder.wo.mp3"}');
 SELECT mfiauto.create_template('reminder_before', channel => 'sms', locale => 'fr_sn.UTF-8', body => 'Na nga def {{client.name}}');
 SELECT name, channel, locale, version, class, body, alphabet FROM mfiauto.template ORDER BY channel, locale;
 SELECT count(*) AS kept FROM mfiauto.template_version;
@@ -119,7 +120,7 @@ GRANT USAGE ON SCHEMA mfiauto TO template_author;
 SET ROLE template_author;
 SELECT mfiauto.create_template('x', body => 'y');
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION mfiauto.create_template(text, text, text, text, text, text, text, text) TO template_author;
+GRANT EXECUTE ON FUNCTION mfiauto.create_template(text, text, text, text, text, text, text, text, jsonb) TO template_author;
 SET ROLE template_author;
 SELECT mfiauto.create_template('x', body => 'y');
 RESET ROLE;
