@@ -201,6 +201,12 @@ LANGUAGE sql AS $$
   SELECT r.method, r.url, r.headers, r.body FROM mfiauto._build_request(channel, definition::text, settings::text, secrets, '{}', false, true) r
 $$;
 
+-- The signature of what stands before the second dot of a token; of a request's parameters.
+CREATE FUNCTION mfiauto._sign_jwt(algorithm text, key bytea, input text) RETURNS text
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_sign_jwt';
+CREATE FUNCTION mfiauto._sign_parameters(method text, secret text, parameters jsonb) RETURNS text
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_sign_parameters';
+
 -- What an answer {"status", "headers", "body", "transport"} would mean for its message.
 CREATE FUNCTION mfiauto._judge(channel text, definition text, settings text, answer jsonb,
   OUT verdict text, OUT provider_id text, OUT error text, OUT retry_after double precision)

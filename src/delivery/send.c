@@ -16,6 +16,8 @@
 
 static void set_limits(const MfiGateway *gateway, MfiHttpLimits *limits);
 static void note_throughput(MfiLane *lane, int64 now_ms);
+static void keep_token(MfiLane *lane, const char *token, double lifetime_s, int64 now_ms);
+static bool make_token(MfiLane *lane, int64 now_ms);
 static void finish_token(MfiItem *item, const MfiAnswer *answer, int64 now_ms);
 static void build(MfiItem *item, const char *token, MfiRequest *request);
 static bool has_stale(MfiLane *lane, int64 now_ms);
@@ -91,19 +93,63 @@ note_throughput(MfiLane *lane, int64 now_ms)
 bool
 mfi_send_needs_token(MfiItem *item, int64 now_ms)
 {
-	return item->gateway->auth_kind == MFI_AUTH_OAUTH2 && !item->is_token &&
+	return mfi_gateway_needs_token(item->gateway) && !item->is_token &&
 		(item->lane->token == NULL || now_ms >= item->lane->token_until_ms);
+}
+
+static void
+keep_token(MfiLane *lane, const char *token, double lifetime_s, int64 now_ms)
+{
+	if (lane->token != NULL)
+		pfree(lane->token);
+	lane->token = MemoryContextStrdup(mfi_machine.context, token);
+	lane->token_number++;
+	lane->token_until_ms = now_ms + (int64) (lifetime_s * 1000);
+}
+
+/*
+ * make_token signs a token of our own; false if tokens come from somebody
+ * else. A key that cannot sign stops the gateway.
+ */
+static bool
+make_token(MfiLane *lane, int64 now_ms)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	char	   *token;
+	double		lifetime_s;
+	bool		is_ours = true;
+
+	PG_TRY();
+	{
+		is_ours = mfi_gateway_make_token(lane->gateway, &token, &lifetime_s);
+		if (is_ours)
+			keep_token(lane, token, lifetime_s, now_ms);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(outer);
+		error = CopyErrorData();
+		FlushErrorState();
+		strlcpy(lane->last_error, error->message, sizeof(lane->last_error));
+		lane->is_dirty = true;
+		lane->rate.circuit = MFI_CIRCUIT_STOPPED;
+	}
+	PG_END_TRY();
+	return is_ours;
 }
 
 /*
  * mfi_send_token_request asks for a token; one request at a time for a gateway.
+ * One of our own is there at once.
  */
 void
 mfi_send_token_request(MfiLane *lane, int64 now_ms)
 {
 	MfiItem    *item;
 
-	if (lane->is_fetching_token)
+	if (lane->is_fetching_token || make_token(lane, now_ms))
 		return;
 	item = mfi_item_new(lane);
 	item->is_token = true;
@@ -121,13 +167,7 @@ finish_token(MfiItem *item, const MfiAnswer *answer, int64 now_ms)
 
 	lane->is_fetching_token = false;
 	if (mfi_gateway_read_token(answer, &token, &lifetime_s, &item->outcome))
-	{
-		if (lane->token != NULL)
-			pfree(lane->token);
-		lane->token = MemoryContextStrdup(mfi_machine.context, token);
-		lane->token_number++;
-		lane->token_until_ms = now_ms + (int64) (Max(lifetime_s - TOKEN_MARGIN_S, lifetime_s / 2) * 1000);
-	}
+		keep_token(lane, token, Max(lifetime_s - TOKEN_MARGIN_S, lifetime_s / 2), now_ms);
 	else
 	{
 		strlcpy(lane->last_error, item->outcome.error, sizeof(lane->last_error));
@@ -256,7 +296,9 @@ mfi_send_ready(int64 now_ms)
 			if (mfi_send_needs_token(item, now_ms))
 			{
 				mfi_send_token_request(lane, now_ms);
-				break;
+				if (lane->is_fetching_token)
+					break;
+				continue;
 			}
 			if (!mfi_rate_take(&lane->rate, now_ms))
 				break;

@@ -154,7 +154,7 @@ classify(const MfiGateway *gateway, const MfiAnswer *answer, json_t *body, const
 		: answer->status >= 200 && answer->status < 300;
 	ListCell   *cell;
 
-	if (answer->status == 401 && gateway->auth_kind == MFI_AUTH_OAUTH2)
+	if (answer->status == 401 && mfi_gateway_needs_token(gateway))
 		return MFI_VERDICT_UNAUTHORIZED;
 	if (is_good && gateway->success_path == NULL && gateway->success_regex == NULL)
 		return MFI_VERDICT_SENT;

@@ -108,7 +108,7 @@ read_errors(MfiGateway *gateway, json_t *errors)
 		{"retry", MFI_VERDICT_RETRY}, {"throttle", MFI_VERDICT_THROTTLE},
 		{"permanent", MFI_VERDICT_PERMANENT}, {"recipient_dead", MFI_VERDICT_RECIPIENT_DEAD},
 		{"opted_out", MFI_VERDICT_OPTED_OUT}, {"config_broken", MFI_VERDICT_CONFIG_BROKEN},
-		{"unknown", MFI_VERDICT_UNKNOWN},
+		{"unauthorized", MFI_VERDICT_UNAUTHORIZED}, {"unknown", MFI_VERDICT_UNKNOWN},
 	};
 	json_t	   *element;
 	size_t		index;
@@ -132,7 +132,10 @@ read_errors(MfiGateway *gateway, json_t *errors)
 			}
 		if (!is_known)
 			mfi_reader_fail(mfi_reader_path(path, "class"), psprintf("there is no class \"%s\"", class),
-							"Known classes: retry, throttle, permanent, recipient_dead, opted_out, config_broken, unknown.");
+							"Known classes: retry, throttle, permanent, recipient_dead, opted_out, config_broken, unauthorized, unknown.");
+		if (rule->verdict == MFI_VERDICT_UNAUTHORIZED && !mfi_gateway_needs_token(gateway))
+			mfi_reader_fail(mfi_reader_path(path, "class"), "the gateway has no token that could be a new one",
+							"This class is for the authentication kinds oauth2 and jwt.");
 		rule->statuses = read_statuses(element, path, "status");
 		rule->codes = mfi_reader_texts(element, path, "code");
 		if (rule->statuses == NIL && rule->codes == NIL)

@@ -28,6 +28,8 @@ typedef enum MfiAuthKind
 	MFI_AUTH_HEADER,
 	MFI_AUTH_QUERY,
 	MFI_AUTH_OAUTH2,
+	MFI_AUTH_JWT,
+	MFI_AUTH_SIGNED,
 	MFI_AUTH_SIGV4,
 } MfiAuthKind;
 
@@ -116,6 +118,9 @@ typedef struct MfiGateway
 	MfiSlot    *token_url;
 	MfiSlot    *token_scope;
 	bool		is_token_auth_in_form;
+	struct MfiJwt *jwt;			/* the token itself, or what a token is given for */
+	const char *sign_method;
+	char	   *sign_timestamp; /* parameter; NULL: none */
 	char	   *sigv4_scope;	/* libcurl's provider1:provider2:region:service */
 
 	/* answer */
@@ -216,6 +221,10 @@ extern void mfi_gateway_release(MfiGateway *gateway);
 /* Builds the request in the current memory context; 22023 if a value does not fit its place. */
 extern void mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope,
 									  const char *token, MfiRequest *request);
+/* Whether requests carry a token that is kept from one to the next. */
+extern bool mfi_gateway_needs_token(const MfiGateway *gateway);
+/* Signs a token of our own; false if tokens are to be asked for. 22023 if the key is not usable. */
+extern bool mfi_gateway_make_token(const MfiGateway *gateway, char **token, double *lifetime_s);
 extern void mfi_gateway_build_token_request(const MfiGateway *gateway, MfiRequest *request);
 
 /* Judges an answer. Never raises, whatever the body holds. */

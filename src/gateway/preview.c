@@ -221,6 +221,8 @@ mfiauto_build_request(PG_FUNCTION_ARGS)
 	MfiGateway *gateway;
 	MfiEnvelope envelope;
 	MfiRequest	request;
+	char	   *token;
+	double		lifetime_s;
 	TupleDesc	descriptor;
 	Datum		values[5];
 	bool		nulls[5] = {false};
@@ -244,7 +246,9 @@ mfiauto_build_request(PG_FUNCTION_ARGS)
 	else
 	{
 		read_message(PG_GETARG_JSONB_P(4), &envelope);
-		mfi_gateway_build_request(gateway, &envelope, is_masked ? MFI_GATEWAY_MASK : "TOKEN", &request);
+		if (is_masked || !mfi_gateway_make_token(gateway, &token, &lifetime_s))
+			token = is_masked ? MFI_GATEWAY_MASK : "TOKEN";
+		mfi_gateway_build_request(gateway, &envelope, token, &request);
 	}
 	values[0] = CStringGetTextDatum(request.method);
 	values[1] = CStringGetTextDatum(is_masked ? unmask(request.url) : request.url);

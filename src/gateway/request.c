@@ -11,6 +11,7 @@
 #include "common/base64.h"
 #include "gateway/definition.h"
 #include "gateway/mail.h"
+#include "gateway/request.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -23,12 +24,9 @@ static void add_language(JsonbParseState **state, const MfiEnvelope *envelope);
 static void add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope);
 static Jsonb *message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url);
 static char *utf16_hex(const char *text);
-static void append_parameter(StringInfo out, const char *name, const char *value, char first, bool *is_first);
-static void append_fields(StringInfo out, List *fields, Jsonb *context, char first, bool *is_first);
-static void add_header(MfiRequest *request, const char *name, const char *value);
+static List *append_fields(StringInfo out, List *fields, Jsonb *context, char first, bool *is_first);
 static void build_multipart(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request);
-static void build_body(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request);
-static void add_auth(const MfiGateway *gateway, const char *token, MfiRequest *request);
+static List *build_body(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request);
 
 static void
 add_text(JsonbParseState **state, const char *name, const char *text, int length)
@@ -205,12 +203,8 @@ message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const ch
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-/*
- * append_parameter appends name=value for a query (first '?', or '&' if the
- * URL has one already) or a form (first 0).
- */
-static void
-append_parameter(StringInfo out, const char *name, const char *value, char first, bool *is_first)
+void
+mfi_request_append_parameter(StringInfo out, const char *name, const char *value, char first, bool *is_first)
 {
 	if (!*is_first)
 		appendStringInfoChar(out, '&');
@@ -222,24 +216,54 @@ append_parameter(StringInfo out, const char *name, const char *value, char first
 	mfi_escape_append(out, value, strlen(value), MFI_ESCAPE_URL);
 }
 
-static void
+void
+mfi_request_add_parameter(MfiRequest *request, bool is_form, const char *name, const char *value)
+{
+	StringInfoData out;
+	bool		is_first;
+
+	initStringInfo(&out);
+	if (is_form)
+	{
+		appendBinaryStringInfo(&out, request->body, request->body_length);
+		is_first = out.len == 0;
+		mfi_request_append_parameter(&out, name, value, '\0', &is_first);
+		request->body = out.data;
+		request->body_length = out.len;
+		return;
+	}
+	appendStringInfoString(&out, request->url);
+	is_first = true;
+	mfi_request_append_parameter(&out, name, value, strchr(request->url, '?') != NULL ? '&' : '?', &is_first);
+	request->url = out.data;
+}
+
+/*
+ * append_fields appends the fields that have a value, and returns them as pairs.
+ */
+static List *
 append_fields(StringInfo out, List *fields, Jsonb *context, char first, bool *is_first)
 {
 	ListCell   *cell;
+	List	   *pairs = NIL;
 
 	foreach(cell, fields)
 	{
 		MfiField   *field = lfirst(cell);
-		char	   *value = mfi_slot_render(field->slot, context);
+		MfiPair    *pair = palloc(sizeof(MfiPair));
 
-		if (value[0] == '\0' && field->slot->has_tags)
+		pair->name = field->name;
+		pair->value = mfi_slot_render(field->slot, context);
+		if (pair->value[0] == '\0' && field->slot->has_tags)
 			continue;
-		append_parameter(out, field->name, value, first, is_first);
+		mfi_request_append_parameter(out, pair->name, pair->value, first, is_first);
+		pairs = lappend(pairs, pair);
 	}
+	return pairs;
 }
 
-static void
-add_header(MfiRequest *request, const char *name, const char *value)
+void
+mfi_request_add_header(MfiRequest *request, const char *name, const char *value)
 {
 	for (const char *c = value; *c != '\0'; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f)
@@ -275,25 +299,29 @@ build_multipart(const MfiGateway *gateway, Jsonb *context, const char *key, MfiR
 	appendStringInfo(&out, "--mfiauto-%s--\r\n", key);
 	request->body = out.data;
 	request->body_length = out.len;
-	add_header(request, "Content-Type", psprintf("multipart/form-data; boundary=mfiauto-%s", key));
+	mfi_request_add_header(request, "Content-Type", psprintf("multipart/form-data; boundary=mfiauto-%s", key));
 }
 
-static void
+/*
+ * build_body returns the parameters of a form.
+ */
+static List *
 build_body(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request)
 {
 	StringInfoData out;
+	List	   *pairs = NIL;
 	bool		is_first = true;
 
 	if (gateway->body_kind == MFI_BODY_MULTIPART)
 	{
 		build_multipart(gateway, context, key, request);
-		return;
+		return NIL;
 	}
 	initStringInfo(&out);
 	switch (gateway->body_kind)
 	{
 		case MFI_BODY_FORM:
-			append_fields(&out, gateway->body_fields, context, '\0', &is_first);
+			pairs = append_fields(&out, gateway->body_fields, context, '\0', &is_first);
 			break;
 		case MFI_BODY_JSON:
 			mfi_shape_append(gateway->body_shape, context, &out);
@@ -303,60 +331,14 @@ build_body(const MfiGateway *gateway, Jsonb *context, const char *key, MfiReques
 			break;
 		default:
 			if (strcmp(gateway->method, "GET") == 0)
-				return;
+				return NIL;
 			break;
 	}
 	request->body = out.data;
 	request->body_length = out.len;
 	if (gateway->content_type != NULL)
-		add_header(request, "Content-Type", gateway->content_type);
-}
-
-static void
-add_auth(const MfiGateway *gateway, const char *token, MfiRequest *request)
-{
-	Jsonb	   *context = mfi_gateway_fixed_context(gateway);
-	StringInfoData url;
-	bool		is_first = true;
-
-	switch (gateway->auth_kind)
-	{
-		case MFI_AUTH_NONE:
-			break;
-		case MFI_AUTH_BASIC:
-		case MFI_AUTH_SIGV4:
-			request->user = mfi_slot_render(gateway->auth_user, context);
-			request->password = mfi_slot_render(gateway->auth_secret, context);
-			request->sigv4_scope = gateway->sigv4_scope;
-			break;
-		case MFI_AUTH_BEARER:
-			add_header(request, "Authorization",
-					   psprintf("Bearer %s", mfi_slot_render(gateway->auth_secret, context)));
-			break;
-		case MFI_AUTH_OAUTH2:
-			add_header(request, "Authorization", psprintf("Bearer %s", token != NULL ? token : ""));
-			break;
-		case MFI_AUTH_HEADER:
-			add_header(request, mfi_slot_render(gateway->auth_name, context),
-					   mfi_slot_render(gateway->auth_secret, context));
-			break;
-		case MFI_AUTH_QUERY:
-			initStringInfo(&url);
-			appendStringInfoString(&url, request->url);
-			append_parameter(&url, mfi_slot_render(gateway->auth_name, context),
-							 mfi_slot_render(gateway->auth_secret, context),
-							 strchr(request->url, '?') != NULL ? '&' : '?', &is_first);
-			request->url = url.data;
-			break;
-	}
-}
-
-const char *
-mfi_gateway_auth_name(const MfiGateway *gateway)
-{
-	static const char *const names[] = {"none", "basic", "bearer", "header", "query", "oauth2", "sigv4"};
-
-	return gateway->sigv4_scope != NULL ? psprintf("sigv4 %s", gateway->sigv4_scope) : names[gateway->auth_kind];
+		mfi_request_add_header(request, "Content-Type", gateway->content_type);
+	return pairs;
 }
 
 void
@@ -366,6 +348,7 @@ mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope
 	Jsonb	   *context = message_context(gateway, envelope, NULL);
 	StringInfoData url;
 	ListCell   *cell;
+	List	   *pairs;
 	bool		is_first = true;
 
 	memset(request, 0, sizeof(MfiRequest));
@@ -378,12 +361,12 @@ mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope
 	if (gateway->is_mail)
 	{
 		mfi_mail_build_request(gateway, envelope, context, request);
-		add_auth(gateway, token, request);
+		mfi_auth_apply(gateway, NIL, token, request);
 		return;
 	}
 	initStringInfo(&url);
 	mfi_slot_append(gateway->url, context, &url);
-	append_fields(&url, gateway->query, context, strchr(url.data, '?') != NULL ? '&' : '?', &is_first);
+	pairs = append_fields(&url, gateway->query, context, strchr(url.data, '?') != NULL ? '&' : '?', &is_first);
 	request->url = url.data;
 	foreach(cell, gateway->headers)
 	{
@@ -391,44 +374,12 @@ mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope
 		char	   *value = mfi_slot_render(field->slot, context);
 
 		if (value[0] != '\0' || !field->slot->has_tags)
-			add_header(request, field->name, value);
+			mfi_request_add_header(request, field->name, value);
 	}
 	if (gateway->idempotency_header != NULL)
-		add_header(request, gateway->idempotency_header, envelope->key);
-	build_body(gateway, context, envelope->key, request);
-	add_auth(gateway, token, request);
-}
-
-void
-mfi_gateway_build_token_request(const MfiGateway *gateway, MfiRequest *request)
-{
-	Jsonb	   *context = mfi_gateway_fixed_context(gateway);
-	char	   *client_id = mfi_slot_render(gateway->auth_user, context);
-	char	   *client_secret = mfi_slot_render(gateway->auth_secret, context);
-	StringInfoData body;
-	bool		is_first = true;
-
-	memset(request, 0, sizeof(MfiRequest));
-	request->method = "POST";
-	request->url = mfi_slot_render(gateway->token_url, context);
-	initStringInfo(&body);
-	append_parameter(&body, "grant_type", "client_credentials", '\0', &is_first);
-	if (gateway->token_scope != NULL)
-		append_parameter(&body, "scope", mfi_slot_render(gateway->token_scope, context), '\0', &is_first);
-	if (gateway->is_token_auth_in_form)
-	{
-		append_parameter(&body, "client_id", client_id, '\0', &is_first);
-		append_parameter(&body, "client_secret", client_secret, '\0', &is_first);
-	}
-	else
-	{
-		request->user = client_id;
-		request->password = client_secret;
-	}
-	request->body = body.data;
-	request->body_length = body.len;
-	add_header(request, "Content-Type", "application/x-www-form-urlencoded");
-	add_header(request, "Accept", "application/json");
+		mfi_request_add_header(request, gateway->idempotency_header, envelope->key);
+	pairs = list_concat(pairs, build_body(gateway, context, envelope->key, request));
+	mfi_auth_apply(gateway, pairs, token, request);
 }
 
 /*
