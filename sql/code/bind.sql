@@ -376,6 +376,8 @@ BEGIN
   DELETE FROM mfiauto.anchor_date a WHERE a.role = _unbind.role;
   IF role = 'loan_party' THEN
     DELETE FROM mfiauto.party_state;
+  ELSIF role = 'client' THEN
+    DELETE FROM mfiauto.address_book;
   END IF;
   PERFORM mfiauto._settle(role);
   BEGIN

@@ -448,6 +448,9 @@ BEGIN
     ELSE
       PERFORM mfiauto._diff_role(config.role, is_full);
       PERFORM mfiauto._apply_diff(config.role);
+      IF config.role = 'client' THEN
+        PERFORM mfiauto._keep_addresses(ARRAY(SELECT d.subject_id FROM mfiauto.batch_diff d WHERE d.role = 'client'));
+      END IF;
     END IF;
   END IF;
   IF is_full THEN
@@ -533,6 +536,9 @@ BEGIN
     SELECT count(*) FILTER (WHERE d.is_first AND NOT d.is_gone), count(*) FILTER (WHERE NOT d.is_first AND NOT d.is_gone), count(*) FILTER (WHERE d.is_gone)
       INTO new_count, changed_count, gone_count FROM mfiauto.batch_diff d WHERE d.role = _refill.role;
     PERFORM mfiauto._apply_diff(role);
+    IF role = 'client' THEN
+      PERFORM mfiauto._keep_addresses(NULL);
+    END IF;
     PERFORM mfiauto._touch();
   END IF;
   UPDATE mfiauto.job_progress p SET phase = 'done', done_count = read_count, total_count = read_count, updated_at = mfiauto.now() WHERE p.job = 'resync' AND p.target = role;

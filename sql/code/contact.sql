@@ -159,6 +159,10 @@ BEGIN
     name = coalesce(_set_institution.name, i.name), country = coalesce(_set_institution.country, i.country),
     time_zone = coalesce(zone, i.time_zone), locale = coalesce(mfiauto._normalize_locale(_set_institution.locale), i.locale),
     currency = coalesce(_set_institution.currency, i.currency), grace_days = coalesce(_set_institution.grace_days, i.grace_days);
+  IF country IS NOT NULL THEN
+    -- Telephone numbers that are written without a country are read with the institution's.
+    PERFORM mfiauto._keep_addresses(NULL);
+  END IF;
 END $$;
 SELECT mfiauto._open_door('mfiauto._set_institution(text, text, text, text, text, integer)', '{admin}',
   'Sets the institution''s name, country (ISO 3166), time zone (IANA), locale, currency (ISO 4217) and the days of grace before an '

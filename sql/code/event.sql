@@ -52,6 +52,9 @@ BEGIN
      SET updated_at = excluded.updated_at,
          traits = (t.traits || excluded.traits) - (SELECT coalesce(array_agg(k.key), '{}') FROM jsonb_each(_identify.traits) k WHERE k.value = 'null');
   PERFORM mfiauto._journal_append(-mfiauto._role_number('client'), 'r', client_id, client_id);
+  IF traits ?| '{country,telegram,messenger}' THEN
+    PERFORM mfiauto._keep_addresses(ARRAY[client_id]);
+  END IF;
 END $$;
 SELECT mfiauto._open_door('mfiauto._identify(bigint, jsonb)', '{admin,app}',
   'Gives a client traits beyond those of the bank''s own tables; they are merged with those known, null takes one away.');

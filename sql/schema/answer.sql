@@ -34,6 +34,7 @@ CREATE TABLE mfiauto.inbound_log (
   keyword text,
   intent text,
   reply_to bigint,
+  answer_id bigint,
   detail jsonb,
   sent_at timestamptz,
   received_at timestamptz NOT NULL,
@@ -43,4 +44,4 @@ CREATE TABLE mfiauto.inbound_log (
 CREATE TABLE mfiauto.inbound_log_default PARTITION OF mfiauto.inbound_log DEFAULT;
 CREATE INDEX inbound_log_digest_idx ON mfiauto.inbound_log (gateway, digest);
 COMMENT ON TABLE mfiauto.inbound_log IS
-  'What people send us. client_id 0: nobody with that address is in the books. action: what the router made of it; reply_to: the last message that he had from us on the channel.';
+  'What people send us. client_id 0: nobody with that address is in the books. action: what the router made of it; reply_to: the last message that he had from us on the channel; answer_id: the one that answers.';
