@@ -19,7 +19,7 @@ END $$;
 
 -- Puts an answer into the ledger and the queue. Whoever has just written is answered: the class is transactional, whatever the template's.
 CREATE FUNCTION mfiauto._queue_answer(client_id bigint, channel text, address text, locale text, template_id bigint, title text, body text, html text,
-  encoding text, parts smallint, key uuid DEFAULT NULL) RETURNS bigint
+  options jsonb, encoding text, parts smallint, key uuid DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -27,10 +27,10 @@ DECLARE
   ends_at timestamptz := mfiauto.now() + interval '24 hours';
 BEGIN
   INSERT INTO mfiauto.message_ledger (client_id, message_id, created_at, due_at, expires_at, subject, subject_id, template_id, parts, state, class, channel, next_channels, locale,
-                                      to_address, title, body, html, encoding, idempotency_key)
+                                      to_address, title, body, html, options, encoding, idempotency_key)
   VALUES (_queue_answer.client_id, number, mfiauto.now(), mfiauto.now(), ends_at, 'client', _queue_answer.client_id, _queue_answer.template_id, _queue_answer.parts, 'queued',
           'transactional', _queue_answer.channel, '{}', _queue_answer.locale, _queue_answer.address, _queue_answer.title, _queue_answer.body, _queue_answer.html,
-          _queue_answer.encoding, coalesce(_queue_answer.key, gen_random_uuid()));
+          _queue_answer.options, _queue_answer.encoding, coalesce(_queue_answer.key, gen_random_uuid()));
   INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority, due_at, expires_at)
   SELECT _queue_answer.client_id, number, mfiauto.now(), _queue_answer.channel, c.priority, mfiauto.now(), ends_at FROM mfiauto.message_class c WHERE c.class = 'transactional';
   PERFORM mfiauto._wake_delivery();
@@ -49,12 +49,14 @@ BEGIN
     FROM mfiauto._context(ARRAY[_answer_with.client_id], 'client', ARRAY[_answer_with.client_id], NULL, mfiauto._template_needs(ARRAY[_answer_with.template])) x
     CROSS JOIN LATERAL mfiauto._compose(_answer_with.template, ARRAY[_answer_with.channel], 'transactional', coalesce(_answer_with.locale, x.locale), x.context,
       CASE WHEN _answer_with.channel IN ('sms', 'voice', 'whatsapp') THEN _answer_with.address ELSE x.phone END,
-      CASE WHEN _answer_with.channel = 'email' THEN _answer_with.address ELSE x.email END, x.push_token, x.country) m
+      CASE WHEN _answer_with.channel = 'email' THEN _answer_with.address ELSE x.email END, x.push_token, x.country,
+      addresses => coalesce(x.addresses, '{}') || jsonb_build_object(_answer_with.channel, _answer_with.address)) m
    WHERE x.found;
   IF made.state IS DISTINCT FROM 'queued' THEN
     RETURN NULL;
   END IF;
-  RETURN mfiauto._queue_answer(_answer_with.client_id, _answer_with.channel, _answer_with.address, made.locale, made.template_id, made.title, made.body, made.html, made.encoding, made.parts);
+  RETURN mfiauto._queue_answer(_answer_with.client_id, _answer_with.channel, _answer_with.address, made.locale, made.template_id, made.title, made.body, made.html, made.options,
+    made.encoding, made.parts);
 EXCEPTION WHEN data_exception OR plpgsql_error OR object_not_in_prerequisite_state THEN
   RAISE WARNING 'template "%" could not answer an inbound message: %', _answer_with.template, SQLERRM;
   RETURN NULL;
@@ -246,7 +248,7 @@ BEGIN
     SELECT NULL::text AS encoding, NULL::integer AS parts INTO size;
   END IF;
   RETURN mfiauto._queue_answer(_answer_conversation.client_id, _answer_conversation.channel, address, mfiauto._client_locale(_answer_conversation.client_id), NULL,
-    CASE WHEN _answer_conversation.channel = 'email' THEN 'Re:' END, said, NULL, size.encoding, size.parts::smallint, _answer_conversation.key);
+    CASE WHEN _answer_conversation.channel = 'email' THEN 'Re:' END, said, NULL, NULL, size.encoding, size.parts::smallint, _answer_conversation.key);
 END $$;
 SELECT mfiauto._open_door('mfiauto._answer_conversation(bigint, text, text, uuid)', '{admin,app,officer,branch}',
   'Sends a client what a person writes, to the address he wrote from; takes the conversation. A call repeated with the same key sends nothing twice. Returns the message''s number.');
