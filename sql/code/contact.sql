@@ -1,104 +1,4 @@
--- Who may be written to: consent, suppressed addresses, the institution's contact rules, and the check of a claim.
-
--- ---- Consent ----
-
-CREATE FUNCTION mfiauto._record_consent(client_id bigint, channel text, purpose text, granted boolean, reason text, source text,
-  text_version text, proof jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  IF greatest(length(reason), length(source), length(text_version)) > 1000 OR pg_column_size(proof) > 65536 THEN
-    RAISE EXCEPTION 'what is told of a consent is too long'
-      USING ERRCODE = '54000', DETAIL = 'reason, source and text_version have at most 1000 characters each, proof has 64 kB.', HINT = 'Keep large documents elsewhere and give their reference.';
-  END IF;
-  IF client_id IS NULL THEN
-    RAISE EXCEPTION 'client_id must not be null' USING ERRCODE = '22004';
-  END IF;
-  PERFORM mfiauto._check_sight(client_id);
-  IF channel IS NOT NULL THEN
-    PERFORM mfiauto._check_channel(channel);
-  END IF;
-  PERFORM mfiauto._check_class(purpose);
-  IF NOT granted AND EXISTS (SELECT FROM mfiauto.message_class c WHERE c.class = purpose AND NOT c.honors_opt_out) THEN
-    RAISE EXCEPTION 'messages of class "%" cannot be opted out of', purpose USING ERRCODE = '22023',
-      HINT = format('These can: %s.', (SELECT string_agg(c.class, ', ' ORDER BY c.priority) FROM mfiauto.message_class c WHERE c.honors_opt_out));
-  END IF;
-  INSERT INTO mfiauto.consent (client_id, channel, purpose, granted, reason, source, text_version, proof, given_at, recorded_by)
-  VALUES (client_id, channel, purpose, granted, reason, source, text_version, proof, mfiauto.now(), mfiauto._caller());
-  PERFORM mfiauto._journal_append(0, 'p', 0, client_id);
-END $$;
-
-CREATE FUNCTION mfiauto._opt_out(client_id bigint, channel text DEFAULT NULL, purpose text DEFAULT NULL, reason text DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM mfiauto._record_consent(client_id, channel, purpose, false, reason, NULL, NULL, NULL);
-END $$;
-SELECT mfiauto._open_door('mfiauto._opt_out(bigint, text, text, text)', '{admin,app,officer,branch}',
-  'Records that a client wants no messages on a channel (null: any) of a class (null: every class that honors opt-outs). '
-  'Messages that wait are withdrawn when they are about to leave.');
-
-CREATE FUNCTION mfiauto._opt_in(client_id bigint, channel text DEFAULT NULL, purpose text DEFAULT NULL, source text DEFAULT NULL,
-  text_version text DEFAULT NULL, proof jsonb DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM mfiauto._record_consent(client_id, channel, purpose, true, NULL, source, text_version, proof);
-END $$;
-SELECT mfiauto._open_door('mfiauto._opt_in(bigint, text, text, text, text, jsonb)', '{admin,app,officer,branch}',
-  'Records a client''s consent to messages on a channel (null: any) of a class (null: any), with where it was given, the version of '
-  'the text that was agreed to, and what proves it.');
-
--- ---- Suppressed addresses ----
-
--- The key of an address in the suppression list: it survives the erasure of the client, and tells nobody the address.
-CREATE FUNCTION mfiauto._address_hash(channel text, address text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(channel || ':' || address, 'UTF8')), 'hex')
-$$;
-
-CREATE FUNCTION mfiauto._checked_address(channel text, address text) RETURNS text
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  written text;
-BEGIN
-  PERFORM mfiauto._check_channel(channel);
-  -- A landline cannot be texted, yet it can be put on the list.
-  written := mfiauto._read_address(CASE WHEN channel IN ('sms', 'whatsapp') THEN 'voice' ELSE channel END, address,
-                                   (SELECT i.country FROM mfiauto.institution i));
-  IF written IS NULL THEN
-    RAISE EXCEPTION 'address is not valid on channel "%"', channel USING ERRCODE = '22023',
-      HINT = CASE WHEN channel IN ('sms', 'whatsapp', 'voice') THEN 'Write the number with its country, as +221…; see normalize_phone().'
-                  WHEN channel = 'email' THEN 'Write it as name@domain.' ELSE 'It must be printable ASCII without spaces.' END;
-  END IF;
-  RETURN written;
-END $$;
-
-CREATE FUNCTION mfiauto._suppress_address(channel text, address text, reason text) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  IF reason IS NULL OR btrim(reason) = '' THEN
-    RAISE EXCEPTION 'a suppression needs a reason' USING ERRCODE = '22023', HINT = 'For instance: wrong number, bounced, complaint.';
-  ELSIF length(reason) > 1000 THEN
-    RAISE EXCEPTION 'reason of a suppression is longer than 1000 characters' USING ERRCODE = '54000', HINT = 'For instance: wrong number, bounced, complaint.';
-  END IF;
-  INSERT INTO mfiauto.suppression (channel, address_hash, reason, suppressed_at)
-  VALUES (channel, mfiauto._address_hash(channel, mfiauto._checked_address(channel, address)), reason, mfiauto.now())
-  ON CONFLICT ON CONSTRAINT suppression_pkey DO UPDATE SET reason = excluded.reason, suppressed_at = excluded.suppressed_at;
-END $$;
-SELECT mfiauto._open_door('mfiauto._suppress_address(text, text, text)', '{admin,app}',
-  'Puts an address on the suppression list of a channel: it is never written to again, whatever the class. Only its hash is kept.');
-
-CREATE FUNCTION mfiauto._unsuppress_address(channel text, address text) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  DELETE FROM mfiauto.suppression s
-   WHERE s.channel = _unsuppress_address.channel
-     AND s.address_hash = mfiauto._address_hash(_unsuppress_address.channel,
-                                                mfiauto._checked_address(_unsuppress_address.channel, _unsuppress_address.address));
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'address is not on the suppression list of channel "%"', channel USING ERRCODE = '42704';
-  END IF;
-END $$;
-SELECT mfiauto._open_door('mfiauto._unsuppress_address(text, text)', '{admin}',
-  'Takes an address off the suppression list of a channel.');
+-- When and how often clients may be written to: the institution, its contact rules, and the check of a claim. (consent.sql: by whose leave.)
 
 -- ---- The institution and its contact rules ----
 
@@ -172,10 +72,10 @@ SELECT mfiauto._open_door('mfiauto._set_institution(text, text, text, text, text
 CREATE FUNCTION mfiauto._policy_for(country text, class text)
 RETURNS TABLE (country text, class text, contact_from time, contact_until time, weekdays integer[], skips_holidays boolean,
                break_weekday integer, break_from time, break_until time, cap_count integer, cap_days integer, min_gap interval,
-               barred_in_arrears boolean)
+               barred_in_arrears boolean, double_opt_in boolean)
 LANGUAGE sql STABLE ROWS 1 AS $$
   SELECT p.country, p.class, p.contact_from, p.contact_until, p.weekdays, p.skips_holidays, p.break_weekday, p.break_from, p.break_until,
-         p.cap_count, p.cap_days, p.min_gap, p.barred_in_arrears
+         p.cap_count, p.cap_days, p.min_gap, p.barred_in_arrears, p.double_opt_in
     FROM mfiauto.policy p
    WHERE p.country IN ($1, '*') AND p.class IN ($2, '*')
    ORDER BY p.country = '*', p.class = '*' LIMIT 1
@@ -192,7 +92,7 @@ END $$;
 CREATE FUNCTION mfiauto._set_policy(country text DEFAULT '*', class text DEFAULT '*', contact_from time DEFAULT NULL,
   contact_until time DEFAULT NULL, weekdays integer[] DEFAULT NULL, skips_holidays boolean DEFAULT NULL,
   break_weekday integer DEFAULT NULL, break_from time DEFAULT NULL, break_until time DEFAULT NULL, cap_count integer DEFAULT NULL,
-  cap_days integer DEFAULT NULL, min_gap interval DEFAULT NULL, barred_in_arrears boolean DEFAULT NULL) RETURNS void
+  cap_days integer DEFAULT NULL, min_gap interval DEFAULT NULL, barred_in_arrears boolean DEFAULT NULL, double_opt_in boolean DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
   old record;
@@ -206,6 +106,9 @@ BEGIN
   END IF;
   -- A new row begins as what held so far, so that it changes what is said and nothing else.
   SELECT p.* INTO STRICT old FROM mfiauto._policy_for(country, class) p;
+  SELECT CASE WHEN _set_policy.class = '*' THEN f.all_count ELSE f.cap_count END, CASE WHEN _set_policy.class = '*' THEN f.all_days ELSE f.cap_days END,
+         CASE WHEN _set_policy.class = '*' THEN f.all_gap ELSE f.min_gap END INTO old.cap_count, old.cap_days, old.min_gap
+    FROM mfiauto._caps_for(country, class) f;
   old.contact_from := coalesce(contact_from, old.contact_from);
   old.contact_until := coalesce(contact_until, old.contact_until);
   old.weekdays := coalesce(weekdays, old.weekdays);
@@ -237,14 +140,17 @@ BEGIN
     RAISE EXCEPTION 'min_gap must not be longer than 366 days' USING ERRCODE = '22023', HINT = 'Give a time such as ''20 hours''; 0 takes it away.';
   END IF;
   INSERT INTO mfiauto.policy (country, class, contact_from, contact_until, weekdays, skips_holidays, break_weekday, break_from,
-                              break_until, cap_count, cap_days, min_gap, barred_in_arrears)
+                              break_until, cap_count, cap_days, min_gap, barred_in_arrears, double_opt_in)
   VALUES (country, class, old.contact_from, old.contact_until, old.weekdays, coalesce(skips_holidays, old.skips_holidays), old.break_weekday,
-          old.break_from, old.break_until, old.cap_count, old.cap_days, old.min_gap, coalesce(barred_in_arrears, old.barred_in_arrears))
+          old.break_from, old.break_until, old.cap_count, old.cap_days, old.min_gap, coalesce(barred_in_arrears, old.barred_in_arrears),
+          coalesce(double_opt_in, old.double_opt_in))
   ON CONFLICT ON CONSTRAINT policy_pkey DO UPDATE SET
     contact_from = excluded.contact_from, contact_until = excluded.contact_until, weekdays = excluded.weekdays,
     skips_holidays = excluded.skips_holidays, break_weekday = excluded.break_weekday, break_from = excluded.break_from,
     break_until = excluded.break_until, cap_count = excluded.cap_count, cap_days = excluded.cap_days, min_gap = excluded.min_gap,
-    barred_in_arrears = excluded.barred_in_arrears;
+    barred_in_arrears = excluded.barred_in_arrears, double_opt_in = excluded.double_opt_in;
+  PERFORM mfiauto._note_change('policy', country || ' ' || class, (SELECT to_jsonb(p) - '{country,class}'::text[] FROM mfiauto.policy p
+                                                                  WHERE p.country = _set_policy.country AND p.class = _set_policy.class));
   SELECT string_agg(p.class, ', ' ORDER BY p.class) INTO shadowed FROM mfiauto.policy p
    WHERE _set_policy.class = '*' AND _set_policy.country <> '*' AND p.country = '*' AND p.class <> '*'
      AND NOT EXISTS (SELECT FROM mfiauto.policy o WHERE o.country = _set_policy.country AND o.class = p.class);
@@ -254,9 +160,10 @@ BEGIN
   END IF;
 END $$;
 SELECT mfiauto._open_door(
-  'mfiauto._set_policy(text, text, time, time, integer[], boolean, integer, time, time, integer, integer, interval, boolean)', '{admin}',
+  'mfiauto._set_policy(text, text, time, time, integer[], boolean, integer, time, time, integer, integer, interval, boolean, boolean)', '{admin}',
   'Sets when and how often a class may contact clients of a country (* for any): contact hours, ISO weekdays, holidays, a weekly break, '
-  'at most cap_count messages in cap_days days, the least time between two, and whether clients in arrears are left alone. '
+  'at most cap_count messages in cap_days days and the least time between two (of the class; of class *: of all capped classes together), '
+  'whether clients in arrears are left alone, and whether an opt-in has to be confirmed (double_opt_in). '
   'What is not given stays as it was in force; cap_count, break_weekday or min_gap of 0 take theirs away.');
 
 CREATE FUNCTION mfiauto._drop_policy(country text, class text) RETURNS void
@@ -270,6 +177,7 @@ BEGIN
     RAISE EXCEPTION 'policy for country "%" and class "%" does not exist', country, class USING ERRCODE = '42704',
       HINT = 'See SELECT country, class FROM mfiauto.policy;';
   END IF;
+  PERFORM mfiauto._note_change('policy', country || ' ' || class, NULL);
 END $$;
 SELECT mfiauto._open_door('mfiauto._drop_policy(text, text)', '{admin}',
   'Takes away the policy of a country and a class; the next wider one holds from then on.');
@@ -303,40 +211,117 @@ SELECT mfiauto._open_door('mfiauto._drop_holiday(date, text)', '{admin}', 'Takes
 CREATE FUNCTION mfiauto._only_recipients() RETURNS text[]
   LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'mfiauto_only_recipients';
 
--- Why each message of a set may not leave now; null: it may. In order of weight: the address is suppressed, the client opted out or
--- never opted in, the address is not on a staging server's list, the client is in arrears, the client had enough. The cap counts what was
--- sent in the last cap_days days, what other claims have in flight, and the messages before it in the set; message_ids are the set itself.
-CREATE FUNCTION mfiauto._contact_refusals(client_ids bigint[], channels text[], classes text[], addresses text[],
-  countries text[] DEFAULT NULL, message_ids bigint[] DEFAULT NULL)
-RETURNS TABLE (ord integer, reason text)
-LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off AS $$
+-- How often a class may write to a client of a country. The class has a cap of its own, which counts the messages of that class, and all
+-- capped classes share one (the policy of class *), which counts them all; of each the row of the country goes first.
+CREATE FUNCTION mfiauto._caps_for(country text, class text)
+RETURNS TABLE (cap_count integer, cap_days integer, min_gap interval, all_count integer, all_days integer, all_gap interval)
+LANGUAGE sql STABLE ROWS 1 AS $$
+  SELECT o.cap_count, o.cap_days, o.min_gap, a.cap_count, a.cap_days, a.min_gap
+    FROM (SELECT) one
+    LEFT JOIN LATERAL (SELECT p.* FROM mfiauto.policy p WHERE p.country IN ($1, '*') AND p.class = $2 ORDER BY p.country = '*' LIMIT 1) o ON true
+    LEFT JOIN LATERAL (SELECT p.* FROM mfiauto.policy p WHERE p.country IN ($1, '*') AND p.class = '*' ORDER BY p.country = '*' LIMIT 1) a ON true
+$$;
+
+-- From when one more message of a class is within the limits, given when the client had which: the moment at which enough of them have
+-- left the window, and the last one is long enough ago. Null: there is no limit that holds him back.
+CREATE FUNCTION mfiauto._cap_free_at(times timestamptz[], classes text[], class text, cap_count integer, cap_days integer, min_gap interval,
+  all_count integer, all_days integer, all_gap interval) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT greatest((array_agg(h.at ORDER BY h.at DESC) FILTER (WHERE h.class = $3))[$4] + make_interval(hours => 24 * $5),
+                  max(h.at) FILTER (WHERE h.class = $3) + $6,
+                  (array_agg(h.at ORDER BY h.at DESC))[$7] + make_interval(hours => 24 * $8),
+                  max(h.at) + $9)
+    FROM unnest($1, $2) AS h(at, class)
+$$;
+
+-- Clients to whom nothing is sent, whatever it is: erased, or of a status (dead, closed, fraud) or with a mark that bars them.
+CREATE FUNCTION mfiauto._barred_clients(client_ids bigint[]) RETURNS TABLE (client_id bigint, reason text)
+LANGUAGE plpgsql STABLE ROWS 10 AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
+    SELECT e.client_id, 'erased' FROM mfiauto.erased_client e WHERE e.client_id = ANY (client_ids);
+  IF to_regclass('mfiauto.client') IS NOT NULL THEN
+    RETURN QUERY
+      SELECT k.id, 'client_barred'
+        FROM (SELECT DISTINCT u.id FROM unnest(client_ids) AS u(id)) k
+        JOIN LATERAL (SELECT c.status, c.traits FROM mfiauto.client c WHERE c.client_id = k.id OFFSET 0) c ON true
+       WHERE EXISTS (SELECT FROM mfiauto.barred_status b WHERE b.status = lower(btrim(c.status)))
+          OR c.traits @> '{"deceased": true}' OR c.traits @> '{"fraud": true}' OR c.traits @> '{"do_not_contact": true}';
+  END IF;
+END $$;
+
+CREATE FUNCTION mfiauto._bar_status(status text, meaning text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF status IS NULL OR btrim(status) = '' OR length(status) > 100 OR length(meaning) > 1000 THEN
+    RAISE EXCEPTION 'status of a client is not valid' USING ERRCODE = '22023', HINT = 'Write it as mfiauto.client.status has it, as closed.';
+  END IF;
+  INSERT INTO mfiauto.barred_status (status, meaning) VALUES (lower(btrim(status)), meaning)
+  ON CONFLICT ON CONSTRAINT barred_status_pkey DO UPDATE SET meaning = excluded.meaning;
+  PERFORM mfiauto._note_change('barred_status', lower(btrim(status)), jsonb_build_object('meaning', meaning));
+END $$;
+SELECT mfiauto._open_door('mfiauto._bar_status(text, text)', '{admin}',
+  'Has nothing sent any more, of whatever class, to clients of a status of the books.');
+
+CREATE FUNCTION mfiauto._unbar_status(status text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM mfiauto.barred_status b WHERE b.status = lower(btrim(_unbar_status.status));
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'status "%" is not barred', status USING ERRCODE = '42704', HINT = 'See SELECT status FROM mfiauto.barred_status;';
+  END IF;
+  PERFORM mfiauto._note_change('barred_status', lower(btrim(status)), NULL);
+END $$;
+SELECT mfiauto._open_door('mfiauto._unbar_status(text)', '{admin}', 'Lets messages go again to clients of a status of the books.');
+
+-- Why each message of a set may not leave now; null: it may. In order of weight: the client is erased or barred, the address is suppressed,
+-- the client opted out or never opted in, the address is not on a staging server's list, the client is in arrears, the client had enough
+-- (then next_at says from when no longer). Caps count what was sent, or may have been, in rolling windows, what other claims have in flight,
+-- and the messages before it in the set; message_ids are the set itself.
+CREATE FUNCTION mfiauto._contact_refusals(client_ids bigint[], channels text[], classes text[], addresses text[],
+  countries text[] DEFAULT NULL, message_ids bigint[] DEFAULT NULL)
+RETURNS TABLE (ord integer, reason text, next_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  clock timestamptz := mfiauto.now();
+  line record;
+  present bigint;
+  times timestamptz[];
+  kinds text[];
+BEGIN
+  FOR line IN
   WITH wanted AS MATERIALIZED (
-    SELECT k.ord, k.client_id, k.channel, k.address, c.class, c.needs_consent, c.honors_opt_out, c.capped,
-           p.cap_count, p.cap_days, p.min_gap, p.barred_in_arrears
+    SELECT k.ord, k.client_id, k.channel, k.address, c.class, c.needs_consent, c.honors_opt_out, c.capped, p.barred_in_arrears,
+           f.cap_count, f.cap_days, f.min_gap, f.all_count, f.all_days, f.all_gap
       FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5)) WITH ORDINALITY AS k(client_id, channel, class, address, country, ord)
       CROSS JOIN mfiauto.institution i
       LEFT JOIN mfiauto.message_class c ON c.class = coalesce(k.class, 'marketing')
       LEFT JOIN LATERAL mfiauto._policy_for(coalesce(k.country, i.country), c.class) p ON true
+      LEFT JOIN LATERAL mfiauto._caps_for(coalesce(k.country, i.country), c.class) f ON c.capped
   ), client_sent AS MATERIALIZED (
-    -- What each client had, once a client: the times of capped messages within the longest window asked for.
-    SELECT w.client_id, array_agg(s.at) AS sent_at
-      FROM (SELECT w.client_id, max(w.cap_days) AS days, max(w.min_gap) AS gap FROM wanted w
-             WHERE w.capped AND (w.cap_count IS NOT NULL OR w.min_gap IS NOT NULL) GROUP BY w.client_id) w
+    -- What each client had, once a client: the capped messages within the longest window asked for.
+    SELECT w.client_id, array_agg(s.at) AS times, array_agg(s.class) AS kinds
+      FROM (SELECT w.client_id, greatest(max(make_interval(hours => 24 * greatest(w.cap_days, w.all_days))), max(w.min_gap), max(w.all_gap)) AS span FROM wanted w
+             WHERE w.capped AND num_nonnulls(w.cap_count, w.min_gap, w.all_count, w.all_gap) > 0 GROUP BY w.client_id) w
       CROSS JOIN LATERAL (
-        SELECT l.sent_at AS at
+        SELECT l.sent_at AS at, l.class
           FROM mfiauto.message_ledger l JOIN mfiauto.message_class c ON c.class = l.class AND c.capped
-         WHERE l.client_id = w.client_id
-           AND l.created_at > mfiauto.now() - greatest(make_interval(days => w.days), w.gap) - interval '30 days'
-           AND l.sent_at > mfiauto.now() - greatest(make_interval(days => w.days), w.gap)
+         WHERE l.client_id = w.client_id AND l.created_at > clock - w.span - interval '30 days' AND l.sent_at > clock - w.span
         UNION ALL
-        SELECT mfiauto.now()
+        -- What may have left counts as if it had.
+        SELECT u.noted_at, l.class
+          FROM mfiauto.unknown_message u
+          JOIN mfiauto.message_ledger l ON l.client_id = u.client_id AND l.message_id = u.message_id
+          JOIN mfiauto.message_class c ON c.class = l.class AND c.capped
+         WHERE u.client_id = w.client_id AND l.sent_at IS NULL AND u.noted_at > clock - w.span
+        UNION ALL
+        SELECT clock, l.class
           FROM mfiauto.outbox o
           JOIN mfiauto.message_ledger l ON l.client_id = o.client_id AND l.created_at = o.created_at AND l.message_id = o.message_id
           JOIN mfiauto.message_class c ON c.class = l.class AND c.capped
-         WHERE o.client_id = w.client_id AND o.lease_until IS NOT NULL AND o.message_id <> ALL (coalesce($6, '{}'))) s
+         WHERE o.client_id = w.client_id AND (o.lease_until IS NOT NULL OR o.reason = 'outcome_unknown') AND o.message_id <> ALL (coalesce($6, '{}'))) s
      GROUP BY w.client_id
   ), late AS MATERIALIZED (
     SELECT DISTINCT w.client_id
@@ -348,30 +333,52 @@ BEGIN
         OR EXISTS (SELECT FROM mfiauto.party_state g JOIN mfiauto.subject_state s ON s.loan_id = g.loan_id AND s.role = 'installment'
                     WHERE g.client_id = w.client_id AND coalesce(g.until > mfiauto._today(), true)
                       AND s.on_date < mfiauto._today() - i.grace_days AND s.amount > coalesce(s.paid, 0))
-  ), judged AS (
-    SELECT w.*, coalesce(r.sent_count, 0) AS sent_count, coalesce(r.is_too_soon, false) AS is_too_soon,
-           CASE WHEN EXISTS (SELECT FROM mfiauto.suppression x
-                              WHERE x.channel = w.channel AND x.address_hash = mfiauto._address_hash(w.channel, w.address)) THEN 'suppressed'
+  ), barred AS MATERIALIZED (
+    SELECT b.client_id, max(b.reason) AS reason FROM mfiauto._barred_clients($1) b GROUP BY b.client_id
+  ), judged AS MATERIALIZED (
+    SELECT w.*,
+           CASE WHEN b.reason IS NOT NULL THEN b.reason
+                WHEN EXISTS (SELECT FROM mfiauto.suppression x
+                              WHERE (x.channel = w.channel AND x.address_hash = mfiauto._address_hash(w.channel, w.address))
+                                 OR (w.channel IN ('sms', 'voice', 'whatsapp') AND x.channel = 'phone'
+                                     AND x.address_hash = mfiauto._address_hash('phone', w.address))) THEN 'suppressed'
                 WHEN w.honors_opt_out AND a.granted = false THEN 'opted_out'
-                WHEN w.needs_consent AND a.granted IS DISTINCT FROM true THEN CASE WHEN a.granted = false THEN 'opted_out' ELSE 'no_consent' END
+                WHEN w.needs_consent AND a.granted IS DISTINCT FROM true
+                THEN CASE WHEN a.granted = false THEN 'opted_out' WHEN q.client_id IS NOT NULL THEN 'consent_pending' ELSE 'no_consent' END
                 WHEN w.address <> ALL (mfiauto._only_recipients()) THEN 'not_on_list'
-                WHEN w.barred_in_arrears AND w.client_id IN (SELECT l.client_id FROM late l) THEN 'in_arrears' END AS reason
+                WHEN w.barred_in_arrears AND w.client_id IN (SELECT l.client_id FROM late l) THEN 'in_arrears' END AS refusal
       FROM wanted w
+      LEFT JOIN barred b ON b.client_id = w.client_id
       LEFT JOIN LATERAL (SELECT c.granted FROM mfiauto.consent c
-                          WHERE (w.needs_consent OR w.honors_opt_out) AND c.client_id = w.client_id
+                          WHERE (w.needs_consent OR w.honors_opt_out) AND c.client_id = w.client_id AND NOT c.is_pending
                             AND (c.channel IS NULL OR c.channel = w.channel) AND (c.purpose IS NULL OR c.purpose = w.class)
                           ORDER BY c.given_at DESC, c.consent_id DESC LIMIT 1) a ON true
-      LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE t.at > mfiauto.now() - make_interval(days => w.cap_days)) AS sent_count,
-                                bool_or(t.at > mfiauto.now() - w.min_gap) AS is_too_soon
-                           FROM client_sent s, unnest(s.sent_at) AS t(at) WHERE w.capped AND s.client_id = w.client_id) r ON true
-  ), counted AS (
-    SELECT j.*, count(*) FILTER (WHERE j.capped AND j.reason IS NULL AND NOT j.is_too_soon AND coalesce(j.sent_count < j.cap_count, true))
-                  OVER (PARTITION BY j.client_id ORDER BY j.ord ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_count
-      FROM judged j
+      LEFT JOIN LATERAL (SELECT c.client_id FROM mfiauto.consent c
+                          WHERE w.needs_consent AND a.granted IS NULL AND c.client_id = w.client_id AND c.is_pending
+                            AND (c.channel IS NULL OR c.channel = w.channel) AND (c.purpose IS NULL OR c.purpose = w.class) LIMIT 1) q ON true
   )
-  SELECT c.ord::integer,
-         CASE WHEN c.reason IS NULL AND c.capped
-                   AND (c.is_too_soon OR (c.min_gap IS NOT NULL AND c.before_count > 0) OR c.sent_count + c.before_count >= c.cap_count)
-              THEN 'capped' ELSE c.reason END
-    FROM counted c ORDER BY c.ord;
+  SELECT j.*, s.times, s.kinds, count(*) FILTER (WHERE j.capped AND j.refusal IS NULL) OVER (PARTITION BY j.client_id) > 1 AS is_crowded,
+         CASE WHEN j.capped AND j.refusal IS NULL AND s.times IS NOT NULL
+              THEN mfiauto._cap_free_at(s.times, s.kinds, j.class, j.cap_count, j.cap_days, j.min_gap, j.all_count, j.all_days, j.all_gap) END AS free_at
+    FROM judged j LEFT JOIN client_sent s ON s.client_id = j.client_id
+   ORDER BY j.client_id, j.ord
+  LOOP
+    -- Of a client with several in the set each counts for the next.
+    IF line.is_crowded AND line.capped AND line.refusal IS NULL THEN
+      IF line.client_id IS DISTINCT FROM present THEN
+        present := line.client_id;
+        times := coalesce(line.times, '{}');
+        kinds := coalesce(line.kinds, '{}');
+      END IF;
+      line.free_at := mfiauto._cap_free_at(times, kinds, line.class, line.cap_count, line.cap_days, line.min_gap, line.all_count, line.all_days, line.all_gap);
+      IF line.free_at IS NULL OR line.free_at <= clock THEN
+        times := times || clock;
+        kinds := kinds || line.class;
+      END IF;
+    END IF;
+    ord := line.ord;
+    next_at := CASE WHEN line.free_at > clock THEN line.free_at END;
+    reason := CASE WHEN next_at IS NOT NULL THEN 'capped' ELSE line.refusal END;
+    RETURN NEXT;
+  END LOOP;
 END $$;

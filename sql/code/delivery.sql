@@ -50,8 +50,8 @@ BEGIN
        WHERE m.client_id = a.client_id AND m.created_at = a.created_at AND m.message_id = a.message_id
       RETURNING m.client_id, m.message_id, m.state, m.gateway, m.next_channels
     ), doubted AS (
-      INSERT INTO mfiauto.unknown_message (client_id, message_id, gateway)
-      SELECT v.client_id, v.message_id, v.gateway FROM moved v WHERE v.state = 'unknown' AND v.gateway IS NOT NULL
+      INSERT INTO mfiauto.unknown_message (client_id, message_id, gateway, noted_at)
+      SELECT v.client_id, v.message_id, v.gateway, mfiauto.now() FROM moved v WHERE v.state = 'unknown' AND v.gateway IS NOT NULL
       ON CONFLICT DO NOTHING
     ), resolved AS (
       DELETE FROM mfiauto.unknown_message u USING moved v WHERE v.state <> 'unknown' AND u.client_id = v.client_id AND u.message_id = v.message_id
@@ -250,7 +250,7 @@ LANGUAGE sql STABLE AS $$
     LEFT JOIN allowed a ON c.honors_contact_hours AND a.zone = p.zone AND a.country = p.country AND a.class = c.class
 $$;
 
--- Suppression, opt-outs, consent, staging lists, arrears, caps.
+-- Barred clients, suppression, opt-outs, consent, staging lists, arrears, caps.
 CREATE FUNCTION mfiauto._check_contact(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -267,16 +267,19 @@ BEGIN
   IF batch.places IS NULL THEN
     RETURN claims;
   END IF;
+  -- Two claims at once would not see each other's messages, and each count too few. The second waits for the first and counts what that took.
+  IF EXISTS (SELECT FROM mfiauto.message_class c WHERE c.capped AND c.class = ANY (batch.classes)) THEN
+    PERFORM pg_advisory_xact_lock(hashtext('mfiauto caps'));
+  END IF;
   FOR refusal IN
-    SELECT r.ord, r.reason
+    SELECT r.ord, r.reason, r.next_at
       FROM mfiauto._contact_refusals(batch.clients, batch.channels, batch.classes, batch.addresses, batch.countries, batch.messages) r
      WHERE r.reason IS NOT NULL
   LOOP
     checked := claims[batch.places[refusal.ord]];
     checked.reason := refusal.reason;
     IF refusal.reason = 'capped' THEN
-      checked.retry_at := mfiauto._next_allowed((date_trunc('day', mfiauto.now() AT TIME ZONE checked.zone) + interval '1 day') AT TIME ZONE checked.zone,
-                                                checked.zone, checked.country, checked.class);
+      checked.retry_at := mfiauto._next_allowed(refusal.next_at, checked.zone, checked.country, checked.class);
       checked.verdict := CASE WHEN checked.retry_at IS NULL OR checked.retry_at >= checked.expires_at THEN 'expired' ELSE 'defer' END;
     ELSE
       checked.verdict := 'suppressed';

@@ -245,7 +245,7 @@ LANGUAGE sql STABLE SET jit = off AS $$
     FROM mfiauto.event_log l WHERE l.client_id = _client_lines.client_id
   UNION ALL
   SELECT c.given_at, 2, c.consent_id, 'consent', NULL, NULL, NULL,
-         concat_ws(' ', CASE WHEN c.granted THEN 'opted in to' ELSE 'opted out of' END, coalesce(c.channel, 'every channel'),
+         concat_ws(' ', CASE WHEN c.is_pending THEN 'asked to opt in to' WHEN c.granted THEN 'opted in to' ELSE 'opted out of' END, coalesce(c.channel, 'every channel'),
                    'for ' || c.purpose, '(' || c.reason || ')')
     FROM mfiauto.consent c WHERE c.client_id = _client_lines.client_id
   UNION ALL

@@ -313,6 +313,7 @@ BEGIN
          max_per_day = coalesce(_activate_workflow.max_per_day, v.max_per_day)
     FROM mfiauto.workflow_version v
    WHERE h.workflow_id = head.head_id AND v.workflow_id = head.head_id AND v.version = head.newest;
+  PERFORM mfiauto._note_change('workflow', _activate_workflow.name, jsonb_build_object('state', 'active', 'version', head.newest));
   IF running = 'stop' THEN
     gone := mfiauto._end_runs(head.head_id, head.newest, 'version_replaced');
     RAISE NOTICE 'workflow "%": % runs of earlier versions were stopped', _activate_workflow.name, gone;
@@ -344,6 +345,7 @@ BEGIN
     RAISE EXCEPTION 'cannot pause workflow "%": it is %', _pause_workflow.name, head.head_state USING ERRCODE = '55000';
   END IF;
   UPDATE mfiauto.workflow_head h SET state = 'paused', paused_at = mfiauto.now(), paused_clock = clock WHERE h.workflow_id = head.head_id;
+  PERFORM mfiauto._note_change('workflow', _pause_workflow.name, jsonb_build_object('state', 'paused'));
 END $$;
 SELECT mfiauto._open_door('mfiauto._pause_workflow(text, text)', '{admin,author}',
   'Stops a workflow for a while: nobody enters and no step runs until resume_workflow(). clock: run (default), time passes as in a down-time; freeze, waits and timeouts are put off by the pause, while dates stay. Messages already queued still leave; hold_delivery(workflow => …) holds them.');
@@ -361,6 +363,7 @@ BEGIN
   PERFORM mfiauto._check_activation(_resume_workflow.name, head.head_id, head.live);
   PERFORM mfiauto._thaw(head.head_id);
   UPDATE mfiauto.workflow_head h SET state = 'active', paused_at = NULL, paused_clock = NULL, planned_through = NULL WHERE h.workflow_id = head.head_id;
+  PERFORM mfiauto._note_change('workflow', _resume_workflow.name, jsonb_build_object('state', 'active'));
 END $$;
 SELECT mfiauto._open_door('mfiauto._resume_workflow(text)', '{admin,author}',
   'Lets a paused workflow go on. If its clock ran, steps whose time passed meanwhile are skipped as after any down-time; if it was frozen, waits and timeouts go on where they stood.');
@@ -378,6 +381,7 @@ BEGIN
       USING ERRCODE = '55000', HINT = CASE head.head_state WHEN 'draft' THEN 'drop_workflow() removes a draft.' ELSE 'It needs no more archiving.' END;
   END IF;
   UPDATE mfiauto.workflow_head h SET state = 'archived', paused_at = NULL, paused_clock = NULL WHERE h.workflow_id = head.head_id;
+  PERFORM mfiauto._note_change('workflow', _archive_workflow.name, jsonb_build_object('state', 'archived'));
   PERFORM mfiauto._end_runs(head.head_id, NULL, 'workflow_stopped');
   -- Messages of runs that had come to their end.
   SELECT array_agg(o.client_id ORDER BY o.message_id), array_agg(o.message_id ORDER BY o.message_id) INTO client_ids, message_ids

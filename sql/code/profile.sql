@@ -206,7 +206,7 @@ BEGIN
        FROM (SELECT t.*, row_number() OVER (PARTITION BY t.client_id ORDER BY t.told_at DESC, t.message_id DESC) AS place FROM told t WHERE t.is_present) t
       GROUP BY t.client_id),
    voice AS (SELECT DISTINCT ON (c.client_id) c.client_id, c.granted FROM mfiauto.consent c
-              WHERE c.client_id = ANY ($1) AND coalesce(c.channel = ''voice'', true) ORDER BY c.client_id, c.given_at DESC, c.consent_id DESC),
+              WHERE c.client_id = ANY ($1) AND coalesce(c.channel = ''voice'', true) AND NOT c.is_pending ORDER BY c.client_id, c.given_at DESC, c.consent_id DESC),
    party AS (SELECT p.client_id, least(min(p.since) FILTER (WHERE p.since > $3), min(p.until + 1) FILTER (WHERE p.until >= $3)) AS next_on
                FROM mfiauto.party_state p WHERE p.client_id = ANY ($1) GROUP BY p.client_id)
    SELECT p.client_id, p.status, p.gender, p.birth_date, mfiauto._age_on(p.birth_date, p.local_date) AS age_years,

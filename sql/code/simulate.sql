@@ -39,7 +39,7 @@ BEGIN
 END $$;
 
 -- Frequency caps: the messages of the simulation in order of time, and those of other workflows that left for real. What is too much is
--- put off to the next day, while it is still good. Only clients for whom a limit is reached at all are looked at one by one.
+-- put off until one more is allowed, while it is still good. Only clients for whom a limit is reached at all are looked at one by one.
 CREATE FUNCTION mfiauto._cap_trials(workflow_id integer, version integer, lines mfiauto._trial_line[], from_at timestamptz, to_at timestamptz, assumed bigint[])
 RETURNS mfiauto._trial_line[]
 LANGUAGE plpgsql STABLE SET jit = off SET plan_cache_mode = force_custom_plan AS $$
@@ -51,21 +51,23 @@ DECLARE
   waiting record;
   queue jsonb;
   times timestamptz[];
-  is_full boolean;
+  kinds text[];
+  free_at timestamptz;
   again timestamptz;
   settled mfiauto._trial_line[] := '{}';
   line mfiauto._trial_line;
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _cap_trials.workflow_id AND w.version = _cap_trials.version;
   WITH rule AS MATERIALIZED (
-    SELECT d.class, d.country, p.cap_count, p.cap_days, p.min_gap
+    SELECT d.class, d.country, greatest(make_interval(hours => 24 * greatest(p.cap_days, p.all_days)), p.min_gap, p.all_gap) AS span,
+           CASE WHEN num_nonnulls(p.min_gap, p.all_gap) > 0 THEN 1 ELSE least(p.cap_count, p.all_count) END AS least_count
       FROM (SELECT DISTINCT l.class, l.country FROM unnest(lines) l WHERE l.state = 'sent') d
       JOIN mfiauto.message_class c ON c.class = d.class AND c.capped
-      CROSS JOIN LATERAL mfiauto._policy_for(d.country, d.class) p
-     WHERE p.cap_count IS NOT NULL OR p.min_gap IS NOT NULL
+      CROSS JOIN LATERAL mfiauto._caps_for(d.country, d.class) p
+     WHERE num_nonnulls(p.cap_count, p.min_gap, p.all_count, p.all_gap) > 0
   ),
   sent AS MATERIALIZED (
-    SELECT l.client_id, l.at, r.cap_count, greatest(make_interval(days => coalesce(r.cap_days, 0)), coalesce(r.min_gap, '0')) AS span, CASE WHEN r.min_gap IS NOT NULL THEN 1 ELSE r.cap_count END AS least_count
+    SELECT l.client_id, l.at, r.span, r.least_count
       FROM unnest(lines) l JOIN rule r ON r.class = l.class AND r.country = l.country WHERE l.state = 'sent'
   ),
   real AS MATERIALIZED (
@@ -84,25 +86,31 @@ BEGIN
   FOR person IN
     SELECT l.client_id, jsonb_agg(jsonb_build_object('n', l.ordinality, 'at', l.at) ORDER BY l.at, c.priority, l.ordinality) AS queue,
            ARRAY(SELECT m.sent_at FROM mfiauto.message_ledger m JOIN mfiauto.message_class k ON k.class = m.class AND k.capped
-                  WHERE m.client_id = l.client_id AND m.workflow_id IS DISTINCT FROM v.workflow_id AND m.sent_at BETWEEN from_at - interval '1 year' AND to_at) AS times
+                  WHERE m.client_id = l.client_id AND m.workflow_id IS DISTINCT FROM v.workflow_id AND m.sent_at BETWEEN from_at - interval '1 year' AND to_at
+                  ORDER BY m.message_id) AS times,
+           ARRAY(SELECT m.class FROM mfiauto.message_ledger m JOIN mfiauto.message_class k ON k.class = m.class AND k.capped
+                  WHERE m.client_id = l.client_id AND m.workflow_id IS DISTINCT FROM v.workflow_id AND m.sent_at BETWEEN from_at - interval '1 year' AND to_at
+                  ORDER BY m.message_id) AS kinds
       FROM unnest(lines) WITH ORDINALITY l JOIN mfiauto.message_class c ON c.class = l.class AND c.capped
      WHERE l.state = 'sent' AND l.client_id = ANY (crowded) GROUP BY l.client_id
   LOOP
     queue := person.queue;
     times := person.times;
+    kinds := person.kinds;
     WHILE jsonb_array_length(queue) > 0 LOOP
       SELECT (q.value ->> 'n')::integer AS n, (q.value ->> 'at')::timestamptz AS at, q.ordinality INTO waiting
         FROM jsonb_array_elements(queue) WITH ORDINALITY q ORDER BY (q.value ->> 'at')::timestamptz, q.ordinality LIMIT 1;
       queue := queue - (waiting.ordinality - 1)::integer;
       line := lines[waiting.n];
-      is_full := coalesce((SELECT (SELECT count(*) FROM unnest(times) t WHERE t > waiting.at - make_interval(days => p.cap_days) AND t <= waiting.at) >= p.cap_count
-                                  OR EXISTS (SELECT FROM unnest(times) t WHERE t > waiting.at - p.min_gap AND t <= waiting.at)
-                             FROM mfiauto._policy_for(line.country, line.class) p), false);
-      IF NOT is_full THEN
+      free_at := (SELECT mfiauto._cap_free_at(array_agg(h.at), array_agg(h.class), line.class, p.cap_count, p.cap_days, p.min_gap, p.all_count, p.all_days, p.all_gap)
+                    FROM unnest(times, kinds) AS h(at, class), mfiauto._caps_for(line.country, line.class) p WHERE h.at <= waiting.at
+                   GROUP BY p.cap_count, p.cap_days, p.min_gap, p.all_count, p.all_days, p.all_gap);
+      IF free_at IS NULL OR free_at <= waiting.at THEN
         times := times || waiting.at;
+        kinds := kinds || line.class;
         line.at := waiting.at;
       ELSE
-        again := mfiauto._next_allowed((date_trunc('day', waiting.at AT TIME ZONE line.zone) + interval '1 day') AT TIME ZONE line.zone, line.zone, line.country, line.class);
+        again := mfiauto._next_allowed(free_at, line.zone, line.country, line.class);
         line.reason := 'capped';
         IF again IS NOT NULL AND again < line.expires_at THEN
           lines[waiting.n] := line;

@@ -33,7 +33,9 @@ BEGIN
   END IF;
   RETURN QUERY
     SELECT CASE WHEN EXISTS (SELECT FROM mfiauto.suppression x
-                              WHERE x.channel = k.channel AND x.address_hash = mfiauto._address_hash(k.channel, k.address) AND x.suppressed_at <= k.at) THEN 'suppressed'
+                              WHERE x.suppressed_at <= k.at
+                                AND ((x.channel = k.channel AND x.address_hash = mfiauto._address_hash(k.channel, k.address))
+                                     OR (k.channel IN ('sms', 'voice', 'whatsapp') AND x.channel = 'phone' AND x.address_hash = mfiauto._address_hash('phone', k.address)))) THEN 'suppressed'
                 WHEN c.honors_opt_out AND a.granted = false THEN 'opted_out'
                 WHEN c.needs_consent AND a.granted IS DISTINCT FROM true THEN CASE WHEN a.granted = false THEN 'opted_out' ELSE 'no_consent' END
                 WHEN k.address <> ALL (mfiauto._only_recipients()) THEN 'not_on_list'
@@ -43,7 +45,7 @@ BEGIN
       LEFT JOIN LATERAL (SELECT p.barred_in_arrears FROM mfiauto._policy_for(coalesce(k.country, home.country), k.class) p
                           WHERE late_keys <> '{}') p ON true
       LEFT JOIN LATERAL (SELECT o.granted FROM mfiauto.consent o
-                          WHERE (c.needs_consent OR c.honors_opt_out) AND o.client_id = k.client_id AND o.given_at <= k.at
+                          WHERE (c.needs_consent OR c.honors_opt_out) AND o.client_id = k.client_id AND o.given_at <= k.at AND NOT o.is_pending
                             AND (o.channel IS NULL OR o.channel = k.channel) AND (o.purpose IS NULL OR o.purpose = k.class)
                           ORDER BY o.given_at DESC, o.consent_id DESC LIMIT 1) a ON true
      ORDER BY k.ord;

@@ -27,11 +27,14 @@ INSERT INTO mfiauto.message_reason VALUES
   ('no_gateway', 'no gateway is declared for the channel'),
   ('missing_variable', 'the template needs a value that the books do not have: held, never sent with a hole'),
   ('no_consent', 'the class needs an opt-in that is not on record'),
+  ('consent_pending', 'the client has not yet confirmed the opt-in that the policy wants confirmed'),
   ('opted_out', 'the client opted out'),
+  ('client_barred', 'nothing is sent to this client: dead, closed, suspected of fraud, or not to be contacted'),
+  ('erased', 'the client was erased here: nothing is sent, even though the books have him'),
   ('suppressed', 'the address is on the suppression list'),
   ('barred_hours', 'outside contact hours: deferred to the next allowed moment'),
   ('barred', 'no allowed moment was left on the day itself'),
-  ('capped', 'the client had as many messages as the policy allows: deferred'),
+  ('capped', 'the client had as many messages as the policy allows: deferred until one more is allowed'),
   ('in_arrears', 'the policy bars this class for clients in arrears'),
   ('not_on_list', 'mfiauto.only_recipients does not list the address'),
   ('expired', 'its time had passed before it could leave'),
@@ -123,9 +126,10 @@ CREATE TABLE mfiauto.unknown_message (
   client_id bigint NOT NULL,
   message_id bigint NOT NULL,
   gateway text NOT NULL,
+  noted_at timestamptz NOT NULL,
   CONSTRAINT unknown_message_pkey PRIMARY KEY (client_id, message_id)
 );
-COMMENT ON TABLE mfiauto.unknown_message IS 'One row a message in state unknown, for mfiauto.gateway_status.';
+COMMENT ON TABLE mfiauto.unknown_message IS 'One row a message in state unknown, for mfiauto.gateway_status and for caps: it may have left. noted_at: business time.';
 
 CREATE TABLE mfiauto.provider_key (
   client_id bigint NOT NULL,

@@ -36,6 +36,7 @@ CREATE TABLE mfiauto.policy (
   cap_days integer,
   min_gap interval,
   barred_in_arrears boolean NOT NULL DEFAULT false,
+  double_opt_in boolean NOT NULL DEFAULT false,
   CONSTRAINT policy_pkey PRIMARY KEY (country, class),
   CONSTRAINT policy_hours_check CHECK (contact_from < contact_until),
   CONSTRAINT policy_weekdays_check CHECK (weekdays <@ '{1,2,3,4,5,6,7}' AND cardinality(weekdays) > 0),
@@ -44,7 +45,8 @@ CREATE TABLE mfiauto.policy (
   CONSTRAINT policy_cap_check CHECK ((cap_count IS NULL) = (cap_days IS NULL) AND cap_count > 0 AND cap_days > 0)
 );
 COMMENT ON TABLE mfiauto.policy IS
-  'When and how often a class may contact clients of a country; the row that names both wins over one, over (*, *). Weekdays are ISO (7 = Sunday); break_*: a weekly pause such as Friday prayer.';
+  'When and how often a class may contact clients of a country; the row that names both wins over one, over (*, *). Weekdays are ISO (7 = Sunday); break_*: a weekly pause such as Friday prayer. cap_*, min_gap: of a class, for messages of that class; of class *, for all
+   capped classes together: both hold.';
 INSERT INTO mfiauto.policy (country, class, cap_count, cap_days, barred_in_arrears) VALUES
   ('*', '*', 3, 1, false),
   ('*', 'collection', 3, 1, false),
@@ -58,3 +60,28 @@ CREATE TABLE mfiauto.holiday (
   CONSTRAINT holiday_pkey PRIMARY KEY (country, on_date)
 );
 COMMENT ON TABLE mfiauto.holiday IS 'Days on which no class that honors contact hours is sent; editable until the day itself.';
+
+-- Statuses of the books with which a client gets nothing.
+CREATE TABLE mfiauto.barred_status (
+  status text NOT NULL,
+  meaning text,
+  CONSTRAINT barred_status_pkey PRIMARY KEY (status)
+);
+INSERT INTO mfiauto.barred_status VALUES
+  ('closed', 'the relation has ended'), ('deceased', 'the client has died'), ('rejected', 'never became a client'), ('fraud', 'suspected of fraud'), ('blacklisted', 'barred by the institution');
+COMMENT ON TABLE mfiauto.barred_status IS
+  'Nothing is sent, of whatever class, to clients whose status in the books (in lower case) is here; nor to those with a true trait deceased, fraud or do_not_contact. Written by bar_status().';
+
+CREATE SEQUENCE mfiauto.change_id_seq AS bigint;
+CREATE TABLE mfiauto.change_log (
+  change_id bigint NOT NULL DEFAULT nextval('mfiauto.change_id_seq'),
+  kind text NOT NULL,
+  name text NOT NULL,
+  content jsonb,
+  changed_at timestamptz NOT NULL,
+  changed_by text NOT NULL,
+  CONSTRAINT change_log_pkey PRIMARY KEY (change_id)
+);
+CREATE INDEX change_log_name_idx ON mfiauto.change_log (kind, name, changed_at);
+COMMENT ON TABLE mfiauto.change_log IS
+  'Who changed which rule, and when: policies, holidays, barred statuses, retention, gateways and templates taken away, workflows started and stopped. content: what it is since then; null: taken away.';
