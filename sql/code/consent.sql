@@ -62,8 +62,8 @@ BEGIN
 END $$;
 
 -- The client said yes a second time, on the channel: what he asked for in the last 30 days and did not take back counts from now on.
--- Returns how many opt-ins that confirmed.
-CREATE FUNCTION mfiauto._confirm_opt_in(client_id bigint, channel text) RETURNS integer
+-- Returns whether there was any.
+CREATE FUNCTION mfiauto._confirm_opt_in(client_id bigint, channel text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -88,10 +88,10 @@ BEGIN
     PERFORM mfiauto._track('Opt In Confirmed', _confirm_opt_in.client_id, jsonb_strip_nulls(jsonb_build_object('channel', _confirm_opt_in.channel)));
     PERFORM mfiauto._journal_append(0, 'p', 0, _confirm_opt_in.client_id);
   END IF;
-  RETURN confirmed;
+  RETURN confirmed > 0;
 END $$;
 SELECT mfiauto._open_door('mfiauto._confirm_opt_in(bigint, text)', '{admin,app}',
-  'Records that a client confirmed, on a channel (null: any), the opt-ins that wait for it (policy double_opt_in); returns how many. A keyword, a link or an app calls it.');
+  'Records that a client confirmed, on a channel (null: any), the opt-ins that wait for it (policy double_opt_in); returns whether there were any. A keyword, a link or an app calls it.');
 
 CREATE FUNCTION mfiauto._opt_out(client_id bigint, channel text DEFAULT NULL, purpose text DEFAULT NULL, reason text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -182,30 +182,6 @@ END $$;
 SELECT mfiauto._open_door('mfiauto._drop_policy(text, text)', '{admin}',
   'Takes away the policy of a country and a class; the next wider one holds from then on.');
 
-CREATE FUNCTION mfiauto._set_holiday(on_date date, name text, country text DEFAULT '*') RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM mfiauto._check_policy_country(country);
-  IF on_date IS NULL OR NOT isfinite(on_date) OR name IS NULL OR btrim(name) = '' THEN
-    RAISE EXCEPTION 'a holiday needs a date and a name' USING ERRCODE = '22023';
-  END IF;
-  INSERT INTO mfiauto.holiday (country, on_date, name) VALUES (country, on_date, name)
-  ON CONFLICT ON CONSTRAINT holiday_pkey DO UPDATE SET name = excluded.name;
-END $$;
-SELECT mfiauto._open_door('mfiauto._set_holiday(date, text, text)', '{admin}',
-  'Enters a day on which no class that honors contact hours is sent, in a country or (*) everywhere. It holds for messages that wait already.');
-
-CREATE FUNCTION mfiauto._drop_holiday(on_date date, country text DEFAULT '*') RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  DELETE FROM mfiauto.holiday h WHERE h.on_date = _drop_holiday.on_date AND h.country = _drop_holiday.country;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'holiday % of country "%" does not exist', on_date, country USING ERRCODE = '42704',
-      HINT = 'See SELECT country, on_date, name FROM mfiauto.holiday;';
-  END IF;
-END $$;
-SELECT mfiauto._open_door('mfiauto._drop_holiday(date, text)', '{admin}', 'Takes a holiday away.');
-
 -- ---- The check of a claim ----
 
 CREATE FUNCTION mfiauto._only_recipients() RETURNS text[]
