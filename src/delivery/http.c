@@ -294,7 +294,8 @@ set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimit
 	bool		is_good;
 
 	curl_slist_free_all(exchange->headers);
-	exchange->headers = curl_slist_append(NULL, "Expect:");
+	/* Under sigv4 libcurl would sign what it then leaves out. */
+	exchange->headers = request->sigv4_scope == NULL ? curl_slist_append(NULL, "Expect:") : NULL;
 	foreach(cell, request->headers)
 	{
 		struct curl_slist *longer = curl_slist_append(exchange->headers, lfirst(cell));
@@ -325,6 +326,8 @@ set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimit
 	}
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
 					 (long) (limits->is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	/* Streams of one connection, not connections: who wants HTTP/2 counts them. */
+	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, limits->is_http2 ? 1L : 0L);
 	return is_good;
 }
 
