@@ -289,6 +289,26 @@ BEGIN
   RETURN claims;
 END $$;
 
+-- Free text to somebody who has not written for longer than the provider allows: refused here, so that the step's next channel is tried. A template of the provider's may go.
+CREATE FUNCTION mfiauto._check_sessions(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
+LANGUAGE plpgsql AS $$
+DECLARE
+  place integer;
+  checked mfiauto._claim;
+BEGIN
+  FOR place IN
+    SELECT c.ordinality FROM unnest(claims) WITH ORDINALITY AS c
+     WHERE c.verdict = 'send' AND mfiauto._session_time(c.channel) IS NOT NULL AND coalesce(c.options ->> 'template', '') = ''
+       AND mfiauto._is_outside_session(c.client_id, c.channel)
+  LOOP
+    checked := claims[place];
+    checked.verdict := 'failed';
+    checked.reason := 'outside_session';
+    claims[place] := checked;
+  END LOOP;
+  RETURN claims;
+END $$;
+
 -- Composes again from the books as they are now, so that the text that leaves is true when it leaves.
 CREATE FUNCTION mfiauto._recompose(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
 LANGUAGE plpgsql AS $$
@@ -346,7 +366,7 @@ DECLARE
   poisoned mfiauto._claim;
 BEGIN
   BEGIN
-    RETURN mfiauto._check_exits(mfiauto._check_contact(mfiauto._recompose(mfiauto._check_hours(claims))));
+    RETURN mfiauto._check_exits(mfiauto._check_sessions(mfiauto._check_contact(mfiauto._recompose(mfiauto._check_hours(claims)))));
   EXCEPTION WHEN data_exception OR cardinality_violation OR plpgsql_error THEN
     IF cardinality(claims) = 1 THEN
       poisoned := claims[1];

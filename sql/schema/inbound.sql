@@ -39,7 +39,7 @@ SELECT w.keyword, k.locale, k.action, k.place, true
     ('fr', 'stop',     'first', 'desinscrire|desinscription|desinscrivez|ne plus recevoir|ne m envoyez plus|n envoyez plus|ne m ecrivez plus|je veux me desabonner|je ne veux plus recevoir'),
     ('pt', 'stop',     'alone', 'parar|pare|sair|cancelar|remover'),
     ('es', 'stop',     'alone', 'parar|baja|salir|cancelar'),
-    ('ar', 'stop',     'alone', 'توقف|قف|الغاء|الغاء الاشتراك|ايقاف'),
+    ('ar', 'stop',     'alone', 'توقف|قف|اوقف|الغاء|الغاء الاشتراك|ايقاف'),
     ('sw', 'stop',     'alone', 'acha|simama|sitisha|ondoa'),
     ('wo', 'stop',     'alone', 'taxawal|bayil|bayyil|dakkal'),
     ('ha', 'stop',     'alone', 'tsaya|daina|dakata'),

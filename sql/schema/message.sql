@@ -44,6 +44,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('encoding', 'the text does not fit the template''s alphabet'),
   ('too_long', 'the text is longer than the channel takes'),
   ('condition_error', 'a condition of the workflow failed for this client: parked'),
+  ('outside_session', 'the client has not written in the last 24 hours, and the provider takes only its own templates then'),
   ('gateway_rejected', 'the gateway refused the message for good'),
   ('recipient_rejected', 'the gateway says that the recipient cannot be reached'),
   ('recipient_opted_out', 'the gateway says that the recipient opted out'),
