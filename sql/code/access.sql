@@ -11,7 +11,7 @@ LANGUAGE sql STABLE AS $$
      AND CASE profile
          WHEN 'admin' THEN c.relkind IN ('v', 'r', 'p')
          WHEN 'author' THEN c.relkind = 'v' AND (c.relname ~ '^kpi(_|$)' OR c.relnamespace = 'mfiauto_segment'::regnamespace
-           OR c.relname IN ('workflow', 'template', 'segment', 'segment_size_history', 'fair_treatment', 'trait', 'trait_band', 'client_profile', 'unknown_sector', 'enrollment', 'event', 'binding', 'touchpoint_coverage', 'gateway', 'gateway_preset', 'keyword', 'intent',
+           OR c.relname IN ('workflow', 'template', 'segment', 'segment_size_history', 'fair_treatment', 'trait', 'trait_band', 'client_profile', 'unknown_sector', 'enrollment', 'event', 'binding', 'touchpoint_coverage', 'gateway', 'gateway_preset', 'keyword', 'link', 'click', 'intent',
                             'client', 'application', 'loan', 'installment', 'payment', 'loan_party', 'holding'))
            OR c.relkind = 'r' AND c.relname IN ('identity', 'client_trait')
          WHEN 'analyst' THEN c.relkind = 'v' AND (c.relname ~ '^kpi(_|$)' OR c.relname IN ('workflow', 'fair_treatment', 'segment_size_history'))

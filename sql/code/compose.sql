@@ -122,7 +122,7 @@ LANGUAGE sql STABLE AS $$
      WHERE t.is_live AND t.name = p.name
   )
   SELECT CASE WHEN pg_catalog.bool_and(n.object IN ('client', 'application', 'loan', 'installment', 'payment', 'holding', 'institution',
-                                                    'workflow', 'event') AND n.field <> '')
+                                                    'workflow', 'event', 'links') AND n.field <> '')
               THEN pg_catalog.array_agg(DISTINCT n.object || '.' || n.field) END
     FROM used u,
          pg_catalog.unnest(mfiauto._template_names(u.source)) AS m(name),
@@ -184,7 +184,7 @@ BEGIN
 
   -- A subject that stands twice in the books (which is reported elsewhere) is taken once.
   RETURN QUERY EXECUTE 'SELECT p.ord, p.client_id, p.subject_id,
-           pg_catalog.jsonb_build_object(''links'', ''{}''::jsonb, ''locale'', p.locale, ''workflow'', $3, ''institution'', $4' || objects || '),
+           pg_catalog.jsonb_build_object(''links'', $9, ''locale'', p.locale, ''workflow'', $3, ''institution'', $4' || objects || '),
            p.locale, p.time_zone, CASE WHEN p.traits_country ~ ''^[A-Z]{2}$'' THEN p.traits_country ELSE $6 END,
            p.phone, p.email, CASE WHEN NOT coalesce(p.push_token = ANY (d.dead), false) THEN p.push_token END, p.is_client_found AND p.is_subject_found, d.live
       FROM (SELECT DISTINCT ON (k.ord) k.ord::integer AS ord, k.client_id, k.subject_id,' || columns || '
@@ -196,5 +196,5 @@ BEGIN
     USING _context.client_ids, _context.subject_ids, jsonb_build_object('name', _context.workflow),
           jsonb_build_object('name', home.name, 'country', home.country, 'time_zone', home.time_zone, 'locale', home.locale,
                              'currency', home.currency),
-          home.currency, home.country, home.locale, home.time_zone;
+          home.currency, home.country, home.locale, home.time_zone, mfiauto._links(names);
 END $$;

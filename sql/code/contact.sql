@@ -29,10 +29,12 @@ BEGIN
 END $$;
 
 CREATE FUNCTION mfiauto._set_institution(name text DEFAULT NULL, country text DEFAULT NULL, time_zone text DEFAULT NULL,
-  locale text DEFAULT NULL, currency text DEFAULT NULL, grace_days integer DEFAULT NULL) RETURNS void
+  locale text DEFAULT NULL, currency text DEFAULT NULL, grace_days integer DEFAULT NULL, public_url text DEFAULT NULL,
+  has_open_pixel boolean DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
   zone text;
+  base text := rtrim(public_url, '/');
 BEGIN
   PERFORM mfiauto._check_code('country', country, mfiauto._iso_country());
   PERFORM mfiauto._check_code('currency', currency, mfiauto._iso_currency());
@@ -42,6 +44,11 @@ BEGIN
   END IF;
   IF grace_days NOT BETWEEN 0 AND 90 THEN
     RAISE EXCEPTION 'grace_days must be between 0 and 90, not %', grace_days USING ERRCODE = '22023';
+  END IF;
+  IF base <> '' AND (base !~ '^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$' OR length(base) > 200)
+     AND base !~ '^http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?$' THEN
+    RAISE EXCEPTION 'public_url is not valid' USING ERRCODE = '22023',
+      HINT = 'Give the address of contrib/receiver as the world sees it, as https://m.mfi.example; a short one makes short links. An empty text takes it away.';
   END IF;
   IF time_zone IS NOT NULL THEN
     SELECT z.name INTO zone FROM pg_timezone_names z WHERE lower(z.name) = (SELECT lower(left(_set_institution.time_zone, 100))) LIMIT 1;
@@ -58,15 +65,17 @@ BEGIN
   UPDATE mfiauto.institution i SET
     name = coalesce(_set_institution.name, i.name), country = coalesce(_set_institution.country, i.country),
     time_zone = coalesce(zone, i.time_zone), locale = coalesce(mfiauto._normalize_locale(_set_institution.locale), i.locale),
-    currency = coalesce(_set_institution.currency, i.currency), grace_days = coalesce(_set_institution.grace_days, i.grace_days);
+    currency = coalesce(_set_institution.currency, i.currency), grace_days = coalesce(_set_institution.grace_days, i.grace_days),
+    public_url = CASE WHEN base IS NULL THEN i.public_url ELSE nullif(base, '') END, has_open_pixel = coalesce(_set_institution.has_open_pixel, i.has_open_pixel);
   IF country IS NOT NULL THEN
     -- Telephone numbers that are written without a country are read with the institution's.
     PERFORM mfiauto._keep_addresses(NULL);
   END IF;
 END $$;
-SELECT mfiauto._open_door('mfiauto._set_institution(text, text, text, text, text, integer)', '{admin}',
+SELECT mfiauto._open_door('mfiauto._set_institution(text, text, text, text, text, integer, text, boolean)', '{admin}',
   'Sets the institution''s name, country (ISO 3166), time zone (IANA), locale, currency (ISO 4217) and the days of grace before an '
-  'installment counts as late: what holds for clients of whom nothing else is known. What is not given stays.');
+  'installment counts as late: what holds for clients of whom nothing else is known. public_url: where the world reaches contrib/receiver, which links begin with; '
+  'has_open_pixel: whether HTML e-mails tell when they are opened. What is not given stays.');
 
 -- The policy in force for a class in a country: the row that names both, else the country, else the class, else neither.
 CREATE FUNCTION mfiauto._policy_for(country text, class text)

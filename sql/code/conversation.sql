@@ -29,8 +29,8 @@ BEGIN
   INSERT INTO mfiauto.message_ledger (client_id, message_id, created_at, due_at, expires_at, subject, subject_id, template_id, parts, state, class, channel, next_channels, locale,
                                       to_address, title, body, html, options, encoding, idempotency_key)
   VALUES (_queue_answer.client_id, number, mfiauto.now(), mfiauto.now(), ends_at, 'client', _queue_answer.client_id, _queue_answer.template_id, _queue_answer.parts, 'queued',
-          'transactional', _queue_answer.channel, '{}', _queue_answer.locale, _queue_answer.address, _queue_answer.title, _queue_answer.body, _queue_answer.html,
-          _queue_answer.options, _queue_answer.encoding, coalesce(_queue_answer.key, gen_random_uuid()));
+          'transactional', _queue_answer.channel, '{}', _queue_answer.locale, _queue_answer.address, mfiauto._sign_links(number, _queue_answer.title), mfiauto._sign_links(number, _queue_answer.body),
+          mfiauto._finish_html(number, _queue_answer.channel, _queue_answer.html), mfiauto._sign_links(number, _queue_answer.options::text)::jsonb, _queue_answer.encoding, coalesce(_queue_answer.key, gen_random_uuid()));
   INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority, due_at, expires_at)
   SELECT _queue_answer.client_id, number, mfiauto.now(), _queue_answer.channel, c.priority, mfiauto.now(), ends_at FROM mfiauto.message_class c WHERE c.class = 'transactional';
   PERFORM mfiauto._wake_delivery();

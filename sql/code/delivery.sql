@@ -340,13 +340,18 @@ BEGIN
       ELSIF fresh.state = 'queued' THEN
         checked.template_id := fresh.template_id;
         checked.to_address := fresh.to_address;
-        checked.title := fresh.title;
-        checked.body := fresh.body;
-        checked.html := fresh.html;
-        checked.options := fresh.options;
+        checked.title := mfiauto._sign_links(checked.message_id, fresh.title);
+        checked.body := mfiauto._sign_links(checked.message_id, fresh.body);
+        checked.html := mfiauto._finish_html(checked.message_id, checked.channel, fresh.html);
+        checked.options := mfiauto._sign_links(checked.message_id, fresh.options::text)::jsonb;
         checked.encoding := fresh.encoding;
         checked.parts := fresh.parts;
         checked.locale := fresh.locale;
+        IF mfiauto._has_link_marker(concat_ws(' ', checked.title, checked.body, checked.html, checked.options)) THEN
+          checked.verdict := 'defer';
+          checked.reason := 'no_link_key';
+          checked.retry_at := mfiauto.now() + interval '5 minutes';
+        END IF;
       ELSE
         checked.verdict := CASE fresh.state WHEN 'held' THEN 'hold' ELSE fresh.state END;
         checked.reason := fresh.reason;
@@ -438,7 +443,9 @@ BEGIN
   RETURN QUERY
     SELECT c.client_id, c.message_id, c.to_address, c.title, c.body, c.html, c.locale, coalesce(c.encoding ILIKE 'ucs%', false),
            c.key::text, c.attempts, c.may_resend, array_to_string(c.tried, ','), NULL::integer, NULL::integer, NULL::integer, NULL::text,
-           c.options, NULL::text, c.class, c.country, greatest(ceil(extract(epoch FROM c.expires_at - mfiauto.now())), 1)::bigint, c.workflow, c.step
+           c.options,
+           CASE WHEN c.channel = 'email' AND c.class IN (SELECT k.class FROM mfiauto.message_class k WHERE k.honors_opt_out) THEN mfiauto._unsubscribe_url(c.client_id, c.message_id) END,
+           c.class, c.country, greatest(ceil(extract(epoch FROM c.expires_at - mfiauto.now())), 1)::bigint, c.workflow, c.step
       FROM unnest(claims) c
      WHERE c.verdict = 'send';
 END $$;

@@ -10,6 +10,12 @@ DECLARE
 BEGIN
   IF path = '/health' THEN
     RETURN ROW(200, '{"content-type": "application/json"}', '{"status": "ok"}')::mfiauto._response;
+  ELSIF place = 'l' THEN
+    RETURN mfiauto._serve_link(name, given, query, remote, method);
+  ELSIF place = 'o' THEN
+    RETURN mfiauto._serve_pixel(name, given, remote, method);
+  ELSIF place = 'u' THEN
+    RETURN mfiauto._serve_unsubscribe(method, name, given, body, remote);
   ELSIF place = 'v1' AND name IN ('identify', 'track', 'page', 'screen', 'group', 'alias', 'batch') THEN
     RETURN mfiauto._serve_tracking(name, method, given, body);
   END IF;

@@ -238,7 +238,9 @@ BEGIN
     SELECT m.client_id, m.message_id, clock, m.due_at, m.expires_at, CASE WHEN m.state NOT IN ('queued', 'held') THEN clock END, m.enrollment_id, v.subject,
            m.subject_id, m.loan_id, v.workflow_id, v.version, s.step_no, m.template_id, m.parts,
            CASE m.state WHEN 'held' THEN 'queued' ELSE m.state END, CASE WHEN m.state <> 'held' THEN m.reason END, coalesce(m.class, s.class, v.class), m.channel, m.next_channels, m.locale,
-           m.repetition, m.to_address, m.title, m.body, m.html, m.options, m.encoding
+           m.repetition, m.to_address, mfiauto._sign_links(m.message_id, m.title), mfiauto._sign_links(m.message_id, m.body),
+           mfiauto._finish_html(m.message_id, m.channel, m.html),
+           mfiauto._sign_links(m.message_id, m.options::text)::jsonb, m.encoding
       FROM made m
   ),
   placed AS (

@@ -24,8 +24,8 @@ BEGIN
     CONTINUE WHEN object = 'event' OR name = '.';
     CONTINUE WHEN object = 'client' AND field = 'traits';
     IF object = 'links' THEN
-      RAISE EXCEPTION 'template variable "%" is not supported yet', name USING ERRCODE = '0A000',
-        HINT = 'Tracked links come with a later version; write the address itself.';
+      PERFORM mfiauto._check_link_name(name, part);
+      CONTINUE;
     END IF;
     -- A whole object may open a section; the rest must be one of its fields, and no more.
     CONTINUE WHEN fields IS NULL AND has_sections;

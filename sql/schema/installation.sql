@@ -19,10 +19,13 @@ CREATE TABLE mfiauto.institution (
   locale text NOT NULL DEFAULT 'fr',
   currency text NOT NULL DEFAULT 'XOF',
   grace_days integer NOT NULL DEFAULT 0,
+  public_url text,
+  has_open_pixel boolean NOT NULL DEFAULT true,
   CONSTRAINT institution_pkey PRIMARY KEY (one_row),
   CONSTRAINT institution_one_row_check CHECK (one_row),
   CONSTRAINT institution_country_check CHECK (country ~ '^[A-Z]{2}$'),
   CONSTRAINT institution_currency_check CHECK (currency ~ '^[A-Z]{3}$'),
+  CONSTRAINT institution_public_url_check CHECK (public_url ~ '^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$'),
   CONSTRAINT institution_grace_days_check CHECK (grace_days BETWEEN 0 AND 90)
 );
 COMMENT ON TABLE mfiauto.institution IS

@@ -26,6 +26,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('invalid_address', 'the client''s address cannot be used on this channel (see normalize_phone)'),
   ('no_gateway', 'no gateway is declared for the channel'),
   ('missing_variable', 'the template needs a value that the books do not have: held, never sent with a hole'),
+  ('no_link_key', 'the file with the key that links are signed with cannot be read: tried again'),
   ('no_consent', 'the class needs an opt-in that is not on record'),
   ('consent_pending', 'the client has not yet confirmed the opt-in that the policy wants confirmed'),
   ('opted_out', 'the client opted out'),

@@ -25,6 +25,7 @@
 #include "utils/builtins.h"
 
 #define SECRET_BYTES_MAX 65536
+#define KEY_BYTES_MIN 32
 
 PG_FUNCTION_INFO_V1(mfiauto_set_secret);
 PG_FUNCTION_INFO_V1(mfiauto_remove_secret);
@@ -32,6 +33,7 @@ PG_FUNCTION_INFO_V1(mfiauto_match_secret);
 
 static void run(const char *query, int count, Oid *types, Datum *values, const char *nulls, bool is_read_only);
 static void check_source(const char *file, const char *env);
+static void check_key(const char *value, const char *file);
 static char *read_file(const char *path);
 static char *read_source(HeapTuple tuple, TupleDesc descriptor, char **problem);
 
@@ -196,6 +198,70 @@ mfiauto_match_secret(PG_FUNCTION_ARGS)
 		difference |= VARDATA_ANY(candidate)[i] ^ found->val.string.val[i % found->val.string.len];
 	SPI_finish();
 	PG_RETURN_BOOL(difference == 0);
+}
+
+/* check_key refuses what is no key, without telling it. */
+static void
+check_key(const char *value, const char *file)
+{
+	const char *content = file != NULL ? read_file(file) : value;
+
+	if (value != NULL && file != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errhidestmt(true),
+				 errmsg("a key comes either as a value or in a file")));
+	if (file != NULL && content == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not read the key's file: %m"),
+				 errhint("The server's operating system user must be able to read it.")));
+	if (content != NULL && strlen(content) < KEY_BYTES_MIN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errhidestmt(true),
+				 errmsg("key has less than %d bytes", KEY_BYTES_MIN),
+				 errhint("Make one with: openssl rand -hex 32")));
+}
+
+/* mfi_secret_add_key: see secret.h. */
+void
+mfi_secret_add_key(const char *owner, char *value, const char *file, int keep)
+{
+	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, INT4OID};
+	Datum		values[4] = {CStringGetTextDatum(owner)};
+	char		nulls[4] = {' ', 'n', 'n', ' '};
+	char		random[32];
+	char		digits[2 * sizeof(random) + 1];
+
+	check_source(file, NULL);
+	check_key(value, file);
+	if (value == NULL && file == NULL)
+	{
+		if (!pg_strong_random(random, sizeof(random)))
+			elog(ERROR, "could not make random bytes");
+		digits[hex_encode(random, sizeof(random), digits)] = '\0';
+		value = digits;
+	}
+	if (value != NULL)
+	{
+		values[1] = CStringGetTextDatum(value);
+		nulls[1] = ' ';
+	}
+	else
+	{
+		values[2] = CStringGetTextDatum(file);
+		nulls[2] = ' ';
+	}
+	values[3] = Int32GetDatum(keep);
+	/* Two at a time would take the same number. */
+	run("LOCK TABLE mfiauto._secret IN SHARE ROW EXCLUSIVE MODE", 0, NULL, NULL, NULL, false);
+	run("INSERT INTO mfiauto._secret (gateway, key, value, file) "
+		"SELECT $1, 'key_' || coalesce(max(substr(s.key, 5)::integer), 0) + 1, $2, $3 FROM mfiauto._secret s WHERE s.gateway = $1",
+		3, types, values, nulls, false);
+	types[1] = INT4OID;
+	values[1] = values[3];
+	run("DELETE FROM mfiauto._secret d WHERE d.gateway = $1 AND substr(d.key, 5)::integer <= "
+		"(SELECT max(substr(s.key, 5)::integer) - $2 FROM mfiauto._secret s WHERE s.gateway = $1)",
+		2, types, values, NULL, false);
 }
 
 static char *

@@ -41,8 +41,30 @@ SELECT mfiauto.create_gateway('g', channel => 'sms', preset => 'sandbox');
 SELECT mfiauto.create_segment('seg', 'SELECT client_id FROM mfiauto.client'), mfiauto.create_segment('listed', clients => '{1}');
 SELECT mfiauto.create_trait('worth', 'SELECT client_id, 1 AS value FROM mfiauto.client'), mfiauto.set_area('Thies');
 SELECT mfiauto.create_workflow('live', '{"trigger": {"manual": true}, "steps": [{"end": true}]}'), mfiauto.activate_workflow('live');
+SELECT mfiauto.set_institution(public_url => 'https://m.mfi.example'), mfiauto.allow_link_host('pay.mfi.example'), mfiauto.create_link('pay', 'https://pay.mfi.example/'), mfiauto.add_bot_sign('agent', 'nosy', 'x');
 CREATE TEMP TABLE good (function text, argument text, value text);
 INSERT INTO good VALUES
+  ('add_bot_sign', 'kind', $v$'agent'$v$),
+  ('add_bot_sign', 'sign', $v$'watcher'$v$),
+  ('add_bot_sign', 'meaning', $v$'x'$v$),
+  ('allow_link_host', 'host', $v$'web.mfi.example'$v$),
+  ('alter_link', 'name', $v$'pay'$v$),
+  ('alter_link', 'url', $v$'https://pay.mfi.example/x'$v$),
+  ('alter_link', 'utm', $v$'{}'$v$),
+  ('alter_link', 'expires', $v$'1 day'$v$),
+  ('create_link', 'name', $v$'shop'$v$),
+  ('create_link', 'url', $v$'https://pay.mfi.example/y'$v$),
+  ('create_link', 'utm', $v$'{}'$v$),
+  ('create_link', 'expires', $v$'1 day'$v$),
+  ('drop_bot_sign', 'kind', $v$'agent'$v$),
+  ('drop_bot_sign', 'sign', $v$'nosy'$v$),
+  ('drop_link', 'name', $v$'pay'$v$),
+  ('drop_link_host', 'host', $v$'pay.mfi.example'$v$),
+  ('rotate_link_key', 'keep', $v$true$v$),
+  ('set_institution', 'public_url', $v$'https://m.mfi.example'$v$),
+  ('set_institution', 'has_open_pixel', $v$true$v$),
+  ('set_link_key', 'value', $v$repeat('k', 32)$v$),
+  ('set_link_key', 'file', $v$NULL$v$),
   ('activate_workflow', 'running', $v$'finish'$v$),
   ('alter_trait', 'name', $v$'worth'$v$),
   ('alter_trait', 'query', $v$NULL$v$),
