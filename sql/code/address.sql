@@ -66,4 +66,9 @@ BEGIN
     FROM dead d
    WHERE d.channel = 'push' AND NOT EXISTS (SELECT FROM retired r WHERE r.client_id = d.client_id AND r.channel = d.channel AND r.address = d.to_address)
      AND NOT EXISTS (SELECT FROM mfiauto.client_address a WHERE a.client_id = d.client_id AND a.channel = d.channel AND a.address = d.to_address);
+  PERFORM mfiauto._suppress_bounced(array_agg(m.client_id), array_agg(m.message_id))
+     FROM unnest(client_ids, message_ids) AS u(client_id, message_id)
+     JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = u.client_id AND m.message_id = u.message_id OFFSET 0) m
+       ON m.channel = 'email' AND m.reason = 'recipient_rejected'
+   HAVING count(*) > 0;
 END $$;

@@ -47,6 +47,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('condition_error', 'a condition of the workflow failed for this client: parked'),
   ('outside_session', 'the client has not written in the last 24 hours, and the provider takes only its own templates then'),
   ('gateway_rejected', 'the gateway refused the message for good'),
+  ('bounced', 'the recipient''s mail server gave the letter back'),
   ('recipient_rejected', 'the gateway says that the recipient cannot be reached'),
   ('recipient_opted_out', 'the gateway says that the recipient opted out'),
   ('gateway_stopped', 'the gateway''s configuration or account was refused; its queue is held'),

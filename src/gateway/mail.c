@@ -15,6 +15,8 @@
 
 static MfiSlot *read_slot(json_t *request, const char *name, bool is_required, MfiScopeOfTags scope, MfiEscape escape);
 static char *render(const MfiSlot *slot, Jsonb *context);
+static char *option(Jsonb *options, const char *name);
+static void add_headers(const MfiGateway *gateway, const MfiEnvelope *envelope, Jsonb *context, MfiLetter *letter);
 
 static MfiSlot *
 read_slot(json_t *request, const char *name, bool is_required, MfiScopeOfTags scope, MfiEscape escape)
@@ -31,6 +33,8 @@ mfi_mail_read_definition(MfiGateway *gateway, json_t *request)
 	const char *url = mfi_reader_string(request, "request", "url", true);
 	const char *tls = mfi_reader_string(request, "request", "tls", false);
 	json_t	   *headers = mfi_reader_object(request, "request", "headers");
+	const char *name;
+	json_t	   *value;
 
 	mfi_reader_check_members(request, "request", names);
 	if (strcmp(gateway->channel, "email") != 0)
@@ -44,6 +48,9 @@ mfi_mail_read_definition(MfiGateway *gateway, json_t *request)
 	gateway->mail_return_path = read_slot(request, "return_path", false, MFI_TAGS_MESSAGE, MFI_ESCAPE_NONE);
 	gateway->mail_unsubscribe = read_slot(request, "unsubscribe", false, MFI_TAGS_MESSAGE, MFI_ESCAPE_NONE);
 	gateway->mail_tls = mfi_slot_parse(tls != NULL ? tls : "required", "request.tls", MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	json_object_foreach(headers, name, value)
+		if (!mfi_mail_may_set(name))
+			mfi_reader_fail(mfi_reader_path("request.headers", name), "this header is not the definition's to set", NULL);
 	if (headers != NULL)
 		gateway->headers = mfi_definition_read_fields(headers, "request.headers", true);
 	if (gateway->code_path == NULL)
@@ -78,6 +85,90 @@ render(const MfiSlot *slot, Jsonb *context)
 	return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+/* A text among the message's options; NULL if there is none. */
+static char *
+option(Jsonb *options, const char *name)
+{
+	JsonbValue	key;
+	JsonbValue *value;
+
+	if (options == NULL)
+		return NULL;
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	value = findJsonbValueFromContainer(&options->root, JB_FOBJECT, &key);
+	return value != NULL && value->type == jbvString && value->val.string.len > 0
+		? pnstrdup(value->val.string.val, value->val.string.len) : NULL;
+}
+
+/*
+ * add_headers adds the definition's headers, those of the message's options,
+ * and the pair of RFC 8058 where the message has an unsubscribe link.
+ */
+static void
+add_headers(const MfiGateway *gateway, const MfiEnvelope *envelope, Jsonb *context, MfiLetter *letter)
+{
+	char	   *address = render(gateway->mail_unsubscribe, context);
+	JsonbValue	key;
+	JsonbValue *own = NULL;
+	ListCell   *cell;
+
+	foreach(cell, gateway->headers)
+	{
+		MfiField   *field = lfirst(cell);
+		char	   *value = mfi_slot_render(field->slot, context);
+
+		if (value[0] != '\0')
+			letter->headers = lappend(letter->headers, psprintf("%s: %s", field->name, value));
+	}
+	key.type = jbvString;
+	key.val.string.val = "headers";
+	key.val.string.len = strlen("headers");
+	if (envelope->options != NULL)
+		own = findJsonbValueFromContainer(&envelope->options->root, JB_FOBJECT, &key);
+	if (own != NULL && own->type == jbvBinary && JsonContainerIsObject(own->val.binary.data))
+	{
+		JsonbIterator *iterator = JsonbIteratorInit(own->val.binary.data);
+		JsonbIteratorToken token;
+		JsonbValue	value;
+		char	   *name = NULL;
+
+		while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+		{
+			if (token == WJB_KEY)
+				name = pnstrdup(value.val.string.val, value.val.string.len);
+			else if (token == WJB_VALUE && value.type == jbvString && mfi_mail_may_set(name))
+				letter->headers = lappend(letter->headers, psprintf("%s: %.*s", name, value.val.string.len, value.val.string.val));
+		}
+	}
+	if (envelope->unsubscribe_url == NULL || envelope->unsubscribe_url[0] == '\0')
+		return;
+	letter->headers = lappend(letter->headers, address != NULL
+							  ? psprintf("List-Unsubscribe: <%s>, <mailto:%s?subject=unsubscribe>", envelope->unsubscribe_url, address)
+							  : psprintf("List-Unsubscribe: <%s>", envelope->unsubscribe_url));
+	letter->headers = lappend(letter->headers, pstrdup("List-Unsubscribe-Post: List-Unsubscribe=One-Click"));
+}
+
+/*
+ * mfi_mail_may_set: what a letter says of itself, and how one unsubscribes, is
+ * nobody's to add a second time.
+ */
+bool
+mfi_mail_may_set(const char *name)
+{
+	static const char *const ours[] = {"From", "To", "Cc", "Bcc", "Sender", "Subject", "Date", "Message-ID", "Reply-To", "Return-Path",
+		"MIME-Version", "List-Unsubscribe", "List-Unsubscribe-Post", "DKIM-Signature", "Received", NULL};
+
+	if (name == NULL || name[0] == '\0' || pg_strncasecmp(name, "Content-", 8) == 0 ||
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != strlen(name))
+		return false;
+	for (int i = 0; ours[i] != NULL; i++)
+		if (pg_strcasecmp(name, ours[i]) == 0)
+			return false;
+	return true;
+}
+
 void
 mfi_mail_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope, Jsonb *context, MfiRequest *request)
 {
@@ -86,7 +177,6 @@ mfi_mail_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope, J
 	char	   *return_path = render(gateway->mail_return_path, context);
 	char	   *url;
 	char	   *host;
-	ListCell   *cell;
 
 	letter.from = mfi_slot_render(gateway->mail_from, context);
 	letter.reply_to = render(gateway->mail_reply_to, context);
@@ -97,14 +187,10 @@ mfi_mail_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope, J
 	letter.locale = envelope->locale;
 	letter.reference = psprintf(INT64_FORMAT "-%s", envelope->message_id, envelope->key);
 	letter.date = mfi_clock_now();
-	foreach(cell, gateway->headers)
-	{
-		MfiField   *field = lfirst(cell);
-		char	   *value = mfi_slot_render(field->slot, context);
-
-		if (value[0] != '\0')
-			letter.headers = lappend(letter.headers, psprintf("%s: %s", field->name, value));
-	}
+	letter.preheader = option(envelope->options, "preheader");
+	if (option(envelope->options, "reply_to") != NULL)
+		letter.reply_to = option(envelope->options, "reply_to");
+	add_headers(gateway, envelope, context, &letter);
 	request->is_mail = true;
 	request->is_unencrypted = gateway->is_unencrypted;
 	request->mail_to = mfi_mime_address(envelope->to, "To");

@@ -10,6 +10,8 @@
 
 /* The member "request" of such a gateway. */
 extern void mfi_mail_read_definition(MfiGateway *gateway, json_t *request);
+/* Whether a definition or a message may set a header of that name. */
+extern bool mfi_mail_may_set(const char *name);
 extern void mfi_mail_settle(MfiGateway *gateway, Jsonb *context);
 extern void mfi_mail_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope, Jsonb *context, MfiRequest *request);
 /* The enhanced status code (RFC 3463) of a server's reply, as 5.1.1; NULL if it gave none. */

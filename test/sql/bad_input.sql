@@ -37,7 +37,7 @@ CREATE SEQUENCE bank.s;
 CREATE TABLE wdef AS SELECT '{"for_each": "installment", "anchor": "due_date", "steps": [{"at": "0 days 09:00", "send": "late"}]}'::json AS d;
 CREATE ROLE regress_bad_input;
 SELECT mfiauto.create_workflow('w', d) FROM wdef;
-SELECT mfiauto.create_gateway('g', channel => 'sms', preset => 'sandbox');
+SELECT mfiauto.create_gateway('g', channel => 'sms', preset => 'sandbox'), mfiauto.create_gateway('post', channel => 'email', preset => 'sandbox');
 SELECT mfiauto.create_segment('seg', 'SELECT client_id FROM mfiauto.client'), mfiauto.create_segment('listed', clients => '{1}');
 SELECT mfiauto.create_trait('worth', 'SELECT client_id, 1 AS value FROM mfiauto.client'), mfiauto.set_area('Thies');
 SELECT mfiauto.create_workflow('live', '{"trigger": {"manual": true}, "steps": [{"end": true}]}'), mfiauto.activate_workflow('live');
@@ -266,6 +266,8 @@ INSERT INTO good VALUES
   ('resume_workflow', 'name', $v$'w'$v$),
   ('resync', 'role', $v$'client'$v$),
   ('retry_message', 'message_id', $v$1::bigint$v$),
+  ('receive_mail', 'gateway', $v$'post'$v$),
+  ('receive_mail', 'raw', $v$'From: a@b.example'::bytea$v$),
   ('retire_device', 'token', $v$'tok'$v$),
   ('revoke_access', 'role', $v$'regress_bad_input'::regrole$v$),
   ('revoke_access', 'profile', $v$'analyst'$v$),
@@ -390,6 +392,7 @@ INSERT INTO bad SELECT 'text[]', v FROM unnest(ARRAY['NULL', $v$'{}'$v$, $v$'{NU
 INSERT INTO bad SELECT 'integer[]', v FROM unnest(ARRAY['NULL', $v$'{}'$v$, $v$'{0,9}'$v$, $v$'{NULL}'$v$, $v$'{{1,2},{3,4}}'$v$, 'array_fill(1, ARRAY[100000])']) v;
 INSERT INTO bad SELECT 'regclass', v FROM unnest(ARRAY['NULL', '999999', $v$'pg_class'$v$, $v$'mfiauto.journal_1'$v$, $v$'bank.s'$v$]) v;
 INSERT INTO bad SELECT 'regrole', v FROM unnest(ARRAY['NULL', '999999']) v;
+INSERT INTO bad SELECT 'bytea', v FROM unnest(ARRAY['NULL', $v$''$v$, $v$'\x00ff'$v$, $v$convert_to(repeat('Content-Type: multipart/mixed; boundary=a' || E'\n\n--a\n', 9999), 'UTF8')$v$]) v;
 CREATE TEMP TABLE refusal AS
   SELECT f.name, f.arguments[b.n] AS argument, b.value, a.*
     FROM function f
