@@ -24,7 +24,7 @@ BEGIN
              CASE WHEN o.lease_until IS NOT NULL THEN greatest(coalesce(m.parts, 1), 1) * (g.settings ->> 'cost_per_part')::numeric END AS cost,
              CASE WHEN o.lease_until IS NOT NULL AND g.settings ? 'cost_per_part'
                   THEN coalesce(g.settings ->> 'currency', (SELECT i.currency FROM mfiauto.institution i)) END AS currency,
-             g.definition ? 'receipt' AS has_receipts
+             g.definition ? 'receipt' AS has_receipts, o.reserved, o.reserved_on, o.gateway AS reserved_by
         FROM wanted w
         JOIN mfiauto.message_ledger m ON m.message_id = w.message_id AND m.client_id = w.client_id
         LEFT JOIN mfiauto.outbox o ON o.client_id = m.client_id AND o.message_id = m.message_id
@@ -58,6 +58,12 @@ BEGIN
     ), named AS (
       INSERT INTO mfiauto.provider_key (client_id, message_id, gateway, provider_id, named_at)
       SELECT a.client_id, a.message_id, a.gateway, a.provider_id, mfiauto.now() FROM allowed a WHERE a.has_receipts AND a.provider_id <> ''
+    ), refunded AS (
+      -- What ends without having been sent is not paid for.
+      INSERT INTO mfiauto.gateway_spend AS s (gateway, on_day, slot, amount)
+      SELECT a.reserved_by, a.reserved_on, pg_catalog.pg_backend_pid() % 16, -sum(a.reserved)
+        FROM allowed a WHERE a.reserved IS NOT NULL AND a.state NOT IN ('submitted', 'sent', 'delivered', 'unknown') GROUP BY 1, 2 ORDER BY 1, 2
+      ON CONFLICT ON CONSTRAINT gateway_spend_pkey DO UPDATE SET amount = s.amount + excluded.amount
     ), dequeued AS (
       DELETE FROM mfiauto.outbox o USING moved v WHERE o.client_id = v.client_id AND o.message_id = v.message_id
     )
@@ -387,6 +393,8 @@ END $$;
 CREATE FUNCTION mfiauto._apply_claims(claims mfiauto._claim[], gateway text, pid integer, lease_s double precision, checked_at timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+  price numeric := (SELECT (g.settings ->> 'cost_per_part')::numeric FROM mfiauto.gateway_config g WHERE g.gateway = _apply_claims.gateway);
 BEGIN
   PERFORM mfiauto._settle_messages(array_agg(c.client_id), array_agg(c.message_id), array_agg(c.verdict), array_agg(c.reason))
      FROM unnest(claims) c WHERE c.verdict NOT IN ('send', 'defer', 'hold') HAVING count(*) > 0;
@@ -398,9 +406,14 @@ BEGIN
    WHERE c.verdict IN ('defer', 'hold') AND o.client_id = c.client_id AND o.message_id = c.message_id;
   UPDATE mfiauto.outbox o
      SET gateway = _apply_claims.gateway, lease_until = pg_catalog.clock_timestamp() + lease_s * interval '1 second', lease_pid = pid,
-         claimed_at = _apply_claims.checked_at, attempts = c.attempts, is_held = false, reason = CASE o.reason WHEN 'outcome_unknown' THEN o.reason END
+         claimed_at = _apply_claims.checked_at, attempts = c.attempts, is_held = false, reason = CASE o.reason WHEN 'outcome_unknown' THEN o.reason END,
+         reserved = greatest(c.parts, 1) * price, reserved_on = CASE WHEN price IS NOT NULL THEN mfiauto._today() END
     FROM unnest(claims) c
    WHERE c.verdict = 'send' AND o.client_id = c.client_id AND o.message_id = c.message_id;
+  IF price > 0 THEN
+    PERFORM mfiauto._book_spend(ARRAY[_apply_claims.gateway], ARRAY[mfiauto._today()], ARRAY[sum(greatest(c.parts, 1)) * price])
+       FROM unnest(claims) c WHERE c.verdict = 'send' HAVING count(*) > 0;
+  END IF;
   UPDATE mfiauto.message_ledger m
      SET template_id = c.template_id, to_address = c.to_address, title = c.title, body = c.body, html = c.html, options = c.options, encoding = c.encoding,
          parts = c.parts, locale = c.locale
@@ -410,7 +423,21 @@ BEGIN
      AND (m.to_address, m.title, m.body, m.html, m.options) IS DISTINCT FROM (c.to_address, c.title, c.body, c.html, c.options);
 END $$;
 
--- One claim for one gateway. The first row tells how far the scan came (text: cursors) and the counts; the others are to be sent.
+-- The first row of a claim.
+CREATE FUNCTION mfiauto._claim_summary(claims mfiauto._claim[], seen integer, cursors jsonb)
+RETURNS TABLE (client_id bigint, message_id bigint, to_address text, title text, body text, html text, locale text, is_ucs2 boolean,
+               key text, attempts integer, may_resend boolean, tried text, seen_count integer, suppressed integer, deferred integer, next_cursors text,
+               options jsonb, unsubscribe_url text, class text, country text, expires_in bigint, workflow text, step text)
+LANGUAGE sql STABLE AS $$
+    SELECT NULL::bigint, NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::boolean, NULL::text, NULL::integer, NULL::boolean, NULL::text,
+           _claim_summary.seen, count(*) FILTER (WHERE c.verdict NOT IN ('send', 'defer', 'hold'))::integer,
+           count(*) FILTER (WHERE c.verdict IN ('defer', 'hold'))::integer, _claim_summary.cursors::text,
+           NULL::jsonb, NULL::text, NULL::text, NULL::text, NULL::bigint, NULL::text, NULL::text
+      FROM unnest(claims) c
+$$;
+
+-- One claim for one gateway. The first row tells how far the scan came (text: cursors) and the counts, seen = -1 that the gateway's budget
+-- is used up while another one could take over; the others are to be sent.
 CREATE FUNCTION mfiauto._claim_messages(gateway text, channel text, better text[], budget integer, pid integer, lease_s double precision, cursors jsonb)
 RETURNS TABLE (client_id bigint, message_id bigint, to_address text, title text, body text, html text, locale text, is_ucs2 boolean,
                key text, attempts integer, may_resend boolean, tried text, seen integer, suppressed integer, deferred integer, next_cursors text,
@@ -421,10 +448,26 @@ DECLARE
   locked record;
   claims mfiauto._claim[];
   checked_at timestamptz;
+  has_budget boolean := EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = _claim_messages.gateway AND g.settings ?| '{budget_per_day,budget_per_month}');
+  over_until timestamptz := (SELECT s.over_budget_until FROM mfiauto.gateway_state s WHERE s.gateway = _claim_messages.gateway);
+  is_over boolean := false;
 BEGIN
   IF EXISTS (SELECT FROM mfiauto.delivery_hold d WHERE d.scope = 'all' OR (d.scope = 'gateway' AND d.target = _claim_messages.gateway)) THEN
     RETURN;
   END IF;
+  IF has_budget THEN
+    -- Two claims at once would each spend what is left.
+    PERFORM pg_advisory_xact_lock(hashtext('mfiauto caps'));
+    IF over_until > mfiauto.now() AND mfiauto._has_other_gateway(_claim_messages.gateway, _claim_messages.channel) THEN
+      RETURN QUERY SELECT c.* FROM mfiauto._claim_summary('{}', -1, cursors) c;
+      RETURN;
+    END IF;
+  END IF;
+  IF over_until <= mfiauto.now() OR (over_until IS NOT NULL AND NOT has_budget) THEN
+    PERFORM mfiauto._note_over_budget(_claim_messages.gateway, NULL);
+  END IF;
+  better := ARRAY(SELECT b.name FROM unnest(better) AS b(name)
+                   WHERE NOT EXISTS (SELECT FROM mfiauto.gateway_state s WHERE s.gateway = b.name AND s.over_budget_until > mfiauto.now()));
   SELECT * INTO locked FROM mfiauto._lock_due(_claim_messages.gateway, _claim_messages.channel, better, budget, cursors);
   IF cardinality(locked.message_ids) = 0 THEN
     RETURN;
@@ -433,13 +476,13 @@ BEGIN
   claims := mfiauto._load_claims(locked.client_ids, locked.message_ids);
   checked_at := pg_catalog.clock_timestamp();
   claims := mfiauto._check_claims(claims);
+  IF has_budget THEN
+    SELECT b.kept, b.is_over AND cardinality(b.kept) < cardinality(claims) INTO claims, is_over
+      FROM mfiauto._check_budget(claims, _claim_messages.gateway, _claim_messages.channel) b;
+  END IF;
   PERFORM mfiauto._apply_claims(claims, _claim_messages.gateway, pid, lease_s, checked_at);
   RETURN QUERY
-    SELECT NULL::bigint, NULL::bigint, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::boolean, NULL::text, NULL::integer, NULL::boolean, NULL::text,
-           count(*)::integer, count(*) FILTER (WHERE c.verdict NOT IN ('send', 'defer', 'hold'))::integer,
-           count(*) FILTER (WHERE c.verdict IN ('defer', 'hold'))::integer, locked.cursors::text,
-           NULL::jsonb, NULL::text, NULL::text, NULL::text, NULL::bigint, NULL::text, NULL::text
-      FROM unnest(claims) c;
+    SELECT c.* FROM mfiauto._claim_summary(claims, CASE WHEN is_over THEN -1 ELSE cardinality(locked.message_ids) END, locked.cursors) c;
   RETURN QUERY
     SELECT c.client_id, c.message_id, c.to_address, c.title, c.body, c.html, c.locale, coalesce(c.encoding ILIKE 'ucs%', false),
            c.key::text, c.attempts, c.may_resend, array_to_string(c.tried, ','), NULL::integer, NULL::integer, NULL::integer, NULL::text,
@@ -456,8 +499,13 @@ END $$;
 CREATE FUNCTION mfiauto._requeue_messages(client_ids bigint[], message_ids bigint[], delays double precision[], is_pinned boolean[],
   is_tried boolean[], counts boolean[], reasons text[]) RETURNS void
 LANGUAGE sql AS $$
+  -- What surely was not taken is not paid for; what may have been stays booked.
+  SELECT mfiauto._book_spend(array_agg(o.gateway), array_agg(o.reserved_on), array_agg(-o.reserved))
+    FROM unnest(client_ids, message_ids, reasons) AS u(client_id, message_id, reason)
+    JOIN mfiauto.outbox o ON o.client_id = u.client_id AND o.message_id = u.message_id
+   WHERE o.reserved IS NOT NULL AND u.reason IS DISTINCT FROM 'outcome_unknown' HAVING count(*) > 0;
   UPDATE mfiauto.outbox o
-     SET lease_until = NULL, lease_pid = NULL,
+     SET lease_until = NULL, lease_pid = NULL, reserved = NULL, reserved_on = NULL,
          due_at = CASE WHEN u.delay > 0 THEN mfiauto.now() + u.delay * interval '1 second' ELSE o.due_at END,
          gateway = CASE WHEN u.is_pinned THEN o.gateway END,
          tried_gateways = CASE WHEN u.is_tried THEN coalesce(o.tried_gateways, '{}') || o.gateway ELSE NULL END,
@@ -533,7 +581,7 @@ BEGIN
   IF lost.messages IS NULL THEN
     RETURN 0;
   END IF;
-  UPDATE mfiauto.outbox o SET lease_until = NULL, lease_pid = NULL, reason = 'outcome_unknown'
+  UPDATE mfiauto.outbox o SET lease_until = NULL, lease_pid = NULL, reserved = NULL, reserved_on = NULL, reason = 'outcome_unknown'
     FROM unnest(lost.clients, lost.messages, lost.may_resend) AS u(client_id, message_id, may_resend)
    WHERE u.may_resend AND o.client_id = u.client_id AND o.message_id = u.message_id;
   PERFORM mfiauto._settle_messages(array_agg(u.client_id), array_agg(u.message_id), array_agg('unknown'::text), array_agg('outcome_unknown'::text))

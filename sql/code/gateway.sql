@@ -20,7 +20,7 @@ CREATE VIEW mfiauto.gateway_preset AS
     FROM mfiauto._gateway_preset() p;
 COMMENT ON VIEW mfiauto.gateway_preset IS
   'The gateway definitions that ship: for which channels, the settings they take beside the common ones (sender, rate_per_second, concurrency, timeout, '
-  'connect_timeout, attempts, breaker_failures, cost_per_part, currency, receipt_url) and the secrets they need.';
+  'connect_timeout, attempts, breaker_failures, cost_per_part, currency, budget_per_day, budget_per_month, receipt_url) and the secrets they need.';
 
 -- Compiles a definition with its settings; every fault is an error that names its place.
 CREATE FUNCTION mfiauto._check_gateway(name text, channel text, definition text, settings text) RETURNS void
@@ -74,6 +74,8 @@ BEGIN
   PERFORM mfiauto._check_gateway(name, channel, definition::text, given::text);
   INSERT INTO mfiauto.gateway_config (gateway, channel, preset, definition, source, settings, priority, created_at, created_by)
   VALUES (name, channel, preset, definition::jsonb, CASE WHEN preset IS NULL THEN definition::text END, given::jsonb, priority, mfiauto.now(), mfiauto._caller());
+  PERFORM mfiauto._forget_over_budget(channel, name);
+  PERFORM mfiauto._note_change('gateway', name, jsonb_build_object('channel', channel, 'preset', preset, 'settings', given::jsonb, 'priority', priority));
   PERFORM mfiauto._wake_delivery();
 END $$;
 SELECT mfiauto._open_door('mfiauto._create_gateway(text, text, text, json, json, integer)', '{admin}',
@@ -103,6 +105,7 @@ BEGIN
          is_enabled = coalesce(_alter_gateway.is_enabled, old.is_enabled), preset = CASE WHEN definition IS NULL THEN old.preset END
    WHERE g.gateway = name;
   PERFORM mfiauto._reset_circuit(name);
+  PERFORM mfiauto._note_change('gateway', name, jsonb_strip_nulls(jsonb_build_object('settings', new_settings, 'definition', definition, 'priority', priority, 'is_enabled', is_enabled)));
 END $$;
 SELECT mfiauto._open_door('mfiauto._alter_gateway(text, json, json, integer, boolean)', '{admin}',
   'Changes a gateway. settings are merged with what is there, null takes one away. A stopped gateway starts again.');
@@ -113,6 +116,7 @@ LANGUAGE sql AS $$
   UPDATE mfiauto.gateway_state s
      SET circuit = 'closed', open_until = NULL, throttled_until = NULL, consecutive_failures = 0, stopped_reason = NULL WHERE s.gateway = name;
   UPDATE mfiauto.gateway_config g SET settings = g.settings WHERE g.gateway = name;
+  SELECT mfiauto._forget_over_budget(g.channel, g.gateway) FROM mfiauto.gateway_config g WHERE g.gateway = name;
   SELECT mfiauto._wake_delivery();
 $$;
 
@@ -130,6 +134,7 @@ BEGIN
   DELETE FROM mfiauto.gateway_state s WHERE s.gateway = name;
   DELETE FROM mfiauto.delivery_hold d WHERE d.scope = 'gateway' AND d.target = name;
   DELETE FROM mfiauto.gateway_config g WHERE g.gateway = name;
+  PERFORM mfiauto._note_change('gateway', name, NULL);
 END $$;
 SELECT mfiauto._open_door('mfiauto._drop_gateway(text)', '{admin}', 'Drops a gateway and its secrets. The ledger goes on naming it.');
 

@@ -63,6 +63,7 @@ DECLARE
   refusal text := mfiauto._delivery_refusal();
   holds text := (SELECT pg_catalog.string_agg(pg_catalog.format('%s: %s', coalesce(h.scope || ' ' || h.target, 'everything'), h.reason), '; ' ORDER BY h.hold_id)
                    FROM mfiauto.delivery_hold h);
+  spent text := (SELECT pg_catalog.string_agg(s.gateway, ', ' ORDER BY s.gateway) FROM mfiauto.gateway_state s WHERE s.over_budget_until > mfiauto.now());
 BEGIN
   item := 'delivery';
   IF refusal IS NOT NULL THEN
@@ -74,6 +75,9 @@ BEGIN
   ELSIF pg_catalog.current_setting('mfiauto.delivery') = 'dry_run' THEN
     state := 'warning';
     detail := 'mfiauto.delivery is dry_run: messages stay in mfiauto.sandbox_message';
+  ELSIF spent IS NOT NULL THEN
+    state := 'warning';
+    detail := 'the budget is used up of: ' || spent;
   ELSE
     state := 'ok';
     detail := CASE WHEN mfiauto._has_clock() THEN 'under a clock: only the sandbox and gateways on this machine' ELSE 'armed, this server may send' END;

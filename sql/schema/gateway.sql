@@ -32,9 +32,21 @@ CREATE TABLE mfiauto.gateway_state (
   last_success_at timestamptz,
   last_error text,
   last_error_at timestamptz,
+  over_budget_until timestamptz,
   CONSTRAINT gateway_state_pkey PRIMARY KEY (gateway),
   CONSTRAINT gateway_state_circuit_check CHECK (circuit IN ('closed', 'open', 'half_open', 'stopped'))
 ) WITH (fillfactor = 20);
+
+-- What gateways cost, by business day. Several rows a day, so that those who book do not wait for each other; kept for good, as accounts are.
+CREATE TABLE mfiauto.gateway_spend (
+  gateway text NOT NULL,
+  on_day date NOT NULL,
+  slot smallint NOT NULL,
+  amount numeric NOT NULL,
+  CONSTRAINT gateway_spend_pkey PRIMARY KEY (gateway, on_day, slot)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE mfiauto.gateway_spend IS
+  'What messages cost that left by a gateway with cost_per_part, or are on their way, in its currency: add up the rows of a day. budget_per_day and budget_per_month are held against it.';
 
 CREATE VIEW mfiauto.gateway AS
   SELECT g.gateway, g.channel, g.preset, g.priority, g.is_enabled, g.settings, g.secret_keys AS secrets, g.definition, g.created_at, g.created_by

@@ -35,6 +35,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('suppressed', 'the address is on the suppression list'),
   ('barred_hours', 'outside contact hours: deferred to the next allowed moment'),
   ('barred', 'no allowed moment was left on the day itself'),
+  ('over_budget', 'the budget of the channel''s gateways is used up: waits until it begins anew'),
   ('capped', 'the client had as many messages as the policy allows: deferred until one more is allowed'),
   ('in_arrears', 'the policy bars this class for clients in arrears'),
   ('not_on_list', 'mfiauto.only_recipients does not list the address'),
@@ -186,6 +187,8 @@ CREATE TABLE mfiauto.outbox (
   lease_until timestamptz,
   lease_pid integer,
   claimed_at timestamptz,
+  reserved numeric,
+  reserved_on date,
   attempts smallint NOT NULL DEFAULT 0,
   is_held boolean NOT NULL DEFAULT false,
   reason text,
@@ -194,7 +197,7 @@ CREATE TABLE mfiauto.outbox (
 CREATE INDEX outbox_due_idx ON mfiauto.outbox (channel, priority, due_at, message_id);
 CREATE INDEX outbox_held_idx ON mfiauto.outbox (workflow_id) WHERE is_held;
 COMMENT ON TABLE mfiauto.outbox IS
-  'Messages in state queued (no lease), claimed (lease_until set) or held. The row goes away when the message has an outcome; due_at moves for a retry or a deferral.';
+  'Messages in state queued (no lease), claimed (lease_until set) or held. The row goes away when the message has an outcome; due_at moves for a retry or a deferral. reserved: what a claimed one costs, booked in gateway_spend on reserved_on.';
 
 -- Every attempt that did not simply succeed; a success is told by the ledger row itself.
 CREATE SEQUENCE mfiauto.attempt_id_seq AS bigint;
@@ -269,12 +272,15 @@ CREATE VIEW mfiauto.gateway_status AS
   SELECT g.gateway, g.channel, g.priority,
          CASE WHEN NOT g.is_enabled THEN 'disabled'
               WHEN h.hold_id IS NOT NULL THEN 'held'
-              WHEN s.circuit IN ('stopped', 'half_open') THEN s.circuit
+              WHEN s.circuit = 'stopped' THEN s.circuit
+              WHEN s.over_budget_until IS NOT NULL THEN 'over_budget'
+              WHEN s.circuit = 'half_open' THEN s.circuit
               WHEN s.circuit = 'open' THEN CASE WHEN s.open_until > pg_catalog.clock_timestamp() THEN 'open' ELSE 'half_open' END
               WHEN s.throttled_until > pg_catalog.clock_timestamp() THEN 'throttled'
               ELSE 'closed' END AS circuit,
-         coalesce(h.reason, s.stopped_reason) AS because,
-         greatest(CASE WHEN s.circuit = 'open' THEN s.open_until END, CASE WHEN s.throttled_until > pg_catalog.clock_timestamp() THEN s.throttled_until END) AS paused_until,
+         coalesce(h.reason, s.stopped_reason, CASE WHEN s.over_budget_until IS NOT NULL THEN 'its budget is used up' END) AS because,
+         greatest(CASE WHEN s.circuit = 'open' THEN s.open_until END, CASE WHEN s.throttled_until > pg_catalog.clock_timestamp() THEN s.throttled_until END,
+                  s.over_budget_until) AS paused_until,
          coalesce(s.sent_count, 0) AS sent, coalesce(s.failed_count, 0) AS failed, coalesce(s.retried_count, 0) AS retried,
          coalesce(q.retrying, 0) AS retrying, coalesce(q.in_flight, 0) AS in_flight,
          (SELECT count(*) FROM mfiauto.unknown_message u WHERE u.gateway = g.gateway) AS unknown,
@@ -290,5 +296,5 @@ CREATE VIEW mfiauto.gateway_status AS
                         WHERE d.scope = 'all' OR (d.scope = 'gateway' AND d.target = g.gateway)
                         ORDER BY d.held_at LIMIT 1) h ON true;
 COMMENT ON VIEW mfiauto.gateway_status IS
-  'Each gateway now: circuit (closed is good; open and throttled pause it until paused_until, stopped needs you: because says why), what it has sent, '
+  'Each gateway now: circuit (closed is good; open, throttled and over_budget pause it until paused_until, stopped needs you: because says why), what it has sent, '
   'what waits for it, and its last error.';

@@ -95,7 +95,7 @@ find_better(MfiLane *lane, int64 now_ms, int *count)
 		MfiLane    *other = lfirst(cell);
 
 		if (other->gateway != NULL && other->gateway->priority < lane->gateway->priority &&
-			strcmp(other->gateway->channel, lane->gateway->channel) == 0 && mfi_lane_is_available(other, now_ms))
+			!other->is_over_budget && strcmp(other->gateway->channel, lane->gateway->channel) == 0 && mfi_lane_is_available(other, now_ms))
 			names[(*count)++] = CStringGetTextDatum(other->name);
 	}
 	return PointerGetDatum(construct_array(names, *count, TEXTOID, -1, false, TYPALIGN_INT));
@@ -201,6 +201,11 @@ claim_for(MfiLane *lane, int budget, int64 now_ms)
 		mfi_lane_forget_cursors(lane);
 		lane->cursors = copy_column(mfi_machine.context, tuple, descriptor, 16);
 	}
+	/* Others are to look at what its budget has no room for. */
+	if (seen < 0 && !lane->is_over_budget)
+		mfi_lane_mark_strays(lane->gateway->channel);
+	lane->is_over_budget = seen < 0;
+	seen = Max(seen, 0);
 	mfi_machine.counts.claimed += SPI_processed > 0 ? SPI_processed - 1 : 0;
 	lane->has_due = seen >= budget;
 	if (seen < budget)

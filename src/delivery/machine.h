@@ -19,6 +19,7 @@ typedef struct MfiLane
 	char	   *problem;
 	bool		is_held;		/* the clock forbids it */
 	bool		is_held_by_operator;
+	bool		is_over_budget;
 	MfiRate		rate;
 	dlist_head	ready;			/* claimed, not yet started */
 	int			ready_count;

@@ -18,12 +18,13 @@
 
 static const char *const common_settings[] = {
 	"sender", "rate_per_second", "concurrency", "timeout", "connect_timeout", "attempts",
-	"cost_per_part", "currency", "receipt_url", "breaker_failures", NULL
+	"cost_per_part", "currency", "budget_per_day", "budget_per_month", "receipt_url", "breaker_failures", NULL
 };
 
 static void read_request(MfiGateway *gateway, json_t *request);
 static void read_body(MfiGateway *gateway, json_t *body, const char *path);
 static void read_limits(MfiGateway *gateway, json_t *limits, json_t *settings);
+static void check_cost(json_t *settings);
 static json_t *check_settings(json_t *declared, json_t *given);
 static Jsonb *jsonb_of(json_t *json);
 static void settle(MfiGateway *gateway);
@@ -191,7 +192,27 @@ read_limits(MfiGateway *gateway, json_t *limits, json_t *settings)
 	gateway->breaker_failures = (int) table[5].value;
 	gateway->answer_bytes_max = limits != NULL
 		? (int) mfi_reader_number(limits, "limits", "response_bytes", 65536, 256, 1048576) : 65536;
-	(void) mfi_reader_number(settings, "settings", "cost_per_part", 0, 0, 1e9);
+	check_cost(settings);
+}
+
+/*
+ * check_cost: what is held against a budget needs a price.
+ */
+static void
+check_cost(json_t *settings)
+{
+	static const char *const budgets[] = {"budget_per_day", "budget_per_month"};
+	double		price = mfi_reader_number(settings, "settings", "cost_per_part", 0, 0, 1e9);
+
+	for (int i = 0; i < (int) lengthof(budgets); i++)
+	{
+		if (json_object_get(settings, budgets[i]) == NULL)
+			continue;
+		(void) mfi_reader_number(settings, "settings", budgets[i], 0, 0, 1e15);
+		if (price <= 0)
+			mfi_reader_fail(mfi_reader_path("settings", budgets[i]), "a budget needs the setting cost_per_part",
+							"Say what a message part costs, in the gateway's currency.");
+	}
 }
 
 /*
