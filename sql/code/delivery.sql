@@ -17,7 +17,7 @@ BEGIN
              WITH ORDINALITY AS u(client_id, message_id, state, reason, gateway, provider_id, ord)
        ORDER BY u.message_id, u.ord
     ), allowed AS (
-      SELECT w.client_id, w.message_id, w.provider_id, m.created_at, o.attempts, o.claimed_at, coalesce(w.gateway, o.gateway) AS gateway,
+      SELECT w.client_id, w.message_id, w.provider_id, m.created_at, m.state AS old_state, o.attempts, o.claimed_at, coalesce(w.gateway, o.gateway) AS gateway,
              -- Whatever ends a message whose earlier attempt may have been accepted: that is not known.
              t.to_state AS state, CASE WHEN t.to_state <> w.state THEN 'outcome_unknown' ELSE w.reason END AS reason,
              -- What a gateway takes is known once the message was on its way.
@@ -47,7 +47,8 @@ BEGIN
              cost = CASE WHEN a.state IN ('submitted', 'sent', 'delivered', 'unknown') THEN coalesce(a.cost, m.cost) ELSE m.cost END,
              currency = CASE WHEN a.state IN ('submitted', 'sent', 'delivered', 'unknown') THEN coalesce(a.currency, m.currency) ELSE m.currency END
         FROM allowed a
-       WHERE m.client_id = a.client_id AND m.created_at = a.created_at AND m.message_id = a.message_id
+       -- Who moved it while we waited for its lock has had the later word.
+       WHERE m.client_id = a.client_id AND m.created_at = a.created_at AND m.message_id = a.message_id AND m.state = a.old_state
       RETURNING m.client_id, m.message_id, m.state, m.gateway, m.next_channels
     ), doubted AS (
       INSERT INTO mfiauto.unknown_message (client_id, message_id, gateway, noted_at)

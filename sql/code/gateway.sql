@@ -132,6 +132,9 @@ BEGIN
   END IF;
   PERFORM mfiauto._remove_secret(name, NULL);
   DELETE FROM mfiauto.gateway_state s WHERE s.gateway = name;
+  DELETE FROM mfiauto.webhook_state s WHERE s.gateway = name;
+  DELETE FROM mfiauto.poll_state s WHERE s.gateway = name;
+  DELETE FROM mfiauto.webhook_memory m WHERE m.gateway = name;
   DELETE FROM mfiauto.delivery_hold d WHERE d.scope = 'gateway' AND d.target = name;
   DELETE FROM mfiauto.gateway_config g WHERE g.gateway = name;
   PERFORM mfiauto._note_change('gateway', name, NULL);

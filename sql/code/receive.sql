@@ -1,201 +1,158 @@
--- Receipts: what providers say of messages after they took them.
+-- Receiving: a webhook is verified, read and applied in one transaction.
 
--- A form or a query as an object of texts; a name that comes twice keeps its last value.
-CREATE FUNCTION mfiauto._read_form(form text) RETURNS jsonb
-  LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'mfiauto_read_form';
-
-CREATE FUNCTION mfiauto._match_secret(gateway text, key text, candidate text) RETURNS boolean
-  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'mfiauto_match_secret';
-
--- a.b[0].c as the keys of #>>.
-CREATE FUNCTION mfiauto._json_keys(path text) RETURNS text[]
-LANGUAGE sql IMMUTABLE STRICT AS $$
-  SELECT array_agg(m[1] ORDER BY n) FROM regexp_matches(path, '([^.\[\]]+)', 'g') WITH ORDINALITY AS r(m, n)
-$$;
-
--- The events at a list path such as entry[].changes[].value.statuses[]; null or '' is the body itself, or each element of an array.
-CREATE FUNCTION mfiauto._json_list(body jsonb, path text) RETURNS SETOF jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-  step text;
-  found jsonb[] := ARRAY[body];
-BEGIN
-  FOREACH step IN ARRAY string_to_array(coalesce(nullif(path, ''), '[]'), '.') LOOP
-    IF rtrim(step, '[]') <> '' THEN
-      found := ARRAY(SELECT f -> rtrim(step, '[]') FROM unnest(found) f WHERE f -> rtrim(step, '[]') IS NOT NULL);
-    END IF;
-    IF step LIKE '%[]' THEN
-      found := ARRAY(SELECT e FROM unnest(found) f, LATERAL (SELECT jsonb_array_elements(f) WHERE jsonb_typeof(f) = 'array'
-                                                             UNION ALL SELECT f WHERE jsonb_typeof(f) = 'object') x(e));
-    END IF;
-  END LOOP;
-  RETURN QUERY SELECT f FROM unnest(found) f WHERE jsonb_typeof(f) = 'object';
-END $$;
-
--- Our state for a provider's status: by equality, by prefix, or by bits, where the state that says most wins.
-CREATE FUNCTION mfiauto._receipt_state(rule jsonb, status text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-  SELECT s.value
-    FROM jsonb_each_text(rule -> 'states') s
-   WHERE CASE coalesce(rule ->> 'match', 'equal')
-           WHEN 'bits' THEN status ~ '^[0-9]{1,9}$' AND (CASE WHEN status ~ '^[0-9]{1,9}$' THEN status::integer ELSE 0 END & s.key::integer) <> 0
-           WHEN 'prefix' THEN starts_with(status, s.key)
-           ELSE lower(s.key) = lower(status) END
-   ORDER BY CASE WHEN rule ->> 'match' = 'prefix' THEN -length(s.key) END,
-            array_position(ARRAY['delivered', 'expired', 'undelivered', 'failed', 'sent', 'submitted', 'ignore'], s.value)
-   LIMIT 1
-$$;
-
--- Applies one receipt; false if it changed nothing. The message is locked, so that two receipts of one message come one after the other.
-CREATE FUNCTION mfiauto._apply_receipt(gateway text, client_id bigint, message_id bigint, state text, error text, opted_out boolean) RETURNS boolean
+-- Reads what was verified and does what it says. What fails because of its content is kept, and does not stop what comes after it.
+CREATE FUNCTION mfiauto._take_webhook(gateway text, channel text, definition jsonb, method text, query text, headers jsonb, body bytea) RETURNS integer
 LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-  message record;
+  events mfiauto._webhook_event[];
+  event mfiauto._webhook_event;
+  receipts mfiauto._webhook_event[];
+  number integer := 0;
+  code text;
 BEGIN
-  SELECT m.state, m.channel, m.created_at INTO message
-    FROM mfiauto.message_ledger m WHERE m.message_id = _apply_receipt.message_id AND m.client_id = _apply_receipt.client_id FOR UPDATE;
-  IF opted_out THEN
-    INSERT INTO mfiauto.consent (client_id, channel, granted, reason, source, given_at, recorded_by)
-    VALUES (_apply_receipt.client_id, message.channel, false, 'the gateway says so', 'gateway', mfiauto.now(), mfiauto._caller());
-    PERFORM mfiauto._journal_append(0, 'p', 0, _apply_receipt.client_id);
-  END IF;
-  RETURN EXISTS (SELECT FROM mfiauto._settle_messages(ARRAY[_apply_receipt.client_id], ARRAY[_apply_receipt.message_id],
-    ARRAY[CASE _apply_receipt.state WHEN 'expired' THEN 'undelivered' ELSE _apply_receipt.state END],
-    ARRAY[CASE WHEN opted_out THEN 'recipient_opted_out' WHEN _apply_receipt.state = 'expired' THEN 'receipt_expired' WHEN _apply_receipt.state IN ('undelivered', 'failed') THEN 'receipt_failed' END]));
-END $$;
-
--- The message that a receipt is about: by our own reference (message_id-key), else by the provider's id at this gateway.
-CREATE FUNCTION mfiauto._find_receipt_message(gateway text, reference text, provider_id text, is_prefix boolean, OUT client_id bigint, OUT message_id bigint)
-LANGUAGE plpgsql STABLE AS $$
-#variable_conflict use_column
-BEGIN
-  IF reference ~ '^[0-9]{1,18}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
-    SELECT m.client_id, m.message_id INTO client_id, message_id
-      FROM mfiauto.message_ledger m
-      LEFT JOIN mfiauto.outbox o ON o.client_id = m.client_id AND o.message_id = m.message_id
-     WHERE m.message_id = split_part(reference, '-', 1)::bigint AND m.idempotency_key = substr(reference, strpos(reference, '-') + 1)::uuid
-       AND coalesce(o.gateway, m.gateway) = _find_receipt_message.gateway;
-  END IF;
-  IF message_id IS NULL AND provider_id <> '' THEN
-    SELECT k.client_id, k.message_id INTO client_id, message_id
-      FROM mfiauto.provider_key k
-     WHERE k.gateway = _find_receipt_message.gateway AND k.provider_id = CASE WHEN is_prefix THEN split_part(_find_receipt_message.provider_id, '.', 1)
-                                                                               ELSE _find_receipt_message.provider_id END
-     ORDER BY k.named_at DESC LIMIT 1;
-  END IF;
-END $$;
-
-CREATE FUNCTION mfiauto._check_receipt_token(gateway text, rule jsonb, headers jsonb, parameters jsonb) RETURNS void
-LANGUAGE plpgsql AS $$
-#variable_conflict use_variable
-DECLARE
-  given text;
-  is_good boolean;
-BEGIN
-  IF rule -> 'token' IS NULL THEN
-    RETURN;
-  END IF;
-  given := CASE WHEN rule -> 'token' ? 'header'
-                THEN (SELECT h.value FROM jsonb_each_text(headers) h WHERE lower(h.key) = lower(rule -> 'token' ->> 'header') LIMIT 1)
-                ELSE parameters ->> (rule -> 'token' ->> 'parameter') END;
-  is_good := mfiauto._match_secret(gateway, rule -> 'token' ->> 'secret', coalesce(given, ''));
-  IF is_good IS NULL THEN
-    RAISE EXCEPTION 'receipts of gateway "%" cannot be checked: secret "%" is not set', gateway, rule -> 'token' ->> 'secret' USING ERRCODE = '55000',
-      HINT = format('SELECT mfiauto.set_secret(%L, %L, …); and give the provider the same token.', gateway, rule -> 'token' ->> 'secret');
-  ELSIF NOT is_good THEN
-    RAISE EXCEPTION 'receipt was not accepted' USING ERRCODE = '28000', DETAIL = 'Its token is not the gateway''s.';
-  END IF;
+  BEGIN
+    events := ARRAY(SELECT e FROM mfiauto._read_webhook(definition::text, method, query, headers, body) e);
+    IF events[1].part IN ('nothing', 'unreadable') THEN
+      -- Some providers try whether we answer.
+      IF body = '' AND query = '' THEN
+        RETURN 0;
+      END IF;
+      PERFORM mfiauto._keep_unread(gateway, definition, CASE events[1].part WHEN 'nothing' THEN 'no rule of the definition fits it'
+                                                             ELSE 'the body cannot be read as the definition says' END, method, query, headers, body);
+      RETURN 0;
+    END IF;
+    receipts := ARRAY(SELECT e FROM unnest(events) e WHERE e.part = 'receipt');
+    IF cardinality(receipts) > 0 THEN
+      number := mfiauto._apply_receipts(gateway, receipts);
+    END IF;
+    FOR event IN SELECT (e).* FROM unnest(events) e WHERE e.part = 'inbound' LOOP
+      PERFORM mfiauto._take_inbound(gateway, channel, event.kind, event.from_address, event.to_address, event.body, event.provider_id, event.at, event.detail);
+      number := number + 1;
+    END LOOP;
+    RETURN number;
+  EXCEPTION WHEN OTHERS THEN
+    code := sqlstate;
+    IF NOT mfiauto._is_query_error(code) THEN
+      RAISE;
+    END IF;
+  END;
+  PERFORM mfiauto._keep_unread(gateway, definition, format('what it says could not be applied: an error of class %s', code), method, query, headers, body);
+  RETURN 0;
 END $$;
 
 CREATE FUNCTION mfiauto._receive(gateway text, headers jsonb, body text) RETURNS integer
 LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-  rule jsonb;
+  config record;
   given jsonb := coalesce(headers, '{}');
-  content jsonb;
-  receipt jsonb;
-  fingerprint text;
-  target record;
-  status text;
-  state text;
-  error text;
-  provider_id text;
-  reference text;
-  is_applied boolean;
-  number integer := 0;
+  is_query boolean;
+  query text;
+  bytes bytea;
+  proof record;
 BEGIN
   PERFORM mfiauto._check_gateway_exists(gateway);
-  SELECT g.definition -> 'receipt' INTO rule FROM mfiauto.gateway_config g WHERE g.gateway = _receive.gateway;
-  IF rule IS NULL THEN
-    RAISE EXCEPTION 'gateway "%" has no receipts', gateway USING ERRCODE = '55000', HINT = 'Its definition says nothing of "receipt".';
+  SELECT g.channel, g.definition, g.settings INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _receive.gateway;
+  IF NOT config.definition ?| '{receipt,inbound}' THEN
+    RAISE EXCEPTION 'gateway "%" has no receipts', gateway USING ERRCODE = '55000', HINT = 'Its definition says nothing of "receipt" or "inbound".';
   END IF;
   IF jsonb_typeof(given) <> 'object' THEN
     RAISE EXCEPTION 'headers must be a JSON object' USING ERRCODE = '22023';
   END IF;
-  IF length(body) > 1048576 THEN
+  IF octet_length(body) > 1048576 THEN
     RAISE EXCEPTION 'receipt is longer than 1 MB' USING ERRCODE = '54000';
   END IF;
-  IF rule ->> 'format' = 'json' THEN
-    BEGIN
-      content := body::jsonb;
-    EXCEPTION WHEN data_exception THEN
-      RAISE EXCEPTION 'receipt is not valid JSON' USING ERRCODE = '22P02', DETAIL = sqlerrm;
-    END;
-  ELSE
-    content := mfiauto._read_form(coalesce(body, ''));
+  is_query := coalesce(config.definition -> 'receipt' ->> 'format', config.definition -> 'receipt' -> 0 ->> 'format',
+                       config.definition -> 'inbound' ->> 'format', config.definition -> 'inbound' -> 0 ->> 'format') = 'query';
+  query := CASE WHEN is_query THEN ltrim(coalesce(body, ''), '?') ELSE coalesce(split_part(config.settings ->> 'receipt_url', '?', 2), '') END;
+  bytes := CASE WHEN is_query THEN '' ELSE convert_to(coalesce(body, ''), 'UTF8') END;
+  proof := mfiauto._refuse_webhook(gateway, config.definition, config.settings, CASE WHEN is_query THEN 'GET' ELSE 'POST' END, query, given, bytes);
+  IF proof.refusal = 'unset' THEN
+    RAISE EXCEPTION 'receipts of gateway "%" cannot be checked: secret "%" is not set', gateway, config.definition -> 'signature' ->> 'secret' USING ERRCODE = '55000',
+      HINT = format('SELECT mfiauto.set_secret(%L, %L, …); and give the provider the same.', gateway, config.definition -> 'signature' ->> 'secret');
+  ELSIF proof.refusal IS NOT NULL THEN
+    RAISE EXCEPTION 'receipt was not accepted' USING ERRCODE = '28000',
+      DETAIL = CASE proof.refusal WHEN 'late' THEN 'It was signed at another time than now.' ELSE 'Its signature is not the gateway''s.' END;
   END IF;
-  PERFORM mfiauto._check_receipt_token(gateway, rule, given, CASE WHEN jsonb_typeof(content) = 'object' THEN content ELSE '{}' END);
-  FOR receipt IN SELECT l FROM mfiauto._json_list(content, rule ->> 'list') l LOOP
-    status := left(receipt #>> mfiauto._json_keys(rule ->> 'status'), 200);
-    error := left(receipt #>> mfiauto._json_keys(rule ->> 'error'), 200);
-    provider_id := left(receipt #>> mfiauto._json_keys(rule ->> 'id'), 250);
-    reference := left(receipt #>> mfiauto._json_keys(rule ->> 'reference'), 250);
-    state := mfiauto._receipt_state(rule, coalesce(status, ''));
-    CONTINUE WHEN coalesce(provider_id, reference, status, '') = '';
-    -- What providers repeat is the same receipt; the token is no part of it.
-    fingerprint := encode(sha256(convert_to(concat_ws('|', provider_id, reference, status, error, number), 'UTF8')), 'hex');
-    CONTINUE WHEN EXISTS (SELECT FROM mfiauto.receipt r WHERE r.gateway = _receive.gateway AND r.digest = fingerprint);
-    SELECT * INTO target FROM mfiauto._find_receipt_message(gateway, reference, provider_id, coalesce((rule ->> 'id_prefix')::boolean, false));
-    is_applied := target.message_id IS NOT NULL AND state IS NOT NULL AND state <> 'ignore'
-      AND mfiauto._apply_receipt(gateway, target.client_id, target.message_id, state, error,
-            coalesce(rule -> 'opted_out_errors' ? error, false));
-    INSERT INTO mfiauto.receipt (client_id, gateway, message_id, provider_id, reference, status, state, applied, digest, error, received_at)
-    VALUES (coalesce(target.client_id, 0), gateway, target.message_id, provider_id, reference, status, state, is_applied, fingerprint, error, mfiauto.now());
-    number := number + 1;
+  IF mfiauto._note_subscription(gateway, config.definition, bytes)
+     OR NOT mfiauto._remember_webhook(gateway, config.definition, proof.nonce, CASE WHEN is_query THEN 'GET' ELSE 'POST' END, query, bytes) THEN
+    RETURN 0;
+  END IF;
+  RETURN mfiauto._take_webhook(gateway, config.channel, config.definition, CASE WHEN is_query THEN 'GET' ELSE 'POST' END, query, given, bytes);
+END $$;
+SELECT mfiauto._open_door('mfiauto._receive(text, jsonb, text)', '{admin,receiver}',
+  'Takes a provider''s webhook: headers as a JSON object, body as it came (for a GET, its query). Returns the number of receipts and incoming messages that were new. '
+  'What matches no message yet is stored and matched when the message is known.');
+
+-- A webhook as the web front got it, and what to answer. Never an error because of what came in.
+CREATE FUNCTION mfiauto._serve_webhook(gateway text, method text, query text, headers jsonb, body bytea) RETURNS mfiauto._response
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  config record;
+  given_query text := ltrim(coalesce(query, ''), '?');
+  given jsonb := CASE jsonb_typeof(headers) WHEN 'object' THEN headers ELSE '{}' END;
+  bytes bytea := coalesce(body, '');
+  reply mfiauto._response;
+  proof record;
+  challenge text;
+BEGIN
+  SELECT g.channel, g.definition, g.settings INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _serve_webhook.gateway;
+  IF NOT FOUND OR NOT config.definition ?| '{receipt,inbound,challenge}' THEN
+    RETURN mfiauto._response_of(404);
+  ELSIF method IS NULL OR method NOT IN ('GET', 'POST') THEN
+    RETURN mfiauto._response_of(405, headers => '{"allow": "GET, POST"}');
+  ELSIF octet_length(bytes) > 1048576 THEN
+    RETURN mfiauto._response_of(413);
+  END IF;
+  reply := mfiauto._answer_challenge(gateway, config.definition, method, given_query);
+  IF reply.status IS NOT NULL THEN
+    RETURN reply;
+  END IF;
+  proof := mfiauto._refuse_webhook(gateway, config.definition, config.settings, method, given_query, given, bytes);
+  IF proof.refusal IS NOT NULL THEN
+    PERFORM mfiauto._note_refusal(gateway, proof.refusal);
+    RETURN CASE WHEN proof.refusal = 'unset' THEN mfiauto._response_of(503, headers => '{"retry-after": "60"}')
+                WHEN config.definition -> 'signature' ->> 'method' = 'basic' THEN mfiauto._response_of(401, headers => '{"www-authenticate": "Basic realm=\"receipts\""}')
+                ELSE mfiauto._response_of(401) END;
+  END IF;
+  IF config.definition -> 'challenge' ? 'path' AND bytes <> '' THEN
+    SELECT e.provider_id INTO challenge
+      FROM mfiauto._read_webhook(jsonb_build_object('receipt', jsonb_build_object('state', 'ignore', 'id', config.definition -> 'challenge' -> 'path'))::text, method, given_query, given, bytes) e
+     WHERE e.part = 'receipt' LIMIT 1;
+    IF challenge IS NOT NULL THEN
+      RETURN mfiauto._response_of(200, challenge, 'text/plain');
+    END IF;
+  END IF;
+  IF NOT mfiauto._note_subscription(gateway, config.definition, bytes)
+     AND mfiauto._remember_webhook(gateway, config.definition, proof.nonce, method, given_query, bytes) THEN
+    PERFORM mfiauto._take_webhook(gateway, config.channel, config.definition, method, given_query, given, bytes);
+  END IF;
+  RETURN mfiauto._response_of(coalesce((config.definition -> 'answer' ->> 'status')::integer, 200), coalesce(config.definition -> 'answer' ->> 'body', ''),
+                              config.definition -> 'answer' ->> 'content_type');
+END $$;
+
+-- Reads again what could not be read, by the definition as it is now.
+CREATE FUNCTION mfiauto._reread_webhooks(gateway text DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  kept record;
+  number integer := 0;
+BEGIN
+  IF gateway IS NOT NULL THEN
+    PERFORM mfiauto._check_gateway_exists(gateway);
+  END IF;
+  FOR kept IN
+    DELETE FROM mfiauto.unread_webhook u USING mfiauto.gateway_config g
+     WHERE g.gateway = u.gateway AND (_reread_webhooks.gateway IS NULL OR u.gateway = _reread_webhooks.gateway)
+    RETURNING u.*, g.channel, g.definition
+  LOOP
+    number := number + mfiauto._take_webhook(kept.gateway, kept.channel, kept.definition, kept.method, kept.query,
+      CASE WHEN kept.content_type IS NULL THEN '{}' ELSE jsonb_build_object('content-type', kept.content_type) END, kept.body);
   END LOOP;
   RETURN number;
 END $$;
-SELECT mfiauto._open_door('mfiauto._receive(text, jsonb, text)', '{admin,receiver}',
-  'Takes a provider''s webhook: headers as a JSON object, body as it came (for a GET, its query). Returns the number of receipts that were new. '
-  'What matches no message yet is stored and matched when the message is known.');
-
--- Receipts that came before our own record of the provider's id did.
-CREATE FUNCTION mfiauto._match_receipts() RETURNS bigint
-LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-  waiting record;
-  target record;
-  matched bigint := 0;
-BEGIN
-  FOR waiting IN
-    SELECT r.receipt_id, r.received_at, r.gateway, r.reference, r.provider_id, r.state, r.error, g.definition -> 'receipt' AS rule
-      FROM mfiauto.receipt r JOIN mfiauto.gateway_config g ON g.gateway = r.gateway
-     WHERE r.client_id = 0 AND r.received_at > mfiauto.now() - interval '10 minutes'
-     ORDER BY r.received_at, r.receipt_id
-  LOOP
-    SELECT * INTO target
-      FROM mfiauto._find_receipt_message(waiting.gateway, waiting.reference, waiting.provider_id, coalesce((waiting.rule ->> 'id_prefix')::boolean, false));
-    CONTINUE WHEN target.message_id IS NULL;
-    UPDATE mfiauto.receipt r
-       SET client_id = target.client_id, message_id = target.message_id,
-           applied = waiting.state IS NOT NULL AND waiting.state <> 'ignore'
-             AND mfiauto._apply_receipt(waiting.gateway, target.client_id, target.message_id, waiting.state, waiting.error,
-                   coalesce(waiting.rule -> 'opted_out_errors' ? waiting.error, false))
-     WHERE r.client_id = 0 AND r.received_at = waiting.received_at AND r.receipt_id = waiting.receipt_id;
-    matched := matched + 1;
-  END LOOP;
-  RETURN matched;
-END $$;
+SELECT mfiauto._open_door('mfiauto._reread_webhooks(text)', '{admin}',
+  'Reads webhooks that no rule could read once more, by the definitions as they are now; what still cannot be read stays in mfiauto.unread_webhook. Returns how many receipts and incoming messages were new.');

@@ -72,6 +72,8 @@ INSERT INTO mfiauto.message_transition VALUES
   ('submitted', 'sent'), ('submitted', 'delivered'), ('submitted', 'undelivered'), ('submitted', 'failed'), ('submitted', 'unknown'),
   ('sent', 'delivered'), ('sent', 'undelivered'), ('sent', 'failed'), ('sent', 'unknown'),
   ('unknown', 'queued'), ('unknown', 'submitted'), ('unknown', 'sent'), ('unknown', 'delivered'), ('unknown', 'undelivered'), ('unknown', 'failed'), ('unknown', 'canceled'), ('unknown', 'expired'),
+  -- What is to be sent again, and arrived after all.
+  ('queued', 'delivered'), ('held', 'delivered'),
   ('failed', 'queued'), ('failed', 'delivered'), ('expired', 'queued'), ('undelivered', 'delivered'), ('undelivered', 'queued');
 COMMENT ON TABLE mfiauto.message_transition IS
   'The allowed transitions between message states. queued, held and claimed live in the outbox; everything else is an ending or waits for a receipt.';
@@ -234,7 +236,6 @@ CREATE TABLE mfiauto.receipt (
 ) PARTITION BY RANGE (received_at);
 CREATE TABLE mfiauto.receipt_default PARTITION OF mfiauto.receipt DEFAULT;
 CREATE INDEX receipt_digest_idx ON mfiauto.receipt (gateway, digest);
-CREATE INDEX receipt_unmatched_idx ON mfiauto.receipt (gateway, provider_id) WHERE client_id = 0;
 COMMENT ON TABLE mfiauto.receipt IS
   'What providers said of messages. client_id 0: not matched yet. applied: it changed the message''s state. digest: SHA-256 of what was received, against repeats.';
 
@@ -286,8 +287,12 @@ CREATE VIEW mfiauto.gateway_status AS
          (SELECT count(*) FROM mfiauto.unknown_message u WHERE u.gateway = g.gateway) AS unknown,
          coalesce(c.queued, 0) AS queued_on_channel,
          (g.settings ->> 'rate_per_second')::numeric AS rate_per_second,
-         s.last_success_at, s.last_error, s.last_error_at
+         s.last_success_at, s.last_error, s.last_error_at,
+         (SELECT count(*) FROM mfiauto.unread_webhook u WHERE u.gateway = g.gateway) AS unread,
+         w.refused_at, w.confirm_url, p.asked_at AS polled_at, p.error AS poll_error
     FROM mfiauto.gateway_config g
+    LEFT JOIN mfiauto.webhook_state w ON w.gateway = g.gateway
+    LEFT JOIN mfiauto.poll_state p ON p.gateway = g.gateway
     LEFT JOIN mfiauto.gateway_state s ON s.gateway = g.gateway
     LEFT JOIN (SELECT o.gateway, count(*) FILTER (WHERE o.attempts > 0 AND o.lease_until IS NULL) AS retrying, count(*) FILTER (WHERE o.lease_until IS NOT NULL) AS in_flight
                  FROM mfiauto.outbox o WHERE o.gateway IS NOT NULL GROUP BY o.gateway) q ON q.gateway = g.gateway
@@ -297,4 +302,4 @@ CREATE VIEW mfiauto.gateway_status AS
                         ORDER BY d.held_at LIMIT 1) h ON true;
 COMMENT ON VIEW mfiauto.gateway_status IS
   'Each gateway now: circuit (closed is good; open, throttled and over_budget pause it until paused_until, stopped needs you: because says why), what it has sent, '
-  'what waits for it, and its last error.';
+  'what waits for it, its last error; webhooks that could not be read (mfiauto.unread_webhook) or were refused, and what was last fetched.';

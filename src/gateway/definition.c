@@ -18,7 +18,7 @@
 
 static const char *const common_settings[] = {
 	"sender", "rate_per_second", "concurrency", "timeout", "connect_timeout", "attempts",
-	"cost_per_part", "currency", "budget_per_day", "budget_per_month", "receipt_url", "breaker_failures", NULL
+	"cost_per_part", "currency", "budget_per_day", "budget_per_month", "receipt_url", "public_url", "breaker_failures", NULL
 };
 
 static void read_request(MfiGateway *gateway, json_t *request);
@@ -328,7 +328,7 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 					Jsonb *settings, Jsonb *secrets, MemoryContext parent)
 {
 	static const char *const names[] = {"sandbox", "about", "transport", "request", "auth", "response", "idempotent", "idempotency_header",
-		"receipt", "http_version", "limits", "settings", "secrets", NULL};
+		"receipt", "inbound", "signature", "answer", "challenge", "http_version", "limits", "settings", "secrets", NULL};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto gateway", ALLOCSET_SMALL_SIZES);
 	MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "mfiauto definition", ALLOCSET_SMALL_SIZES);
 	MemoryContext outer = MemoryContextSwitchTo(reading);
@@ -376,8 +376,7 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 		mfi_reader_fail("auth.kind", "a mail server knows users and passwords only", "Kinds for transport smtp: none, basic.");
 	if ((member = mfi_reader_object(root, "", "response")) != NULL)
 		mfi_definition_read_response(gateway, member);
-	if ((member = mfi_reader_object(root, "", "receipt")) != NULL)
-		mfi_definition_check_receipt(member);
+	mfi_definition_check_receiving(root);
 	if ((member = mfi_reader_array(root, "", "secrets")) != NULL)
 		gateway->secret_names = mfi_reader_texts(root, "", "secrets");
 	version = mfi_reader_string(root, "", "http_version", false);

@@ -14,7 +14,7 @@ extern Jsonb *mfi_gateway_fixed_context(const MfiGateway *gateway);
 /* The parts of a definition, each refused with the place of its fault. */
 extern void mfi_definition_read_auth(MfiGateway *gateway, json_t *auth);
 extern void mfi_definition_read_response(MfiGateway *gateway, json_t *response);
-extern void mfi_definition_check_receipt(json_t *receipt);
+extern void mfi_definition_check_receiving(json_t *root);
 
 extern void mfi_definition_check_header(const char *name, const char *path);
 extern void mfi_definition_check_url(const char *url, const char *path, bool is_mail);

@@ -1,6 +1,6 @@
 /*
  * definition_answer.c
- *		The part of a gateway's definition that reads answers and receipts.
+ *		The part of a gateway's definition that reads answers.
  */
 #include "postgres.h"
 
@@ -175,59 +175,5 @@ mfi_definition_read_response(MfiGateway *gateway, json_t *response)
 			gateway->retry_after_header = pstrdup(header);
 		gateway->retry_after_path = mfi_definition_copy(mfi_reader_string(member, "response.retry_after", "path", false));
 		gateway->retry_after_default_s = mfi_reader_number(member, "response.retry_after", "default", 5, 0, 86400);
-	}
-}
-
-/*
- * mfi_definition_check_receipt checks what receive() will read, see sql/code/receive.sql.
- */
-void
-mfi_definition_check_receipt(json_t *receipt)
-{
-	static const char *const names[] = {"method", "format", "list", "id", "id_prefix", "reference", "status",
-		"match", "states", "error", "token", "opted_out_errors", NULL};
-	static const char *const token_names[] = {"header", "parameter", "secret", NULL};
-	static const char *const states[] = {"submitted", "sent", "delivered", "undelivered", "expired", "failed", "ignore", NULL};
-	const char *format = mfi_reader_string(receipt, "receipt", "format", true);
-	const char *match = mfi_reader_string(receipt, "receipt", "match", false);
-	json_t	   *map = mfi_reader_object(receipt, "receipt", "states");
-	json_t	   *token = mfi_reader_object(receipt, "receipt", "token");
-	json_t	   *value;
-	const char *name;
-
-	mfi_reader_check_members(receipt, "receipt", names);
-	if (strcmp(format, "json") != 0 && strcmp(format, "form") != 0 && strcmp(format, "query") != 0)
-		mfi_reader_fail("receipt.format", psprintf("there is no format \"%s\"", format), "Known formats: json, form, query.");
-	if (match != NULL && strcmp(match, "equal") != 0 && strcmp(match, "bits") != 0 && strcmp(match, "prefix") != 0)
-		mfi_reader_fail("receipt.match", psprintf("there is no way to match \"%s\"", match), "Known ways: equal, bits, prefix.");
-	(void) mfi_reader_string(receipt, "receipt", "list", false);
-	(void) mfi_reader_string(receipt, "receipt", "status", true);
-	(void) mfi_reader_string(receipt, "receipt", "error", false);
-	(void) mfi_reader_boolean(receipt, "receipt", "id_prefix", false);
-	(void) mfi_reader_texts(receipt, "receipt", "opted_out_errors");
-	if (mfi_reader_string(receipt, "receipt", "id", false) == NULL &&
-		mfi_reader_string(receipt, "receipt", "reference", false) == NULL)
-		mfi_reader_fail("receipt", "expected id, reference or both", NULL);
-	if (map == NULL)
-		mfi_reader_fail("receipt.states", "expected an object, found nothing", NULL);
-	json_object_foreach(map, name, value)
-	{
-		bool		is_known = false;
-
-		for (int i = 0; states[i] != NULL && json_is_string(value); i++)
-			is_known |= strcmp(states[i], json_string_value(value)) == 0;
-		if (!is_known)
-			mfi_reader_fail(mfi_reader_path("receipt.states", name), "expected a state",
-							"States of receipts: submitted, sent, delivered, undelivered, expired, failed, ignore.");
-		if (match != NULL && strcmp(match, "bits") == 0 && strspn(name, "0123456789") != strlen(name))
-			mfi_reader_fail(mfi_reader_path("receipt.states", name), "expected a number of bits", NULL);
-	}
-	if (token != NULL)
-	{
-		mfi_reader_check_members(token, "receipt.token", token_names);
-		(void) mfi_reader_string(token, "receipt.token", "secret", true);
-		if ((mfi_reader_string(token, "receipt.token", "header", false) == NULL) ==
-			(mfi_reader_string(token, "receipt.token", "parameter", false) == NULL))
-			mfi_reader_fail("receipt.token", "expected either header or parameter", NULL);
 	}
 }

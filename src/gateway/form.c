@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "gateway/form.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -12,7 +13,8 @@
 PG_FUNCTION_INFO_V1(mfiauto_read_form);
 
 static int	hex_value(char c);
-static void push_decoded(JsonbParseState **state, JsonbIteratorToken token, const char *text, int length);
+static char *decode(const char *text, int length, int *decoded_length);
+static void push_text(JsonbParseState **state, JsonbIteratorToken token, char *text, int length);
 
 static int
 hex_value(char c)
@@ -24,15 +26,13 @@ hex_value(char c)
 }
 
 /*
- * push_decoded undoes the percent-encoding; bytes that are no text in the
- * server's encoding, and NUL, become question marks.
+ * decode undoes the percent-encoding.
  */
-static void
-push_decoded(JsonbParseState **state, JsonbIteratorToken token, const char *text, int length)
+static char *
+decode(const char *text, int length, int *decoded_length)
 {
 	char	   *decoded = palloc(length + 1);
 	int			used = 0;
-	JsonbValue	value;
 
 	for (int i = 0; i < length; i++)
 	{
@@ -47,13 +47,60 @@ push_decoded(JsonbParseState **state, JsonbIteratorToken token, const char *text
 			decoded[used++] = text[i];
 	}
 	decoded[used] = '\0';
-	if (memchr(decoded, '\0', used) != NULL || !pg_verify_mbstr(GetDatabaseEncoding(), decoded, used, true))
-		for (int i = 0; i < used; i++)
-			if (decoded[i] == '\0' || IS_HIGHBIT_SET(decoded[i]))
-				decoded[i] = '?';
+	*decoded_length = used;
+	return decoded;
+}
+
+List *
+mfi_form_read(const char *text, int length)
+{
+	const char *end = text + length;
+	const char *at = text + (length > 0 && *text == '?');
+	List	   *parameters = NIL;
+
+	while (at < end)
+	{
+		const char *stop = memchr(at, '&', end - at);
+		const char *equals;
+
+		if (stop == NULL)
+			stop = end;
+		equals = memchr(at, '=', stop - at);
+		if (equals == NULL)
+			equals = stop;
+		if (equals > at)
+		{
+			MfiParameter *parameter = palloc(sizeof(MfiParameter));
+			const char *value = equals < stop ? equals + 1 : stop;
+
+			parameter->name = decode(at, equals - at, &parameter->name_length);
+			parameter->value = decode(value, stop - value, &parameter->value_length);
+			parameters = lappend(parameters, parameter);
+		}
+		at = stop + 1;
+	}
+	return parameters;
+}
+
+void
+mfi_form_make_text(char *text, int length)
+{
+	if (memchr(text, '\0', length) == NULL && pg_verify_mbstr(GetDatabaseEncoding(), text, length, true))
+		return;
+	for (int i = 0; i < length; i++)
+		if (text[i] == '\0' || IS_HIGHBIT_SET(text[i]))
+			text[i] = '?';
+}
+
+static void
+push_text(JsonbParseState **state, JsonbIteratorToken token, char *text, int length)
+{
+	JsonbValue	value;
+
+	mfi_form_make_text(text, length);
 	value.type = jbvString;
-	value.val.string.val = decoded;
-	value.val.string.len = used;
+	value.val.string.val = text;
+	value.val.string.len = length;
 	pushJsonbValue(state, token, &value);
 }
 
@@ -63,22 +110,17 @@ push_decoded(JsonbParseState **state, JsonbIteratorToken token, const char *text
 Datum
 mfiauto_read_form(PG_FUNCTION_ARGS)
 {
-	char	   *form = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	const char *at = form + (*form == '?');
+	text	   *form = PG_GETARG_TEXT_PP(0);
 	JsonbParseState *state = NULL;
+	ListCell   *cell;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	while (*at != '\0')
+	foreach(cell, mfi_form_read(VARDATA_ANY(form), VARSIZE_ANY_EXHDR(form)))
 	{
-		int			length = strcspn(at, "&");
-		int			name_length = Min((int) strcspn(at, "="), length);
+		MfiParameter *parameter = lfirst(cell);
 
-		if (name_length > 0)
-		{
-			push_decoded(&state, WJB_KEY, at, name_length);
-			push_decoded(&state, WJB_VALUE, at + name_length + (name_length < length), length - name_length - (name_length < length));
-		}
-		at += length + (at[length] == '&');
+		push_text(&state, WJB_KEY, parameter->name, parameter->name_length);
+		push_text(&state, WJB_VALUE, parameter->value, parameter->value_length);
 	}
 	PG_RETURN_JSONB_P(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }

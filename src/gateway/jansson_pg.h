@@ -15,5 +15,6 @@
 #undef json_typeof
 
 #include <jansson.h>
+/* An empty object is json_pack("{}"): json_object() would be the server's. */
 
 #endif							/* MFI_GATEWAY_JANSSON_PG_H */

@@ -250,6 +250,7 @@ INSERT INTO good VALUES
   ('receive', 'gateway', $v$'g'$v$),
   ('receive', 'headers', $v$'{}'::jsonb$v$),
   ('receive', 'body', $v$'x'$v$),
+  ('reread_webhooks', 'gateway', $v$NULL$v$),
   ('refresh_kpis', 'since', $v$'2026-01-01'::date$v$),
   ('register_device', 'client_id', $v$1::bigint$v$),
   ('register_device', 'token', $v$'tok'$v$),

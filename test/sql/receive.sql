@@ -4,7 +4,8 @@ SET client_min_messages = warning;
 CREATE EXTENSION mfiauto;
 SELECT mfiauto.install();
 SELECT mfiauto.set_clock('2026-01-05 09:00+00');
-SELECT mfiauto.create_gateway('twilio', 'sms', 'twilio', settings => '{"sender": "MFI"}');
+-- Without its signature, which has a test of its own.
+SELECT mfiauto.create_gateway('twilio', 'sms', definition => (p.definition - 'signature')::json, settings => '{"sender": "MFI"}') FROM mfiauto.gateway_preset p WHERE p.preset = 'twilio';
 SELECT mfiauto.create_gateway('kannel', 'sms', 'kannel', settings => '{"url": "http://127.0.0.1:1/"}');
 SELECT mfiauto.create_gateway('meta', 'whatsapp', definition => '{
   "request": {"url": "https://x.example/"},
@@ -72,14 +73,37 @@ VALUES (41, mfiauto.now(), mfiauto.now(), mfiauto.now(), 'sent', 'transactional'
 INSERT INTO mfiauto.provider_key SELECT m.client_id, m.message_id, m.gateway, m.provider_id, m.created_at FROM mfiauto.message_ledger m
  WHERE m.provider_id IS NOT NULL AND NOT EXISTS (SELECT FROM mfiauto.provider_key k WHERE k.message_id = m.message_id);
 SELECT mfiauto._match_receipts();
+SELECT mfiauto.set_clock('2026-01-05 09:00:01+00');
+SELECT mfiauto._match_receipts();
 SELECT * FROM pg_temp.seen WHERE client_id = 41;
+-- Much later than that, and too late: what nobody knows is looked at ever less often, and stays written down.
+SELECT mfiauto.receive('twilio', '{}', 'MessageSid=slow&MessageStatus=delivered');
+DO $$ BEGIN
+  FOR i IN 1 .. 300 LOOP
+    PERFORM mfiauto.set_clock('2026-01-05 09:00:02+00'::timestamptz + interval '1 minute' * i);
+    PERFORM mfiauto._match_receipts();
+  END LOOP;
+END $$;
+SELECT count(*), max(look_count) BETWEEN 12 AND 17 AS is_patient, max(look_at) - mfiauto.now() > interval '20 minutes' AS is_in_no_hurry FROM mfiauto.waiting_receipt WHERE gateway = 'twilio' AND event ->> 'provider_id' = 'slow';
+INSERT INTO mfiauto.message_ledger (client_id, created_at, due_at, sent_at, state, class, channel, gateway, provider_id)
+VALUES (42, mfiauto.now(), mfiauto.now(), mfiauto.now(), 'sent', 'transactional', 'sms', 'twilio', 'slow');
+INSERT INTO mfiauto.provider_key SELECT m.client_id, m.message_id, m.gateway, m.provider_id, m.created_at FROM mfiauto.message_ledger m WHERE m.client_id = 42;
+SELECT mfiauto.set_clock('2026-01-05 22:00+00');
+SELECT mfiauto._match_receipts();
+SELECT * FROM pg_temp.seen WHERE client_id = 42;
+SELECT mfiauto.set_clock('2026-01-09 09:00+00');
+SELECT mfiauto._match_receipts();
+SELECT count(*) FROM mfiauto.waiting_receipt;
+SELECT mfiauto.set_clock('2026-01-05 09:00+00');
 
 -- What is no receipt.
 SELECT mfiauto.receive('nobody', '{}', '');
 SELECT mfiauto.receive('mute', '{}', '');
 SELECT mfiauto.receive('meta', '{}', '{"entry": ');
+SELECT mfiauto.receive('meta', '{}', '{"entry": ');
 SELECT mfiauto.receive('meta', '[]', '{}');
 SELECT mfiauto.receive('meta', '{}', NULL);
 SELECT mfiauto.receive('meta', '{}', '"text"');
 SELECT mfiauto.receive('meta', '{}', repeat(' ', 1100000));
+SELECT gateway, problem, convert_from(body, 'UTF8') AS body FROM mfiauto.unread_webhook ORDER BY webhook_id;
 SELECT client_id, gateway, provider_id, status, state, applied, error FROM mfiauto.receipt ORDER BY receipt_id;

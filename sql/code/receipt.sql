@@ -1,0 +1,194 @@
+-- Receipts: what providers say of messages after they took them.
+
+-- The messages that events are about: by our own reference (message_id-key), else by the provider's id at this gateway.
+CREATE FUNCTION mfiauto._find_receipt_messages(gateway text, provider_ids text[], refs text[], OUT client_ids bigint[], OUT message_ids bigint[])
+LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
+  SELECT array_agg(coalesce(r.client_id, k.client_id) ORDER BY e.ord), array_agg(coalesce(r.message_id, k.message_id) ORDER BY e.ord)
+    FROM (SELECT u.ord, u.provider_id,
+                 CASE WHEN u.ref ~ '^[0-9]{1,18}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN split_part(u.ref, '-', 1)::bigint END AS number,
+                 CASE WHEN u.ref ~ '^[0-9]{1,18}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN substr(u.ref, strpos(u.ref, '-') + 1)::uuid END AS key
+            FROM unnest(_find_receipt_messages.provider_ids, _find_receipt_messages.refs) WITH ORDINALITY AS u(provider_id, ref, ord)) e
+    LEFT JOIN LATERAL (SELECT m.client_id, m.message_id
+                         FROM mfiauto.message_ledger m
+                         LEFT JOIN mfiauto.outbox o ON o.client_id = m.client_id AND o.message_id = m.message_id
+                        WHERE m.message_id = e.number AND m.idempotency_key = e.key
+                          AND coalesce(o.gateway, m.gateway) = _find_receipt_messages.gateway OFFSET 0) r ON true
+    LEFT JOIN LATERAL (SELECT k.client_id, k.message_id
+                         FROM mfiauto.provider_key k
+                        WHERE k.gateway = _find_receipt_messages.gateway AND k.provider_id = e.provider_id
+                        ORDER BY k.named_at DESC LIMIT 1) k ON r.message_id IS NULL AND e.provider_id <> ''
+$$;
+
+-- One after the other for each message, in one order for all.
+CREATE FUNCTION mfiauto._lock_messages(client_ids bigint[], message_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+  PERFORM FROM (SELECT DISTINCT u.message_id, u.client_id FROM unnest(client_ids, message_ids) AS u(client_id, message_id)
+                 WHERE u.message_id IS NOT NULL ORDER BY u.message_id) u
+    CROSS JOIN LATERAL (SELECT FROM mfiauto.message_ledger m WHERE m.message_id = u.message_id AND m.client_id = u.client_id FOR NO KEY UPDATE) m;
+END $$;
+
+-- What receipts mean beyond the message: opt-outs, complaints, addresses that are no more, and what people did.
+CREATE FUNCTION mfiauto._follow_receipts(client_ids bigint[], message_ids bigint[], events mfiauto._webhook_event[]) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM mfiauto._record_provider_opt_outs(array_agg(q.client_id), array_agg(q.message_id))
+     FROM (SELECT DISTINCT u.client_id, u.message_id FROM ROWS FROM (unnest(client_ids), unnest(message_ids), unnest(events))
+             AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out) WHERE u.opted_out) q
+   HAVING count(*) > 0;
+  -- Bounces and complaints of e-mail: never again, whatever the class.
+  INSERT INTO mfiauto.suppression (channel, address_hash, reason, suppressed_at)
+  SELECT DISTINCT ON (m.to_address) m.channel, mfiauto._address_hash(m.channel, m.to_address),
+         CASE WHEN u.interaction = 'complained' THEN 'complaint' ELSE 'bounced' END, mfiauto.now()
+    FROM ROWS FROM (unnest(client_ids), unnest(message_ids), unnest(events))
+           AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead)
+    JOIN LATERAL (SELECT m.channel, m.to_address FROM mfiauto.message_ledger m WHERE m.message_id = u.message_id AND m.client_id = u.client_id OFFSET 0) m ON true
+   WHERE (u.dead OR u.interaction = 'complained') AND m.channel = 'email' AND m.to_address IS NOT NULL
+   ORDER BY m.to_address, u.interaction = 'complained' DESC
+  ON CONFLICT DO NOTHING;
+  -- Devices and names at chat providers.
+  UPDATE mfiauto.client_address a
+     SET retired_at = mfiauto.now(), retired_reason = 'recipient_dead'
+    FROM ROWS FROM (unnest(client_ids), unnest(message_ids), unnest(events))
+           AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead)
+    JOIN LATERAL (SELECT m.channel, m.to_address FROM mfiauto.message_ledger m WHERE m.message_id = u.message_id AND m.client_id = u.client_id OFFSET 0) m ON true
+   WHERE u.dead AND a.client_id = u.client_id AND a.channel = m.channel AND a.address = m.to_address AND a.retired_at IS NULL;
+  PERFORM mfiauto._journal_append(0, 'p', 0, q.client_id)
+     FROM (SELECT DISTINCT u.client_id FROM ROWS FROM (unnest(client_ids), unnest(events))
+             AS u(client_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead) WHERE u.opted_out OR u.dead) q;
+  PERFORM mfiauto._note_interaction(q.client_id, q.message_id, q.kind, q.detail, q.is_bot, q.at)
+     FROM (SELECT u.client_id, u.message_id, k.kind, nullif(k.detail, '{}') AS detail, coalesce(u.is_bot, false) AS is_bot,
+                  CASE WHEN u.at BETWEEN mfiauto.now() - interval '30 days' AND mfiauto.now() + interval '5 minutes' THEN u.at END AS at
+             FROM ROWS FROM (unnest(client_ids), unnest(message_ids), unnest(events)) WITH ORDINALITY
+                    AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead, is_bot, digest,
+                         kind, from_address, to_address, body, ord)
+             CROSS JOIN LATERAL (
+               SELECT u.interaction, coalesce(u.detail, '{}') - CASE WHEN u.interaction = 'heard' THEN '{digits,url}' WHEN u.interaction = 'pressed' THEN '{seconds,url}'
+                                                                     WHEN u.interaction = 'clicked' THEN '{seconds,digits}' ELSE '{seconds,digits,url}' END::text[]
+                WHERE u.interaction IS NOT NULL
+               UNION ALL SELECT 'heard', jsonb_build_object('seconds', u.detail -> 'seconds') WHERE u.detail ? 'seconds' AND u.interaction IS DISTINCT FROM 'heard'
+                           AND (u.detail ->> 'seconds')::numeric > 0
+               UNION ALL SELECT 'pressed', jsonb_build_object('digits', u.detail -> 'digits') WHERE u.detail ? 'digits' AND u.interaction IS DISTINCT FROM 'pressed'
+             ) AS k(kind, detail)
+            ORDER BY u.ord) q;
+END $$;
+
+-- Applies what a gateway says of messages, all of it at once; returns how many events were new. receipt_ids and received_ats: those of
+-- events that had to wait for their message.
+CREATE FUNCTION mfiauto._apply_receipts(gateway text, events mfiauto._webhook_event[], receipt_ids bigint[] DEFAULT NULL, received_ats timestamptz[] DEFAULT NULL)
+RETURNS integer
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  target record;
+  fresh record;
+  settled bigint[];
+BEGIN
+  SELECT f.client_ids, f.message_ids INTO target
+    FROM (SELECT array_agg(e.provider_id ORDER BY e.ordinality) AS provider_ids, array_agg(e.reference ORDER BY e.ordinality) AS refs
+            FROM unnest(events) WITH ORDINALITY AS e) g,
+         LATERAL mfiauto._find_receipt_messages(_apply_receipts.gateway, g.provider_ids, g.refs) f;
+  PERFORM mfiauto._lock_messages(target.client_ids, target.message_ids);
+  -- What was said before is not said again. Only now: whoever was faster with these messages has committed. rank: what says most is what counts.
+  SELECT array_agg(f.event ORDER BY f.ord) AS events, array_agg(f.client_id ORDER BY f.ord) AS clients, array_agg(f.message_id ORDER BY f.ord) AS messages,
+         array_agg(f.receipt_id ORDER BY f.ord) AS receipts, array_agg(f.received_at ORDER BY f.ord) AS moments, array_agg(f.is_chosen ORDER BY f.ord) AS chosen,
+         count(f.message_id) AS matched, coalesce(bool_or(f.message_id IS NOT NULL AND (f.opted_out OR f.dead OR f.interaction IS NOT NULL OR f.detail IS NOT NULL)), false) AS has_more
+    INTO fresh
+    FROM (SELECT d.*, events[d.ord] AS event,
+                 d.message_id IS NOT NULL AND d.state <> 'ignore' AND row_number() OVER (
+                   PARTITION BY d.message_id ORDER BY array_position(ARRAY['delivered', 'undelivered', 'failed', 'expired', 'sent', 'submitted'], d.state), d.ord) = 1 AS is_chosen
+            FROM (SELECT DISTINCT ON (e.digest) e.ordinality::integer AS ord, e.digest, e.state, e.opted_out, e.dead, e.interaction, e.detail,
+                         target.client_ids[e.ordinality] AS client_id, target.message_ids[e.ordinality] AS message_id,
+                         receipt_ids[e.ordinality] AS receipt_id, received_ats[e.ordinality] AS received_at
+                    FROM unnest(events) WITH ORDINALITY AS e
+                   WHERE NOT EXISTS (SELECT FROM mfiauto.receipt r
+                                      WHERE r.gateway = _apply_receipts.gateway AND r.digest = e.digest AND r.received_at > mfiauto.now() - interval '10 days'
+                                        AND r.receipt_id IS DISTINCT FROM receipt_ids[e.ordinality]
+                                        AND (r.client_id <> 0 OR receipt_ids[e.ordinality] IS NULL) OFFSET 0)
+                   ORDER BY e.digest, e.ordinality) d) f;
+  IF fresh.matched > 0 THEN
+    settled := ARRAY(SELECT s.message_id
+      FROM (SELECT array_agg(u.client_id) AS clients, array_agg(u.message_id) AS messages,
+                   array_agg(CASE e.state WHEN 'expired' THEN 'undelivered' ELSE e.state END) AS states,
+                   array_agg(CASE WHEN e.opted_out THEN 'recipient_opted_out' WHEN e.dead THEN 'recipient_rejected' WHEN e.state = 'expired' THEN 'receipt_expired'
+                                  WHEN e.state IN ('undelivered', 'failed') THEN 'receipt_failed' END) AS reasons
+              FROM unnest(fresh.clients, fresh.messages, fresh.chosen) WITH ORDINALITY AS u(client_id, message_id, is_chosen, ord)
+              CROSS JOIN LATERAL (SELECT (fresh.events[u.ord]).state, (fresh.events[u.ord]).opted_out, (fresh.events[u.ord]).dead) e
+             WHERE u.is_chosen AND e.state IS NOT NULL) q,
+           LATERAL mfiauto._settle_messages(q.clients, q.messages, q.states, q.reasons) s
+     WHERE q.messages IS NOT NULL);
+  END IF;
+  PERFORM mfiauto._store_receipts(_apply_receipts.gateway, fresh.events, fresh.clients, fresh.messages, fresh.receipts, fresh.moments, fresh.chosen, settled);
+  IF fresh.has_more THEN
+    PERFORM mfiauto._follow_receipts(array_agg(u.client_id ORDER BY u.ord), array_agg(u.message_id ORDER BY u.ord), array_agg(fresh.events[u.ord] ORDER BY u.ord))
+       FROM unnest(fresh.clients, fresh.messages) WITH ORDINALITY AS u(client_id, message_id, ord) WHERE u.message_id IS NOT NULL;
+  END IF;
+  RETURN coalesce(cardinality(fresh.events), 0);
+END $$;
+
+-- Writes receipts down; those of no message that we know wait for it.
+CREATE FUNCTION mfiauto._store_receipts(gateway text, events mfiauto._webhook_event[], client_ids bigint[], message_ids bigint[], receipt_ids bigint[],
+  received_ats timestamptz[], chosen boolean[], settled bigint[]) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+BEGIN
+  WITH stored AS (
+    INSERT INTO mfiauto.receipt (client_id, receipt_id, gateway, message_id, provider_id, reference, status, state, applied, digest, error, received_at)
+    SELECT coalesce(client_ids[e.ordinality], 0), nextval('mfiauto.receipt_id_seq'), _store_receipts.gateway, message_ids[e.ordinality], e.provider_id,
+           e.reference, e.status, e.state, chosen[e.ordinality] AND coalesce(message_ids[e.ordinality] = ANY (settled), false), e.digest, e.error, mfiauto.now()
+      FROM unnest(events) WITH ORDINALITY AS e
+     WHERE receipt_ids[e.ordinality] IS NULL
+     ORDER BY e.ordinality
+    RETURNING client_id, receipt_id, received_at, digest
+  )
+  INSERT INTO mfiauto.waiting_receipt (receipt_id, received_at, gateway, event, look_count, look_at)
+  SELECT s.receipt_id, s.received_at, _store_receipts.gateway, to_jsonb(e), 0, mfiauto.now() + interval '1 second'
+    FROM stored s JOIN unnest(events) AS e ON e.digest = s.digest
+   WHERE s.client_id = 0;
+  IF received_ats IS NULL OR received_ats[1] IS NULL THEN
+    RETURN;
+  END IF;
+  UPDATE mfiauto.receipt r
+     SET client_id = u.client_id, message_id = u.message_id, applied = u.is_chosen AND coalesce(u.message_id = ANY (settled), false)
+    FROM unnest(client_ids, message_ids, receipt_ids, received_ats, chosen) AS u(client_id, message_id, receipt_id, received_at, is_chosen)
+   WHERE u.message_id IS NOT NULL AND r.client_id = 0 AND r.received_at = u.received_at AND r.receipt_id = u.receipt_id;
+END $$;
+
+-- Receipts that came before our own record of the provider's id did: each is looked at again after 1, 2, 4, … seconds, for three days.
+CREATE FUNCTION mfiauto._match_receipts() RETURNS bigint
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  batch record;
+  matched bigint := 0;
+  found bigint;
+BEGIN
+  FOR batch IN
+    SELECT w.gateway, array_agg(w.receipt_id ORDER BY w.receipt_id) AS receipts, array_agg(w.received_at ORDER BY w.receipt_id) AS moments,
+           array_agg(jsonb_populate_record(NULL::mfiauto._webhook_event, w.event) ORDER BY w.receipt_id) AS events
+      FROM (SELECT w.* FROM mfiauto.waiting_receipt w WHERE w.look_at <= mfiauto.now() ORDER BY w.look_at LIMIT 1000 FOR UPDATE SKIP LOCKED) w
+     GROUP BY w.gateway
+  LOOP
+    PERFORM mfiauto._apply_receipts(batch.gateway, batch.events, batch.receipts, batch.moments);
+    WITH done AS (
+      DELETE FROM mfiauto.waiting_receipt w USING unnest(batch.receipts, batch.moments) AS u(receipt_id, received_at), mfiauto.receipt r
+       WHERE w.receipt_id = u.receipt_id AND r.receipt_id = u.receipt_id AND r.received_at = u.received_at AND r.client_id <> 0
+      RETURNING w.receipt_id)
+    SELECT count(*) INTO found FROM done;
+    matched := matched + found;
+    DELETE FROM mfiauto.waiting_receipt w WHERE w.receipt_id = ANY (batch.receipts) AND w.received_at < mfiauto.now() - interval '3 days';
+    UPDATE mfiauto.waiting_receipt w
+       SET look_count = w.look_count + 1, look_at = mfiauto.now() + least(interval '1 second' * 2 ^ least(w.look_count + 1, 20), interval '6 hours')
+     WHERE w.receipt_id = ANY (batch.receipts);
+  END LOOP;
+  RETURN matched;
+END $$;
+
+-- What need not be remembered any longer.
+CREATE FUNCTION mfiauto._forget_webhooks() RETURNS void
+LANGUAGE sql AS $$
+  DELETE FROM mfiauto.webhook_memory m
+   WHERE (m.gateway, m.digest) IN (SELECT o.gateway, o.digest FROM mfiauto.webhook_memory o WHERE o.received_at < mfiauto.now() - interval '7 days' LIMIT 5000);
+  DELETE FROM mfiauto.unread_webhook u WHERE u.received_at < mfiauto.now() - interval '30 days';
+$$;
