@@ -97,12 +97,7 @@ BEGIN
   IF written IS NULL THEN
     RAISE EXCEPTION 'address is not valid on channel "%"', channel USING ERRCODE = '22023', HINT = 'Give the name that the provider has for the client: printable ASCII without spaces.';
   END IF;
-  -- A name is one person's: whoever had it before has it no more.
-  UPDATE mfiauto.client_address a SET retired_at = mfiauto.now(), retired_reason = 'another client''s'
-   WHERE a.channel = _link_address.channel AND a.address = written AND a.retired_at IS NULL AND a.client_id <> _link_address.client_id;
-  INSERT INTO mfiauto.client_address AS a (client_id, channel, address, added_at, seen_at)
-  VALUES (_link_address.client_id, _link_address.channel, written, mfiauto.now(), mfiauto.now())
-  ON CONFLICT (channel, address) WHERE retired_at IS NULL DO UPDATE SET seen_at = excluded.seen_at;
+  PERFORM mfiauto._note_address(_link_address.client_id, _link_address.channel, written);
 END $$;
 SELECT mfiauto._open_door('mfiauto._link_address(bigint, text, text)', '{admin,app,officer,branch}',
   'Says which client has a name at WhatsApp, Telegram or Messenger: he is written to there, and what it sends is his.');
@@ -115,7 +110,7 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   was_stopped boolean := (SELECT NOT c.granted FROM mfiauto.consent c
-                           WHERE c.client_id = client_ids[1] AND (c.channel IS NULL OR c.channel = _record_stop.channel) AND (c.purpose IS NULL OR c.purpose = _record_stop.purpose)
+                           WHERE c.client_id = client_ids[1] AND NOT c.is_pending AND (c.channel IS NULL OR c.channel = _record_stop.channel) AND (c.purpose IS NULL OR c.purpose = _record_stop.purpose)
                            ORDER BY c.given_at DESC, c.consent_id DESC LIMIT 1);
 BEGIN
   INSERT INTO mfiauto.consent (client_id, channel, purpose, granted, reason, source, proof, given_at, recorded_by)
@@ -136,7 +131,7 @@ BEGIN
     FROM unnest(client_ids) AS k(client_id)
     JOIN mfiauto.message_class m ON CASE WHEN _record_start.purpose IS NULL THEN m.honors_opt_out ELSE m.class = _record_start.purpose END
     LEFT JOIN LATERAL (SELECT c.granted FROM mfiauto.consent c
-                        WHERE c.client_id = k.client_id AND (c.channel IS NULL OR c.channel = _record_start.channel) AND (c.purpose IS NULL OR c.purpose = m.class)
+                        WHERE c.client_id = k.client_id AND NOT c.is_pending AND (c.channel IS NULL OR c.channel = _record_start.channel) AND (c.purpose IS NULL OR c.purpose = m.class)
                           AND (c.granted OR c.purpose IS NOT NULL)
                         ORDER BY c.given_at DESC, c.consent_id DESC LIMIT 1) b ON true
    WHERE _record_start.purpose IS NOT NULL OR CASE WHEN b.granted IS NULL THEN NOT m.needs_consent ELSE b.granted END
@@ -155,12 +150,11 @@ BEGIN
   IF action IN ('stop', 'stop_all') THEN
     INSERT INTO mfiauto.suppression (channel, address_hash, reason, suppressed_at)
     SELECT c.channel, mfiauto._address_hash(c.channel, _keep_stranger_wish.address), 'asked by keyword', mfiauto.now()
-      FROM unnest(CASE WHEN action = 'stop_all' AND _keep_stranger_wish.channel IN ('sms', 'voice', 'whatsapp') THEN '{sms,voice,whatsapp}'::text[]
-                       ELSE ARRAY[_keep_stranger_wish.channel] END) AS c(channel)
+      FROM (SELECT CASE WHEN action = 'stop_all' AND _keep_stranger_wish.channel IN ('sms', 'voice', 'whatsapp') THEN 'phone' ELSE _keep_stranger_wish.channel END AS channel) c
     ON CONFLICT ON CONSTRAINT suppression_pkey DO NOTHING;
   ELSIF action = 'start' THEN
     DELETE FROM mfiauto.suppression s
-     WHERE s.reason = 'asked by keyword' AND s.channel = _keep_stranger_wish.channel AND s.address_hash = mfiauto._address_hash(s.channel, _keep_stranger_wish.address);
+     WHERE s.reason = 'asked by keyword' AND s.channel IN ('phone', _keep_stranger_wish.channel) AND s.address_hash = mfiauto._address_hash(s.channel, _keep_stranger_wish.address);
   END IF;
 END $$;
 
@@ -180,6 +174,10 @@ BEGIN
     is_news := mfiauto._record_stop(client_ids, CASE keyword.action WHEN 'stop' THEN channel END, keyword.purpose, proof);
   ELSIF keyword.action = 'start' THEN
     PERFORM mfiauto._record_start(client_ids, channel, keyword.purpose, proof);
+  END IF;
+  -- An opt-in that waits for the client's own word has it.
+  IF keyword.action IN ('start', 'confirm') THEN
+    SELECT bool_or(mfiauto._confirm_opt_in(k.client_id, _obey_keyword.channel)) OR keyword.action = 'start' INTO is_news FROM unnest(client_ids) AS k(client_id);
   END IF;
   RETURN is_news;
 END $$;

@@ -86,6 +86,8 @@ BEGIN
       RAISE EXCEPTION 'example % of intent "%" in "%" has no words', spoken.number, _create_intent.name, spoken.locale USING ERRCODE = '22023', HINT = 'Write it as a client would.';
     END IF;
   END LOOP;
+  PERFORM mfiauto._note_change('intent', _create_intent.name, jsonb_build_object('template', _create_intent.template, 'hands_over', _create_intent.hands_over,
+                                                                                 'threshold', _create_intent.threshold, 'examples', _create_intent.examples));
 END $$;
 SELECT mfiauto._open_door('mfiauto._create_intent(text, jsonb, text, boolean, numeric)', '{admin,author}',
   'Declares a question that clients ask: examples of it by language, and the template (in every channel and language that is answered) that answers it; hands_over: a person is asked to.');
@@ -99,5 +101,6 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'intent "%" does not exist', left(_drop_intent.name, 100) USING ERRCODE = '42704', HINT = 'mfiauto.intent lists them.';
   END IF;
+  PERFORM mfiauto._note_change('intent', _drop_intent.name, '{"dropped": true}');
 END $$;
 SELECT mfiauto._open_door('mfiauto._drop_intent(text)', '{admin,author}', 'Takes a question and its examples away; what was answered stays in the ledger.');

@@ -114,6 +114,8 @@ BEGIN
   VALUES (folded, mfiauto._checked_locale(coalesce(locale, '*')), action, place, purpose, event, template)
   ON CONFLICT ON CONSTRAINT keyword_config_pkey DO UPDATE
     SET action = excluded.action, place = excluded.place, purpose = excluded.purpose, event = excluded.event, template = excluded.template;
+  PERFORM mfiauto._note_change('keyword', folded, jsonb_strip_nulls(jsonb_build_object('locale', coalesce(locale, '*'), 'action', action, 'place', place, 'purpose', purpose,
+                                                                                        'event', event, 'template', template)));
 END $$;
 SELECT mfiauto._open_door('mfiauto._set_keyword(text, text, text, text, text, text, text)', '{admin,author}',
   'Says what a word or phrase does that clients send us: stop, stop_all, start, confirm, help, info, event, none, courtesy. place first: the text begins with it, '
@@ -132,6 +134,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'keyword "%" of locale "%" does not exist', left(folded, 100), left(coalesce(locale, '*'), 100) USING ERRCODE = '42704', HINT = 'mfiauto.keyword lists them.';
   END IF;
+  PERFORM mfiauto._note_change('keyword', folded, jsonb_build_object('locale', coalesce(locale, '*'), 'dropped', true));
 END $$;
 SELECT mfiauto._open_door('mfiauto._drop_keyword(text, text)', '{admin,author}', 'Takes a keyword away: it is a text like any other then.');
 
@@ -144,6 +147,7 @@ BEGIN
   PERFORM mfiauto._check_answer_template(template);
   DELETE FROM mfiauto.keyword_answer a WHERE a.action = _set_keyword_answer.action;
   INSERT INTO mfiauto.keyword_answer (action, template) SELECT _set_keyword_answer.action, _set_keyword_answer.template WHERE _set_keyword_answer.template IS NOT NULL;
+  PERFORM mfiauto._note_change('keyword answer', _set_keyword_answer.action, jsonb_build_object('template', _set_keyword_answer.template));
 END $$;
 SELECT mfiauto._open_door('mfiauto._set_keyword_answer(text, text)', '{admin,author}',
   'The template that answers an action of keywords (handover: that a person will answer); null: no answer.');

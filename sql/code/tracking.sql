@@ -60,7 +60,7 @@ $$;
 CREATE FUNCTION mfiauto._is_reserved_event(name text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
   SELECT name = ANY ('{Client Created,Client Activated,Client Closed,Lead Created,Loan Applied,Loan Approved,Loan Rejected,Loan Disbursed,Loan Closed,Loan Written Off,
-                       Installment Scheduled,Installment Rescheduled,Payment Received,Payment Reversed,Holding Opened,Holding Closed,Message Received,
+                       Installment Scheduled,Installment Rescheduled,Payment Received,Payment Reversed,Holding Opened,Holding Closed,Message Received,Missed Call Received,Call Received,Conversation Handed Over,
                        Client Status Changed,Application Status Changed,Loan Status Changed,Holding Status Changed,Segment Entered,Segment Left,Threshold Crossed,Task Completed,
                        Email Opened,Link Clicked,Message Read,Call Answered,Call Heard,Digits Pressed,Message Replied,Unsubscribed,Complaint Received}'::text[])
       OR EXISTS (SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = _is_reserved_event.name)

@@ -65,10 +65,13 @@ mfi_definition_read_fields(json_t *object, const char *path, bool is_header)
 
 		if (is_header)
 			mfi_definition_check_header(name, place);
-		if (!json_is_string(member))
-			mfi_reader_fail(place, "expected a string", NULL);
 		field->name = pstrdup(name);
-		field->slot = mfi_slot_parse(json_string_value(member), place, MFI_ESCAPE_NONE, MFI_TAGS_MESSAGE);
+		if (json_is_object(member) && !is_header)
+			field->slot = mfi_slot_parse_document(member, place);
+		else if (json_is_string(member))
+			field->slot = mfi_slot_parse(json_string_value(member), place, MFI_ESCAPE_NONE, MFI_TAGS_MESSAGE);
+		else
+			mfi_reader_fail(place, "expected a string", NULL);
 		fields = lappend(fields, field);
 	}
 	return fields;

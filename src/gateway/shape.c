@@ -12,6 +12,7 @@
 
 #include "gateway/shape.h"
 #include "utils/builtins.h"
+#include "utils/numeric.h"
 
 static const char *const message_names[] = {
 	"to", "to_digits", "text", "text_hex", "title", "html", "locale", "sender",
@@ -24,9 +25,15 @@ static void check_names(const MfiTemplate *template, const char *path, MfiScopeO
 						bool *is_constant);
 static bool starts_with(const char *text, const char *prefix);
 static void find_bare_name(MfiSlot *slot, const char *text);
-static char *parse_value_path(json_t *json, const char *path);
+static char *parse_value_path(json_t *json, const char *sign, int members_max, const char *path);
+static void parse_each(MfiShape *shape, json_t *json, const char *path);
+static void parse_if(MfiShape *shape, json_t *json, const char *path);
 static JsonbValue *find_value(Jsonb *context, const char *path);
 static void append_value(JsonbValue *value, StringInfo out);
+static bool is_true(Jsonb *context, const char *path);
+static const MfiShape *branch_of(const MfiShape *shape, Jsonb *context);
+static Jsonb *with_item(Jsonb *context, JsonbValue *item, int number);
+static void append_each(const MfiShape *shape, Jsonb *context, StringInfo out);
 static bool append_bare(const MfiSlot *slot, Jsonb *context, StringInfo out);
 static bool is_absent(const MfiShape *member, Jsonb *context);
 
@@ -86,8 +93,9 @@ check_names(const MfiTemplate *template, const char *path, MfiScopeOfTags scope,
 		for (int i = 0; i < (int) lengthof(message_names) && scope == MFI_TAGS_MESSAGE; i++)
 			is_known |= strcmp(name, message_names[i]) == 0;
 		is_known |= scope == MFI_TAGS_MESSAGE && starts_with(name, "options.");
-		/* Inside a section over a list of options, its element. */
-		is_known |= scope == MFI_TAGS_MESSAGE && strcmp(name, ".") == 0;
+		/* Inside a section over a list of options, its element; inside "$each" too, and its number. */
+		is_known |= scope == MFI_TAGS_MESSAGE &&
+			(strcmp(name, ".") == 0 || strcmp(name, "item") == 0 || starts_with(name, "item.") || strcmp(name, "number") == 0);
 		if (!is_known)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -146,6 +154,8 @@ mfi_slot_settle(MfiSlot *slot, Jsonb *context)
 {
 	bool		is_constant;
 
+	if (slot != NULL && slot->document != NULL)
+		mfi_shape_settle(slot->document, context);
 	if (slot == NULL || slot->template == NULL || slot->is_bare)
 		return;
 	check_names(slot->template, "", MFI_TAGS_MESSAGE, &is_constant);
@@ -156,7 +166,12 @@ mfi_slot_settle(MfiSlot *slot, Jsonb *context)
 void
 mfi_slot_append(const MfiSlot *slot, Jsonb *context, StringInfo out)
 {
-	if (slot->fixed != NULL)
+	if (slot->document != NULL)
+	{
+		if (!is_absent(slot->document, context))
+			mfi_shape_append(slot->document, context, out);
+	}
+	else if (slot->fixed != NULL)
 		appendStringInfoString(out, slot->fixed);
 	else
 		mfi_mustache_render(slot->template, context, NULL, slot->escape, out, NULL);
@@ -175,23 +190,68 @@ mfi_slot_render(const MfiSlot *slot, Jsonb *context)
 }
 
 /*
- * parse_value_path reads {"$json": "options.parameters"}: only what a
- * template's author gave, and settings, are inserted as JSON.
+ * parse_value_path reads {"$json": "options.parameters"}, and of lists and
+ * conditions the name: only what a template's author gave, and settings.
  */
 static char *
-parse_value_path(json_t *json, const char *path)
+parse_value_path(json_t *json, const char *sign, int members_max, const char *path)
 {
-	json_t	   *name = json_object_get(json, "$json");
+	json_t	   *name = json_object_get(json, sign);
 	const char *text = json_is_string(name) ? json_string_value(name) : "";
 
-	if (json_object_size(json) != 1 ||
-		(strcmp(text, "options") != 0 && !starts_with(text, "options.") && !starts_with(text, "settings.")))
+	if ((int) json_object_size(json) > members_max ||
+		(strcmp(text, "options") != 0 && !starts_with(text, "options.") && !starts_with(text, "settings.") &&
+		 !(strcmp(sign, "$json") != 0 && starts_with(text, "item."))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("gateway definition is not valid"),
-				 errdetail("%s: \"$json\" stands alone and names options or a setting.", path),
-				 errhint("For instance: {\"$json\": \"options.parameters\"}.")));
+				 errdetail("%s: \"%s\" stands alone and names options or a setting.", path, sign),
+				 errhint("For instance: {\"%s\": \"options.parameters\"%s}.", sign,
+						 strcmp(sign, "$each") == 0 ? ", \"$as\": \"{{item}}\"" : strcmp(sign, "$if") == 0 ? ", \"$then\": \"yes\"" : "")));
 	return pstrdup(text);
+}
+
+/* {"$each": list, "$as": what each element becomes, "$key": the name of its member, for an object}. */
+static void
+parse_each(MfiShape *shape, json_t *json, const char *path)
+{
+	json_t	   *item = json_object_get(json, "$as");
+	json_t	   *key = json_object_get(json, "$key");
+
+	shape->kind = MFI_SHAPE_EACH;
+	shape->literal = parse_value_path(json, "$each", 2 + (key != NULL), path);
+	if (item == NULL || (key != NULL && !json_is_string(key)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("gateway definition is not valid"),
+				 errdetail("%s: \"$each\" needs \"$as\", and \"$key\" is a text.", path),
+				 errhint("For instance: {\"$each\": \"options.parameters\", \"$as\": \"{{item}}\"}.")));
+	shape->members = list_make1(mfi_shape_parse(item, psprintf("%s.$as", path)));
+	if (key != NULL)
+		shape->slot = mfi_slot_parse(json_string_value(key), psprintf("%s.$key", path), MFI_ESCAPE_NONE, MFI_TAGS_MESSAGE);
+}
+
+/* {"$if": option, "$then": shape, "$else": shape}; what is not given is left out. */
+static void
+parse_if(MfiShape *shape, json_t *json, const char *path)
+{
+	json_t	   *then = json_object_get(json, "$then");
+	json_t	   *otherwise = json_object_get(json, "$else");
+
+	shape->kind = MFI_SHAPE_IF;
+	shape->literal = parse_value_path(json, "$if", 1 + (then != NULL) + (otherwise != NULL), path);
+	shape->members = list_make2(then == NULL ? NULL : mfi_shape_parse(then, psprintf("%s.$then", path)),
+								otherwise == NULL ? NULL : mfi_shape_parse(otherwise, psprintf("%s.$else", path)));
+}
+
+MfiSlot *
+mfi_slot_parse_document(json_t *json, const char *path)
+{
+	MfiSlot    *slot = palloc0(sizeof(MfiSlot));
+
+	slot->has_tags = true;
+	slot->document = mfi_shape_parse(json, path);
+	return slot;
 }
 
 MfiShape *
@@ -202,8 +262,12 @@ mfi_shape_parse(json_t *json, const char *path)
 	if (json_object_get(json, "$json") != NULL)
 	{
 		shape->kind = MFI_SHAPE_VALUE;
-		shape->literal = parse_value_path(json, path);
+		shape->literal = parse_value_path(json, "$json", 1, path);
 	}
+	else if (json_object_get(json, "$each") != NULL)
+		parse_each(shape, json, path);
+	else if (json_object_get(json, "$if") != NULL)
+		parse_if(shape, json, path);
 	else if (json_is_object(json))
 	{
 		const char *name;
@@ -253,7 +317,7 @@ mfi_shape_settle(MfiShape *shape, Jsonb *context)
 
 	if (shape == NULL)
 		return;
-	if (shape->kind == MFI_SHAPE_SLOT)
+	if (shape->slot != NULL)
 		mfi_slot_settle(shape->slot, context);
 	foreach(cell, shape->members)
 		mfi_shape_settle(lfirst(cell), context);
@@ -284,6 +348,85 @@ find_value(Jsonb *context, const char *path)
 		holder = value->type == jbvBinary ? value->val.binary.data : NULL;
 	}
 	return value;
+}
+
+/* Whether a condition holds: there is a value, and it is neither empty nor false. */
+static bool
+is_true(Jsonb *context, const char *path)
+{
+	JsonbValue *value = find_value(context, path);
+
+	if (value == NULL)
+		return false;
+	switch (value->type)
+	{
+		case jbvBool:
+			return value->val.boolean;
+		case jbvString:
+			return value->val.string.len > 0;
+		case jbvBinary:
+			return JsonContainerSize(value->val.binary.data) > 0;
+		default:
+			return true;
+	}
+}
+
+/* What a message is told of, with the element of a list as "item" and its number. */
+static Jsonb *
+with_item(Jsonb *context, JsonbValue *item, int number)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	key;
+	JsonbValue	place;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	key.type = jbvString;
+	key.val.string.val = "item";
+	key.val.string.len = 4;
+	pushJsonbValue(&state, WJB_KEY, &key);
+	pushJsonbValue(&state, WJB_VALUE, item);
+	key.val.string.val = "number";
+	key.val.string.len = 6;
+	pushJsonbValue(&state, WJB_KEY, &key);
+	place.type = jbvNumeric;
+	place.val.numeric = int64_to_numeric(number);
+	pushJsonbValue(&state, WJB_VALUE, &place);
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(context),
+											  JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)))));
+}
+
+static void
+append_each(const MfiShape *shape, Jsonb *context, StringInfo out)
+{
+	JsonbValue *list = find_value(context, shape->literal);
+	int			count = (list != NULL && list->type == jbvBinary && JsonContainerIsArray(list->val.binary.data))
+		? (int) JsonContainerSize(list->val.binary.data) : 0;
+
+	appendStringInfoChar(out, shape->slot != NULL ? '{' : '[');
+	for (int i = 0; i < count; i++)
+	{
+		Jsonb	   *inner = with_item(context, getIthJsonbValueFromContainer(list->val.binary.data, i), i + 1);
+
+		if (i > 0)
+			appendStringInfoChar(out, ',');
+		if (shape->slot != NULL)
+		{
+			char	   *name = mfi_slot_render(shape->slot, inner);
+
+			appendStringInfoChar(out, '"');
+			mfi_escape_append(out, name, strlen(name), MFI_ESCAPE_JSON);
+			appendStringInfoString(out, "\":");
+		}
+		mfi_shape_append(linitial(shape->members), inner, out);
+	}
+	appendStringInfoChar(out, shape->slot != NULL ? '}' : ']');
+}
+
+/* The branch of a condition that holds; NULL: nothing is written. */
+static const MfiShape *
+branch_of(const MfiShape *shape, Jsonb *context)
+{
+	return is_true(context, shape->literal) ? linitial(shape->members) : lsecond(shape->members);
 }
 
 /* Any value as the JSON that it is. */
@@ -339,6 +482,14 @@ is_absent(const MfiShape *member, Jsonb *context)
 {
 	if (member->kind == MFI_SHAPE_VALUE)
 		return find_value(context, member->literal) == NULL;
+	if (member->kind == MFI_SHAPE_EACH)
+		return !is_true(context, member->literal);
+	if (member->kind == MFI_SHAPE_IF)
+	{
+		const MfiShape *branch = branch_of(member, context);
+
+		return branch == NULL || is_absent(branch, context);
+	}
 	return member->kind == MFI_SHAPE_SLOT && member->slot->has_tags &&
 		mfi_slot_render(member->slot, context)[0] == '\0';
 }
@@ -362,6 +513,15 @@ mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out)
 				appendStringInfoString(out, "null");
 			else
 				append_value(value, out);
+			break;
+		case MFI_SHAPE_EACH:
+			append_each(shape, context, out);
+			break;
+		case MFI_SHAPE_IF:
+			if (branch_of(shape, context) == NULL)
+				appendStringInfoString(out, "null");
+			else
+				mfi_shape_append(branch_of(shape, context), context, out);
 			break;
 		case MFI_SHAPE_SLOT:
 			if (append_bare(shape->slot, context, out))

@@ -21,6 +21,7 @@ typedef struct MfiSlot
 	char	   *bare_name;
 	bool		has_tags;
 	MfiEscape	escape;
+	struct MfiShape *document;	/* of a form's field that is JSON */
 } MfiSlot;
 
 typedef struct MfiField
@@ -36,15 +37,17 @@ typedef enum MfiShapeKind
 	MFI_SHAPE_SLOT,
 	MFI_SHAPE_LITERAL,
 	MFI_SHAPE_VALUE,			/* {"$json": "options.parameters"}: the value as it is */
+	MFI_SHAPE_EACH,				/* {"$each": "options.parameters", "$as": …, "$key": …}: one for each element */
+	MFI_SHAPE_IF,				/* {"$if": "options.template", "$then": …, "$else": …} */
 } MfiShapeKind;
 
 typedef struct MfiShape
 {
 	MfiShapeKind kind;
 	char	   *name;			/* of an object's member */
-	char	   *literal;		/* JSON text; of a value, its path */
-	MfiSlot    *slot;
-	List	   *members;		/* of MfiShape */
+	char	   *literal;		/* JSON text; of a value, a list or a condition, its path */
+	MfiSlot    *slot;			/* of a list that makes an object, the names of its members */
+	List	   *members;		/* of MfiShape; of a list what each becomes, of a condition $then and $else, which may be NULL */
 } MfiShape;
 
 /* Which names a template may use at a place. */
@@ -58,6 +61,8 @@ typedef enum MfiScopeOfTags
 extern MfiSlot *mfi_slot_parse(const char *text, const char *path, MfiEscape escape,
 							   MfiScopeOfTags scope);
 extern MfiShape *mfi_shape_parse(json_t *json, const char *path);
+/* A field whose text is a JSON document. */
+extern MfiSlot *mfi_slot_parse_document(json_t *json, const char *path);
 
 /* Renders once what settings and secrets alone decide. */
 extern void mfi_slot_settle(MfiSlot *slot, Jsonb *context);

@@ -63,6 +63,11 @@ SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "yaml"}}'
 SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "form"}}');
 SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "json", "json": "{{text}}"}}');
 SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "json", "json": {"a": [{"b": "{{tex}}"}]}}}');
+SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "json", "json": {"a": {"$each": "text", "$as": "{{item}}"}}}}');
+SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "json", "json": {"a": {"$each": "options.list"}}}}');
+SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "json", "json": {"a": {"$if": "options.x", "then": "y"}}}}');
+SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "form", "fields": {"a": {"$each": "options.list", "$as": "{{itm}}", "$key": "{{number}}"}}}}');
+SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "form", "fields": {"a": ["b"]}}}');
 SELECT pg_temp.request('{"url": "https://x.example/", "method": "GET", "body": {"kind": "xml", "template": "<a/>"}}');
 SELECT pg_temp.request('{"url": "https://x.example/", "body": {"kind": "none", "content_type": "a\nb"}}');
 CREATE FUNCTION pg_temp.part(name text, value text) RETURNS void LANGUAGE sql AS $$
