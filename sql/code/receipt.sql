@@ -28,7 +28,8 @@ BEGIN
     CROSS JOIN LATERAL (SELECT FROM mfiauto.message_ledger m WHERE m.message_id = u.message_id AND m.client_id = u.client_id FOR NO KEY UPDATE) m;
 END $$;
 
--- What receipts mean beyond the message: opt-outs, complaints, addresses that are no more, and what people did.
+-- What receipts mean beyond the message: opt-outs, complaints, bounces, and what people did. (A device or a name at a chat provider that is no more is retired
+-- where the message is settled.)
 CREATE FUNCTION mfiauto._follow_receipts(client_ids bigint[], message_ids bigint[], events mfiauto._webhook_event[]) RETURNS void
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
@@ -47,13 +48,6 @@ BEGIN
    WHERE (u.dead OR u.interaction = 'complained') AND m.channel = 'email' AND m.to_address IS NOT NULL
    ORDER BY m.to_address, u.interaction = 'complained' DESC
   ON CONFLICT DO NOTHING;
-  -- Devices and names at chat providers.
-  UPDATE mfiauto.client_address a
-     SET retired_at = mfiauto.now(), retired_reason = 'recipient_dead'
-    FROM ROWS FROM (unnest(client_ids), unnest(message_ids), unnest(events))
-           AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead)
-    JOIN LATERAL (SELECT m.channel, m.to_address FROM mfiauto.message_ledger m WHERE m.message_id = u.message_id AND m.client_id = u.client_id OFFSET 0) m ON true
-   WHERE u.dead AND a.client_id = u.client_id AND a.channel = m.channel AND a.address = m.to_address AND a.retired_at IS NULL;
   PERFORM mfiauto._journal_append(0, 'p', 0, q.client_id)
      FROM (SELECT DISTINCT u.client_id FROM ROWS FROM (unnest(client_ids), unnest(events))
              AS u(client_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead) WHERE u.opted_out OR u.dead) q;

@@ -204,15 +204,33 @@ LANGUAGE sql STABLE AS $$
          (SELECT count(*) AS late FROM mfiauto._due_segments() d WHERE d.due_at < mfiauto.now() - interval '1 hour') l
 $$;
 
+-- What providers send, and could not be read or was refused, and providers that cannot be asked.
+CREATE FUNCTION mfiauto._webhook_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'webhooks', CASE WHEN problems IS NOT NULL THEN 'warning' WHEN receiving = 0 THEN 'off' ELSE 'ok' END,
+         CASE WHEN problems IS NOT NULL THEN problems WHEN receiving = 0 THEN 'no gateway receives any' ELSE pg_catalog.format('gateways that receive: %s', receiving) END
+    FROM (SELECT count(*) AS receiving FROM mfiauto.gateway_config g WHERE g.definition ?| '{receipt,inbound}') r,
+         (SELECT pg_catalog.string_agg(p.what, '; ' ORDER BY p.place, p.what) AS problems
+            FROM (SELECT 1 AS place, pg_catalog.format('%s: %s could not be read (mfiauto.unread_webhook)', u.gateway, count(*)) AS what FROM mfiauto.unread_webhook u GROUP BY u.gateway
+                  UNION ALL SELECT 2, pg_catalog.format('%s: one was refused %s ago, %s', w.gateway, mfiauto._span_text(mfiauto.now() - w.refused_at),
+                                                        CASE w.refused_reason WHEN 'late' THEN 'signed at another time' WHEN 'unset' THEN 'the secret to check with was not set'
+                                                                              ELSE 'not signed by the provider' END)
+                         FROM mfiauto.webhook_state w WHERE w.refused_at > mfiauto.now() - interval '1 day'
+                  UNION ALL SELECT 3, pg_catalog.format('%s: a person must open the address in gateway_status.confirm_url', w.gateway) FROM mfiauto.webhook_state w
+                         WHERE w.confirm_url IS NOT NULL AND w.confirm_at > mfiauto.now() - interval '3 days'
+                  UNION ALL SELECT 4, pg_catalog.format('%s: could not be asked: %s', o.gateway, o.error) FROM mfiauto.poll_state o WHERE o.error IS NOT NULL) p) x
+$$;
+
 CREATE FUNCTION mfiauto._read_status()
 RETURNS TABLE (item text, state text, detail text)
-LANGUAGE sql STABLE ROWS 13 AS $$
+LANGUAGE sql STABLE ROWS 14 AS $$
   SELECT * FROM mfiauto._worker_status('engine')
   UNION ALL SELECT * FROM mfiauto._worker_status('delivery')
   UNION ALL SELECT * FROM mfiauto._error_status()
   UNION ALL SELECT * FROM mfiauto._delivery_status()
   UNION ALL SELECT * FROM mfiauto._lag_status()
   UNION ALL SELECT * FROM mfiauto._queue_status()
+  UNION ALL SELECT * FROM mfiauto._webhook_status()
   UNION ALL SELECT * FROM mfiauto._binding_status()
   UNION ALL SELECT * FROM mfiauto._parked_status()
   UNION ALL SELECT * FROM mfiauto._segment_status()

@@ -28,7 +28,7 @@ LANGUAGE sql STABLE AS $$
                           (SELECT rtrim(to_jsonb(i) ->> 'public_url', '/') || '/w/' || gateway FROM mfiauto.institution i)) AS url) a
 $$;
 
--- What is wrong with a webhook, or null; nonce as above.
+-- What is wrong with a webhook, or null; nonce as above. It may have waited on the front's disk: its time is when it came in.
 CREATE FUNCTION mfiauto._refuse_webhook(gateway text, definition jsonb, settings jsonb, method text, query text, headers jsonb, body bytea,
   OUT refusal text, OUT nonce text)
 LANGUAGE plpgsql AS $$
@@ -43,7 +43,7 @@ BEGIN
     rule := rule || jsonb_build_object('topic', settings ->> (rule ->> 'topic'));
   END IF;
   SELECT nullif(c.verdict, 'good'), c.nonce INTO refusal, nonce
-    FROM mfiauto._check_webhook(gateway, rule::text, method, mfiauto._webhook_address(gateway, settings), query, headers, body, mfiauto.now()) c;
+    FROM mfiauto._check_webhook(gateway, rule::text, method, mfiauto._webhook_address(gateway, settings), query, headers, body, mfiauto._received_at(headers)) c;
 END $$;
 
 -- False if this very delivery was taken before. Two at once: the second one waits for the first.
