@@ -60,7 +60,7 @@ BEGIN
     SELECT p.channels, p.definition INTO shipped FROM mfiauto.gateway_preset p WHERE p.preset = _create_gateway.preset;
     IF NOT FOUND THEN
       RAISE EXCEPTION 'preset "%" does not exist', preset USING ERRCODE = '42704',
-        HINT = format('Presets: %s.', (SELECT string_agg(p.preset, ', ' ORDER BY p.preset) FROM mfiauto.gateway_preset p));
+        HINT = 'See SELECT preset, about FROM mfiauto.gateway_preset;';
     END IF;
     IF channel <> ALL (shipped.channels) THEN
       RAISE EXCEPTION 'preset "%" is not for channel "%"', preset, channel USING ERRCODE = '22023',

@@ -39,6 +39,10 @@ BEGIN
   IF rule IS NULL OR rule ->> 'method' = 'none' THEN
     RETURN;
   END IF;
+  IF starts_with(rule ->> 'algorithm', 'settings.') THEN
+    rule := rule || jsonb_build_object('algorithm', coalesce(settings ->> substr(rule ->> 'algorithm', 10),
+      definition -> 'settings' -> substr(rule ->> 'algorithm', 10) ->> 'default'));
+  END IF;
   IF rule ? 'topic' THEN
     rule := rule || jsonb_build_object('topic', settings ->> (rule ->> 'topic'));
   END IF;

@@ -29,6 +29,7 @@ static MfiVerdict classify(const MfiGateway *gateway, const MfiAnswer *answer, j
 static void keep_text(char *target, int size, const char *text);
 static void find_id(const MfiGateway *gateway, const MfiAnswer *answer, json_t *body, MfiOutcome *outcome);
 static double find_retry_after(const MfiGateway *gateway, const MfiAnswer *answer, json_t *body);
+static char *find_code(const MfiGateway *gateway, json_t *body);
 static void judge(const MfiGateway *gateway, const MfiAnswer *answer, MfiOutcome *outcome);
 
 const char *
@@ -265,12 +266,29 @@ find_retry_after(const MfiGateway *gateway, const MfiAnswer *answer, json_t *bod
 	return seconds < 0 || isnan(seconds) ? -1 : Min(seconds, 86400.0);
 }
 
+static char *
+find_code(const MfiGateway *gateway, json_t *body)
+{
+	ListCell   *cell;
+
+	if (body == NULL)
+		return NULL;
+	foreach(cell, gateway->code_paths)
+	{
+		json_t	   *value = mfi_reader_walk(body, lfirst(cell));
+		char	   *code = value != NULL ? mfi_reader_scalar(value) : NULL;
+
+		if (code != NULL)
+			return code;
+	}
+	return NULL;
+}
+
 static void
 judge(const MfiGateway *gateway, const MfiAnswer *answer, MfiOutcome *outcome)
 {
 	json_t	   *body = gateway->is_mail ? NULL : parse_body(answer);
-	json_t	   *value = body != NULL && gateway->code_path != NULL ? mfi_reader_walk(body, gateway->code_path) : NULL;
-	char	   *code = gateway->is_mail ? mfi_mail_code(answer) : value != NULL ? mfi_reader_scalar(value) : NULL;
+	char	   *code = gateway->is_mail ? mfi_mail_code(answer) : find_code(gateway, body);
 
 	outcome->verdict = classify(gateway, answer, body, code);
 	if (outcome->verdict == MFI_VERDICT_SENT)

@@ -287,6 +287,8 @@ settle(MfiGateway *gateway)
 		mfi_mail_settle(gateway, context);
 	if (gateway->auth_kind == MFI_AUTH_SIGV4)
 		gateway->sigv4_scope = mfi_slot_render(gateway->auth_name, context);
+	if (gateway->sign_method_slot != NULL)
+		mfi_definition_settle_signed(gateway, context);
 }
 
 static bool
@@ -387,7 +389,7 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 		mfi_reader_fail("http_version", "expected \"1.1\" or \"2\"", NULL);
 	gateway->is_http2 = version != NULL && strcmp(version, "2") == 0;
 	gateway->sender = mfi_definition_copy(mfi_reader_string(filled, "settings", "sender", false));
-	gateway->needs_text_hex = strstr(definition, "text_hex") != NULL;
+	gateway->needs_text_hex = strstr(definition, "text_hex") != NULL || strstr(definition, "text_gsm_hex") != NULL;
 	url = mfi_reader_string(filled, "settings", "receipt_url", false);
 	if (url != NULL)
 		gateway->receipt_url = mfi_slot_parse(url, "settings.receipt_url", MFI_ESCAPE_URL, MFI_TAGS_MESSAGE);

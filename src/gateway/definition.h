@@ -13,6 +13,8 @@ extern Jsonb *mfi_gateway_fixed_context(const MfiGateway *gateway);
 
 /* The parts of a definition, each refused with the place of its fault. */
 extern void mfi_definition_read_auth(MfiGateway *gateway, json_t *auth);
+/* The way to sign may come from a setting, as accounts are set up differently. */
+extern void mfi_definition_settle_signed(MfiGateway *gateway, Jsonb *context);
 extern void mfi_definition_read_response(MfiGateway *gateway, json_t *response);
 extern void mfi_definition_check_receiving(json_t *root);
 

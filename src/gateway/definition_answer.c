@@ -140,7 +140,7 @@ read_errors(MfiGateway *gateway, json_t *errors)
 		rule->codes = mfi_reader_texts(element, path, "code");
 		if (rule->statuses == NIL && rule->codes == NIL)
 			mfi_reader_fail(path, "expected status, code or both", NULL);
-		if (rule->codes != NIL && gateway->code_path == NULL)
+		if (rule->codes != NIL && gateway->code_paths == NIL)
 			mfi_reader_fail(mfi_reader_path(path, "code"), "response.code does not say where codes stand", NULL);
 		gateway->error_rules = lappend(gateway->error_rules, rule);
 	}
@@ -162,7 +162,9 @@ mfi_definition_read_response(MfiGateway *gateway, json_t *response)
 	if ((member = mfi_reader_object(response, "response", "code")) != NULL)
 	{
 		mfi_reader_check_members(member, "response.code", code_names);
-		gateway->code_path = pstrdup(mfi_reader_string(member, "response.code", "path", true));
+		gateway->code_paths = mfi_reader_texts(member, "response.code", "path");
+		if (gateway->code_paths == NIL)
+			mfi_reader_fail("response.code.path", "expected a string, found nothing", NULL);
 	}
 	if ((member = mfi_reader_array(response, "response", "errors")) != NULL)
 		read_errors(gateway, member);

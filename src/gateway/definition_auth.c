@@ -62,22 +62,27 @@ static void
 read_signed(MfiGateway *gateway, json_t *auth)
 {
 	static const char *const names[] = {"kind", "method", "secret", "parameter", "timestamp_parameter", "style", NULL};
-	const char *method = mfi_reader_string(auth, "auth", "method", true);
 	const char *style = mfi_reader_string(auth, "auth", "style", false);
 
 	mfi_reader_check_members(auth, "auth", names);
-	if (!mfi_sign_is_method(method))
-		mfi_reader_fail("auth.method", psprintf("there is no way to sign called \"%s\"", method),
-						"Known ways: md5, hmac-md5, hmac-sha1, hmac-sha256, hmac-sha512.");
 	if (style != NULL && strcmp(style, "vonage") != 0)
 		mfi_reader_fail("auth.style", psprintf("there is no style \"%s\"", style), "Known styles: vonage.");
 	if (gateway->body_kind != MFI_BODY_FORM && gateway->body_kind != MFI_BODY_NONE)
 		mfi_reader_fail("auth.kind", "only a form or a query has parameters that can be signed", NULL);
 	gateway->auth_kind = MFI_AUTH_SIGNED;
-	gateway->sign_method = pstrdup(method);
+	gateway->sign_method_slot = read_slot(auth, "method", true);
 	gateway->auth_secret = read_slot(auth, "secret", true);
 	gateway->auth_name = read_slot(auth, "parameter", true);
 	gateway->sign_timestamp = mfi_definition_copy(mfi_reader_string(auth, "auth", "timestamp_parameter", false));
+}
+
+void
+mfi_definition_settle_signed(MfiGateway *gateway, Jsonb *context)
+{
+	gateway->sign_method = mfi_slot_render(gateway->sign_method_slot, context);
+	if (!mfi_sign_is_method(gateway->sign_method))
+		mfi_reader_fail("auth.method", psprintf("there is no way to sign called \"%s\"", gateway->sign_method),
+						"Known ways: md5, hmac-md5, hmac-sha1, hmac-sha256, hmac-sha512.");
 }
 
 static void

@@ -246,7 +246,8 @@ check_signature(json_t *signature)
 
 	mfi_reader_check_members(signature, "signature", names);
 	check_among(signature, "signature", "method", methods, "method");
-	check_among(signature, "signature", "algorithm", algorithms, "algorithm");
+	if (algorithm == NULL || strncmp(algorithm, "settings.", strlen("settings.")) != 0)
+		check_among(signature, "signature", "algorithm", algorithms, "algorithm");
 	check_among(signature, "signature", "encoding", encodings, "encoding");
 	(void) mfi_reader_string(signature, "signature", "user", false);
 	(void) mfi_reader_string(signature, "signature", "prefix", false);

@@ -119,6 +119,7 @@ typedef struct MfiGateway
 	MfiSlot    *token_scope;
 	bool		is_token_auth_in_form;
 	struct MfiJwt *jwt;			/* the token itself, or what a token is given for */
+	MfiSlot    *sign_method_slot;
 	const char *sign_method;
 	char	   *sign_timestamp; /* parameter; NULL: none */
 	char	   *sigv4_scope;	/* libcurl's provider1:provider2:region:service */
@@ -132,7 +133,7 @@ typedef struct MfiGateway
 	char	   *id_header;
 	char	   *id_segment_path;
 	char	   *id_regex;
-	char	   *code_path;
+	List	   *code_paths;		/* of char *: the first that leads to a value */
 	List	   *error_rules;
 	char	   *retry_after_header;
 	char	   *retry_after_path;

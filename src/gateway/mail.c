@@ -53,8 +53,8 @@ mfi_mail_read_definition(MfiGateway *gateway, json_t *request)
 			mfi_reader_fail(mfi_reader_path("request.headers", name), "this header is not the definition's to set", NULL);
 	if (headers != NULL)
 		gateway->headers = mfi_definition_read_fields(headers, "request.headers", true);
-	if (gateway->code_path == NULL)
-		gateway->code_path = pstrdup("");	/* enhanced status codes stand in the reply itself */
+	if (gateway->code_paths == NIL)
+		gateway->code_paths = list_make1(pstrdup(""));	/* enhanced status codes stand in the reply itself */
 }
 
 /*

@@ -13,7 +13,9 @@
 #include "gateway/mail.h"
 #include "gateway/request.h"
 #include "mb/pg_wchar.h"
+#include "message/sms.h"
 #include "utils/builtins.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 static void add_text(JsonbParseState **state, const char *name, const char *text, int length);
@@ -24,6 +26,7 @@ static void add_language(JsonbParseState **state, const MfiEnvelope *envelope);
 static void add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope);
 static Jsonb *message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url);
 static char *utf16_hex(const char *text);
+static char *gsm_hex(const char *text);
 static List *append_fields(StringInfo out, List *fields, Jsonb *context, char first, bool *is_first);
 static void build_multipart(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request);
 static List *build_body(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request);
@@ -97,6 +100,20 @@ utf16_hex(const char *text)
 	return out.data;
 }
 
+/*
+ * gsm_hex is the text as hexadecimal GSM 03.38, a byte a septet.
+ */
+static char *
+gsm_hex(const char *text)
+{
+	char	   *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
+	StringInfoData out;
+
+	initStringInfo(&out);
+	mfi_sms_append_gsm_hex(&out, utf8, strlen(utf8));
+	return out.data;
+}
+
 static void
 add_optional(JsonbParseState **state, const char *name, const char *text)
 {
@@ -107,9 +124,15 @@ add_optional(JsonbParseState **state, const char *name, const char *text)
 static void
 add_number(JsonbParseState **state, const char *name, int64 number)
 {
-	char	   *text = psprintf(INT64_FORMAT, number);
+	JsonbValue	value;
 
-	add_text(state, name, text, strlen(text));
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, name);
+	value.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &value);
+	value.type = jbvNumeric;
+	value.val.numeric = int64_to_numeric(number);
+	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
 /*
@@ -186,6 +209,11 @@ message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const ch
 		char	   *hex = utf16_hex(text);
 
 		add_text(&state, "text_hex", hex, strlen(hex));
+		if (!envelope->is_ucs2)
+		{
+			hex = gsm_hex(text);
+			add_text(&state, "text_gsm_hex", hex, strlen(hex));
+		}
 	}
 	if (gateway->sender != NULL)
 		add_text(&state, "sender", gateway->sender, strlen(gateway->sender));

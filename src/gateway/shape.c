@@ -15,7 +15,7 @@
 #include "utils/numeric.h"
 
 static const char *const message_names[] = {
-	"to", "to_digits", "text", "text_hex", "title", "html", "locale", "sender",
+	"to", "to_digits", "text", "text_hex", "text_gsm_hex", "title", "html", "locale", "sender",
 	"message_id", "client_id", "key", "reference", "receipt_url", "ucs2",
 	"options", "language", "unsubscribe_url", "class", "country", "expires_in", "expires_at_unix", "workflow", "step",
 };
@@ -102,7 +102,7 @@ check_names(const MfiTemplate *template, const char *path, MfiScopeOfTags scope,
 					 errmsg("gateway definition is not valid"),
 					 errdetail("%s: there is no value called \"%s\" here.", path, name),
 					 scope == MFI_TAGS_MESSAGE
-					 ? errhint("Templates may use to, to_digits, text, text_hex, title, html, locale, sender, message_id, client_id, key, reference, receipt_url, ucs2, language, unsubscribe_url, class, country, expires_in, expires_at_unix, workflow, step, options.*, settings.* and secret.*.")
+					 ? errhint("Templates may use to, to_digits, text, text_hex, text_gsm_hex, title, html, locale, sender, message_id, client_id, key, reference, receipt_url, ucs2, language, unsubscribe_url, class, country, expires_in, expires_at_unix, workflow, step, options.*, settings.* and secret.*.")
 					 : errhint("Only settings.* and secret.* are known here.")));
 	}
 }
@@ -459,7 +459,7 @@ append_value(JsonbValue *value, StringInfo out)
 }
 
 /*
- * append_bare inserts a setting or an option that is a number or a boolean as
+ * append_bare inserts a setting, an option or an expiry that is a number or a boolean as
  * such; false if the value is anything else.
  */
 static bool
@@ -467,7 +467,8 @@ append_bare(const MfiSlot *slot, Jsonb *context, StringInfo out)
 {
 	JsonbValue *value;
 
-	if (!slot->is_bare || (!starts_with(slot->bare_name, "settings.") && !starts_with(slot->bare_name, "options.")))
+	if (!slot->is_bare || (!starts_with(slot->bare_name, "settings.") && !starts_with(slot->bare_name, "options.") &&
+						   strncmp(slot->bare_name, "expires_", strlen("expires_")) != 0))
 		return false;
 	value = find_value(context, slot->bare_name);
 	if (value == NULL || (value->type != jbvNumeric && value->type != jbvBool))
@@ -476,10 +477,19 @@ append_bare(const MfiSlot *slot, Jsonb *context, StringInfo out)
 	return true;
 }
 
-/* Whether a member says nothing, and is left out. */
+/* Whether a member says nothing, and is left out: so is an object of which nothing is left. */
 static bool
 is_absent(const MfiShape *member, Jsonb *context)
 {
+	ListCell   *cell;
+
+	if (member->kind == MFI_SHAPE_OBJECT && member->members != NIL)
+	{
+		foreach(cell, member->members)
+			if (!is_absent(lfirst(cell), context))
+				return false;
+		return true;
+	}
 	if (member->kind == MFI_SHAPE_VALUE)
 		return find_value(context, member->literal) == NULL;
 	if (member->kind == MFI_SHAPE_EACH)

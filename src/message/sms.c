@@ -391,3 +391,58 @@ mfi_sms_transliterate(StringInfo out, const char *utf8, int length)
 	if (text != utf8)
 		pfree(unconstify(char *, text));
 }
+
+/*
+ * The place of a character in the basic table of GSM 03.38, or, with 0x1B00
+ * added, in the extension; -1 where it has none.
+ */
+static int
+gsm_place(pg_wchar c)
+{
+	static const pg_wchar low[32] = {
+		0x0040, 0x00A3, 0x0024, 0x00A5, 0x00E8, 0x00E9, 0x00F9, 0x00EC, 0x00F2, 0x00C7, 0x000A,
+		0x00D8, 0x00F8, 0x000D, 0x00C5, 0x00E5, 0x0394, 0x005F, 0x03A6, 0x0393, 0x039B, 0x03A9,
+		0x03A0, 0x03A8, 0x03A3, 0x0398, 0x039E, 0,		0x00C6, 0x00E6, 0x00DF, 0x00C9,
+	};
+	static const struct
+	{
+		pg_wchar character;
+		int place;
+	} others[] = {
+		{ 0x00A4, 0x24 },	{ 0x00A1, 0x40 },	{ 0x00C4, 0x5B },	{ 0x00D6, 0x5C },	{ 0x00D1, 0x5D },
+		{ 0x00DC, 0x5E },	{ 0x00A7, 0x5F },	{ 0x00BF, 0x60 },	{ 0x00E4, 0x7B },	{ 0x00F6, 0x7C },
+		{ 0x00F1, 0x7D },	{ 0x00FC, 0x7E },	{ 0x00E0, 0x7F },	{ 0x000C, 0x1B0A }, { '^', 0x1B14 },
+		{ '{', 0x1B28 },	{ '}', 0x1B29 },	{ '\\', 0x1B2F },	{ '[', 0x1B3C },	{ '~', 0x1B3D },
+		{ ']', 0x1B3E },	{ '|', 0x1B40 },	{ 0x20AC, 0x1B65 },
+	};
+
+	for (int i = 0; i < (int) lengthof(low); i++)
+	{
+		if (low[i] == c && c != 0)
+			return i;
+	}
+	for (int i = 0; i < (int) lengthof(others); i++)
+	{
+		if (others[i].character == c)
+			return others[i].place;
+	}
+	return septets(c) == 1 && c < 0x80 ? (int) c : -1;
+}
+
+/*
+ * Appends the text in GSM 03.38 as hexadecimal digits, a byte a septet; what
+ * the alphabet does not have becomes a question mark.
+ */
+void
+mfi_sms_append_gsm_hex(StringInfo out, const char *utf8, int length)
+{
+	while (length > 0)
+	{
+		int byte_count;
+		int place = gsm_place(next_character(utf8, length, &byte_count));
+
+		appendStringInfo(out, place > 0xFF ? "%04X" : "%02X", place < 0 ? '?' : place);
+		utf8 += byte_count;
+		length -= byte_count;
+	}
+}

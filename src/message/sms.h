@@ -25,5 +25,6 @@ typedef struct MfiSmsSize
 extern void mfi_sms_measure(const char *utf8, int length, MfiSmsSize *out);
 extern void mfi_sms_append_outside(StringInfo out, const char *utf8, int length);
 extern void mfi_sms_transliterate(StringInfo out, const char *utf8, int length);
+extern void mfi_sms_append_gsm_hex(StringInfo out, const char *utf8, int length);
 
 #endif /* MFI_MESSAGE_SMS_H */
