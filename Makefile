@@ -5,6 +5,7 @@
 #   make demo            the main job end to end, on a throw-away server
 #   make test            everything, on throw-away servers; ends with "N passed, N failed"
 #   make bench           speed as ratios, each measured side by side in one run
+#   make receiver        the web front, contrib/receiver (needs libmicrohttpd and libpq)
 #   make lint            format and house rules; silence is success
 
 EXTENSION = mfiauto
@@ -41,3 +42,7 @@ EXTRA_CLEAN = $(EXT_SCRIPT) $(EXT_SCRIPT).part
 .PHONY: demo test bench lint
 demo test bench lint:
 	tools/$@.sh
+
+.PHONY: receiver
+receiver:
+	$(MAKE) -C contrib/receiver PG_CONFIG=$(PG_CONFIG)
