@@ -220,8 +220,9 @@ request_clear(Request *request)
 }
 
 /*
- * request_may_wait: webhooks and what apps tell may be answered from here.
- * Some providers send receipts as GET; their handshakes want an answer now.
+ * request_may_wait: webhooks, what apps tell, and the wish to be left alone
+ * may be answered from here. Some providers send receipts as GET; their
+ * handshakes want an answer now.
  */
 bool
 request_may_wait(const Request *request)
@@ -229,7 +230,7 @@ request_may_wait(const Request *request)
 	bool is_webhook = strncmp(request->path, "/w/", 3) == 0;
 
 	if (strcmp(request->method, "POST") == 0)
-		return is_webhook || strncmp(request->path, "/v1/", 4) == 0;
+		return is_webhook || strncmp(request->path, "/v1/", 4) == 0 || strncmp(request->path, "/u/", 3) == 0;
 	return is_webhook && strcmp(request->method, "GET") == 0 && request->query[0] != '\0' && strstr(request->query, "challenge") == NULL;
 }
 

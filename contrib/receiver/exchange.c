@@ -40,6 +40,10 @@ static const char away_page[] =
 	"<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>503</title>"
 	"<p>Please try again in a minute.<p lang=\"fr\">Veuillez r\xC3\xA9" "essayer dans une minute.</html>\n";
 
+static const char noted_page[] =
+	"<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>OK</title>"
+	"<p>Your request has been received.<p lang=\"fr\">Votre demande a \xC3\xA9t\xC3\xA9 re\xC3\xA7ue.</html>\n";
+
 static void
 set_answer(Exchange *exchange, int status, const char *headers, const char *body)
 {
@@ -53,11 +57,14 @@ set_answer(Exchange *exchange, int status, const char *headers, const char *body
 void
 exchange_say(Exchange *exchange, int status)
 {
-	bool is_tracking = exchange->request.path != NULL && strncmp(exchange->request.path, "/v1/", 4) == 0;
+	const char *path = exchange->request.path;
 
-	if (status == 200)
-		set_answer(exchange, status, is_tracking ? "content-type:application/json\naccess-control-allow-origin:*" : "content-type:text/plain",
-				   is_tracking ? "{\"success\": true}" : "");
+	if (status == 200 && strncmp(path, "/v1/", 4) == 0)
+		set_answer(exchange, status, "content-type:application/json\naccess-control-allow-origin:*", "{\"success\": true}");
+	else if (status == 200 && strncmp(path, "/u/", 3) == 0)
+		set_answer(exchange, status, "content-type:text/html; charset=utf-8", noted_page);
+	else if (status == 200)
+		set_answer(exchange, status, "content-type:text/plain", "");
 	else if (status == 503 && exchange->request.method != NULL && strcmp(exchange->request.method, "GET") == 0)
 		set_answer(exchange, status, "content-type:text/html; charset=utf-8\nretry-after:60", away_page);
 	else if (status == 503)

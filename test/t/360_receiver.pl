@@ -1,0 +1,343 @@
+# packages: libmicrohttpd-dev libpq-dev apache2-utils valgrind
+# The receiver in front of a real server: limits, time-outs, a database that goes away, kills. What was answered 2xx is applied, and once.
+use strict;
+use warnings;
+use lib 'test/lib';
+use IO::Select;
+use IO::Socket::INET;
+use JSON::PP;
+use MIME::Base64;
+use MfiTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $program = 'contrib/receiver/mfiauto-receiver';
+my $dir = PostgreSQL::Test::Utils::tempdir();
+is(system("make -s -C contrib/receiver >$dir/make.log 2>&1"), 0, 'it builds without a warning') or BAIL_OUT(slurp_file("$dir/make.log"));
+
+my $node = new_server('main', 'mfiauto.workers = off');
+add_database($node, 'bank');
+$node->safe_psql('bank', q{
+	CREATE ROLE front LOGIN;
+	SELECT mfiauto.grant_access('front', 'receiver');
+	CREATE TABLE client (id bigint PRIMARY KEY);
+	INSERT INTO client SELECT generate_series(1, 100);
+	SELECT mfiauto.bind('client', 'client', '{"client_id": "id"}')});
+my $key = $node->safe_psql('bank', "SELECT mfiauto.create_write_key('app')");
+my %basic = (Authorization => 'Basic ' . encode_base64("$key:", ''));
+
+my ($pid, $port, $log);
+my $run = 0;
+
+# Starts a receiver; further arguments are settings. Those of rates are off unless given.
+sub start_receiver
+{
+	my %with = (rate => 0, rate_per_address => 0, queue_dir => "$dir/queue", @_);
+	my @wrapper = @{ delete $with{wrapper} // [] };
+	$log = "$dir/receiver." . ++$run . '.log';
+	$with{database} = 'host=' . $node->host . ' port=' . $node->port . ' dbname=bank user=front';
+	$pid = fork // die "fork: $!";
+	if ($pid == 0)
+	{
+		open STDERR, '>', $log or die "open: $!";
+		exec @wrapper, $program, '--listen=127.0.0.1:0', map { "--$_=$with{$_}" } sort keys %with or die "exec: $!";
+	}
+	for (1 .. 1200)
+	{
+		last if -s $log && slurp_file($log) =~ /listening on 127.0.0.1 port (\d+)/ && ($port = $1);
+		sleep 0.05;
+	}
+	slurp_file($log) =~ /listening on 127.0.0.1 port (\d+)/ or die 'the receiver did not start: ' . slurp_file($log);
+	$port = $1;
+	return;
+}
+
+# Ends it; returns its exit status.
+sub end_receiver
+{
+	my $signal = shift // 'TERM';
+	kill $signal, $pid;
+	waitpid $pid, 0;
+	my $status = $?;
+	$pid = undef;
+	return $status;
+}
+
+END { my $status = $?; if ($pid) { kill 'KILL', $pid; waitpid $pid, 0; } $? = $status; }
+
+sub connect_to { return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 10); }
+
+# Reads one answer: (status, headers as one text, body).
+sub read_answer
+{
+	my $socket = shift;
+	my ($head, $body) = ('', '');
+	local $SIG{ALRM} = sub { die 'no answer' };
+	alarm 60;
+	while (defined(my $line = <$socket>)) { last if $line eq "\r\n"; $head .= $line; }
+	my ($length) = $head =~ /^content-length: (\d+)/mi;
+	read $socket, $body, $length if $length;
+	alarm 0;
+	my ($status) = $head =~ m{^HTTP/1.1 (\d+)};
+	return ($status // 0, $head, $body);
+}
+
+sub send_request
+{
+	my ($socket, $method, $path, $body, %headers) = @_;
+	$body //= '';
+	print $socket "$method $path HTTP/1.1\r\nHost: x\r\n" . join('', map { "$_: $headers{$_}\r\n" } sort keys %headers)
+		. ($body ne '' ? 'Content-Length: ' . length($body) . "\r\n" : '') . "\r\n$body";
+	return;
+}
+
+sub ask
+{
+	my $socket = connect_to() or return (0, '', '');
+	send_request($socket, @_);
+	return read_answer($socket);
+}
+
+sub track { my ($name, %more) = @_; return ask('POST', '/v1/track', encode_json({ userId => '1', event => $name, %more }), %basic); }
+sub health { return decode_json((ask('GET', '/health'))[2]); }
+sub descriptors { opendir my $handle, "/proc/$pid/fd" or die "opendir: $!"; return scalar grep { !/^\./ } readdir $handle; }
+sub queued { return scalar(() = glob "$dir/queue/0*"); }
+sub aside { return map { s{.*/}{}r } glob "$dir/queue/aside/*"; }
+sub events { my $name = shift; return "SELECT count(*) || ' ' || count(DISTINCT properties->>'n') FROM mfiauto.event WHERE name = '$name'"; }
+sub is_drained { my $name = shift; local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $until = time + 60; while (queued() && time < $until) { sleep 0.05; } return is(queued(), 0, $name); }
+
+# ---- What is refused ----
+
+is(system($program, '--database=host=x password=y'), 256, 'a password on the command line is refused');
+is(system($program, '--wrokers=2'), 256, 'a setting that is misspelt is refused');
+start_receiver(request_timeout => 2);
+is_deeply(health(), { status => 'ok', database => JSON::PP::true, queued => 0, queued_bytes => 0, set_aside => 0 }, 'it is well');
+is(system($program, '--listen=127.0.0.1:0', "--queue_dir=$dir/queue"), 256, 'no two receivers share a queue');
+
+my ($status, $head, $body) = track('First', properties => { n => 1 });
+is("$status $body", '200 {"success": true}', 'an event goes through');
+is($node->safe_psql('bank', events('First')), '1 1', 'and is there');
+is(scalar(() = $head =~ /^(?:x-content-type-options: nosniff|referrer-policy: no-referrer|x-frame-options: DENY|cache-control: no-store|content-security-policy: default-src 'none')/gm), 5, 'answers carry what protects browsers');
+like($head, qr/^access-control-allow-origin: \*/m, 'and what serve() said and is allowed');
+($status, $head) = ask('OPTIONS', '/v1/track');
+like("$status $head", qr/^204 .*access-control-allow-headers: authorization, content-type/s, 'a browser may ask first');
+is((ask('GET', '/'))[0], 404, 'nothing else is there');
+is((ask('PUT', '/v1/track', 'x'))[0], 405, 'methods that nobody needs are refused');
+is((ask('GET', "/v1/\x01"))[0], 400, 'control characters in a target are refused');
+is((ask('GET', "/v1/\xff"))[0], 400, 'and what is not UTF-8');
+is((ask('GET', '/' . 'a' x 3000))[0], 414, 'and a path that is too long');
+is((ask('GET', '/health', undef, map { ("X-$_" => 'y') } 1 .. 200))[0], 431, 'and too many headers');
+is((ask('GET', '/health', undef, X => 'y' x 100000))[0], 431, 'and headers that are too long');
+is((ask('GET', '/health', undef, "X" => "\xff\xfe\\\"", "x" => "\t2"))[0], 200, 'odd headers do no harm');
+is((ask('POST', '/w/any', 'x' x (256 * 1024 + 1)))[0], 413, 'a body beyond the limit is refused');
+is((ask('POST', '/v1/batch', ' ' x 300000, %basic))[0], 400, 'the tracking API has a wider one');
+{
+	my $socket = connect_to();
+	print $socket "POST /w/any HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+	print $socket "10000\r\n" . 'x' x 65536 . "\r\n" for 1 .. 6;
+	print $socket "0\r\n\r\n";
+	is((read_answer($socket))[0], 413, 'also one that does not say how long it is');
+	$socket = connect_to();
+	print $socket "POST /w/any HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n";
+	is((read_answer($socket))[0] =~ /^4|^0/ ? 1 : 0, 1, 'and one that lies beyond numbers');
+}
+
+# A request that comes a byte at a time has its time, not each of its bytes.
+for my $slow (['headers', "GET /health HTTP/1.1\r\n", "X: y\r\n"], ['body', "POST /w/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", 'x'], ['nothing', '', ''])
+{
+	my ($name, $first, $next) = @$slow;
+	my $socket = connect_to();
+	my $began = time;
+	local $SIG{PIPE} = 'IGNORE';
+	print $socket $first;
+	$socket->autoflush(1);
+	my $is_closed = 0;
+	while (time - $began < 10 && !$is_closed)
+	{
+		print $socket $next;
+		$is_closed = IO::Select->new($socket)->can_read(0.3) && !sysread($socket, my $unused, 1000);
+	}
+	my $took = time - $began;
+	ok($is_closed && $took > 1.5 && $took < 6, "slow $name: the connection is ended") or diag($took);
+}
+is(end_receiver(), 0, 'it stops');
+
+# ---- Rates ----
+
+start_receiver(rate_per_address => 1, burst_per_address => 3, trusted_proxies => '127.0.0.0/8');
+is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => '198.51.100.7'))[0] } 1 .. 5), '404 404 404 429 429', 'one address may ask so often');
+like((ask('GET', '/nothing', undef, 'X-Forwarded-For' => '198.51.100.7'))[1], qr/^retry-after: 1\r/mi, 'and is told when again');
+is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => "203.0.113.$_, 198.51.100.7"))[0] } 1 .. 2), '429 429', 'what a client claims before the proxy does not help');
+is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => "198.51.100.$_"))[0] } 1 .. 5), '404 404 404 404 404', 'others are others');
+is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => "2001:db8::$_"))[0] } 1 .. 4), '404 404 404 429', 'a subscriber has one network of IPv6');
+end_receiver();
+start_receiver(rate => 1, burst => 2);
+is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => "198.51.100.$_"))[0] } 1 .. 4), '404 404 429 429', 'all together have a rate, and nobody who is not trusted names another');
+end_receiver();
+
+# ---- Many requests over few connections ----
+
+start_receiver();
+append_to_file("$dir/event.json", encode_json({ userId => '1', event => 'Counted' }));
+sub run_ab
+{
+	my ($count, $path, @more) = @_;
+	IPC::Run::run(['ab', '-q', '-k', '-c', '20', '-n', $count, @more, "http://127.0.0.1:$port$path"], '>', \my $printed, '2>&1');
+	return $printed;
+}
+run_ab(200, '/health');
+my $before = descriptors();
+my $out = run_ab(5000, '/v1/track', '-p', "$dir/event.json", '-T', 'application/json', '-A', "$key:");
+like($out, qr/Complete requests: +5000\b/, '5000 requests over kept connections');
+unlike($out, qr/Non-2xx/, 'all are taken');
+is($node->safe_psql('bank', "SELECT count(*) FROM mfiauto.event WHERE name = 'Counted'"), '5000', 'none is lost, none is there twice');
+my $left = 100;
+while (descriptors() > $before && $left--) { sleep 0.1; }
+cmp_ok(descriptors(), '<=', $before, 'no descriptor is left over');
+
+# ---- Stopping with a request under way ----
+
+my $holder;
+sub hold { $holder = $node->background_psql('bank'); $holder->query_safe('BEGIN; LOCK TABLE mfiauto.tracking_message'); return; }
+sub let_go { $holder->quit; return; }
+
+hold();
+my $waiting = connect_to();
+send_request($waiting, 'POST', '/v1/track', encode_json({ userId => '1', event => 'In Flight', properties => { n => 1 } }), %basic);
+is_soon($node, 'bank', "SELECT count(*) FROM pg_stat_activity WHERE usename = 'front' AND wait_event_type = 'Lock'", '1', 'a request is under way');
+kill 'TERM', $pid;
+for (1 .. 100) { last if slurp_file($log) =~ /stopping/ && !connect_to(); sleep 0.05; }
+ok(!connect_to(), 'a receiver that stops takes nobody else');
+let_go();
+is((read_answer($waiting))[0], 200, 'but finishes what it took');
+is(end_receiver(), 0, 'and ends');
+is($node->safe_psql('bank', events('In Flight')), '1 1', 'that is there');
+
+# ---- The database takes too long ----
+
+start_receiver(database_timeout => 2);
+hold();
+is((track('Slow', properties => { n => 1 }))[0], 200, 'what the database takes too long for is kept here');
+is(queued(), 1, 'on disk');
+let_go();
+is_drained('it goes out when it can');
+is($node->safe_psql('bank', events('Slow')), '1 1', 'once');
+my $cut = $node->safe_psql('postgres', "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'front'");
+cmp_ok($cut, '>', 0, 'connections are cut');
+is((track('Cut', properties => { n => 1 }))[0], 200, 'nobody notices');
+is($node->safe_psql('bank', events('Cut')), '1 1', 'and nothing had to wait');
+
+# ---- The database is away ----
+
+$node->stop('fast');
+is((track('Away', properties => { n => $_ }))[0], 200, "event $_ is taken while the database is away") for 1 .. 3;
+is((ask('POST', '/u/abc', 'List-Unsubscribe=One-Click'))[0], 200, 'so is the wish to be left alone');
+is(queued(), 4, 'they are on disk');
+($status, $head, $body) = ask('GET', '/l/abc');
+like("$status $head $body", qr/^503 .*retry-after: 60.*essayer/si, 'who follows a link is asked to come again');
+is((ask('GET', '/u/abc'))[0], 503, 'who wants to see the page too');
+is((ask('POST', '/v/any', 'x'))[0], 503, 'what wants an answer of the database gets none');
+is((ask('GET', '/w/any'))[0], 503, 'a handshake neither');
+($status, $head, $body) = ask('GET', '/health');
+is("$status " . decode_json($body)->{queued}, '503 4', 'health says so, and how many wait');
+is(end_receiver('KILL'), 9, 'then the receiver is killed');
+append_to_file("$dir/queue/new-00000000000000ff", 'never finished, never answered');
+start_receiver();
+ok(!-e "$dir/queue/new-00000000000000ff", 'what was never answered is forgotten');
+is(health()->{queued}, 4, 'the queue is still there');
+is((track('Away', properties => { n => $_ }))[0], 200, "event $_ is taken") for 4 .. 300;
+is(queued(), 301, 'all are on disk');
+$node->start;
+# Killed while it works the queue off: what it had said and not yet forgotten is said again.
+for (1 .. 400) { last if queued() < 280; sleep 0.02; }
+my $rest = queued();
+end_receiver('KILL');
+cmp_ok($rest, '>', 0, 'it is killed again while it works the queue off');
+start_receiver();
+is_drained('the rest goes out');
+is($node->safe_psql('bank', events('Away')), '300 300', 'all were applied, each once');
+is($node->safe_psql('bank', "SELECT count(*) FROM mfiauto.event WHERE name = 'Away' AND occurred_at < received_at - interval '50 milliseconds'") > 290 ? 1 : 0, 1, 'at the time when they came');
+is(join(' ', aside()), '0000000000000004-404', 'what the database refused was set aside');
+
+# ---- The queue is full ----
+
+end_receiver();
+unlink glob "$dir/queue/aside/*";
+$node->stop('fast');
+start_receiver(queue_limit_mb => 1);
+my %answers;
+my $padding = 'x' x 30000;
+for (1 .. 50) { ($status, $head) = track('Full', properties => { n => $_, padding => $padding }); $answers{$status}++; }
+cmp_ok($answers{200} // 0, '>=', 30, "a megabyte of events is taken ($answers{200})");
+is($answers{200} + $answers{503}, 50, 'the others are refused');
+like($head, qr/^retry-after: 60/mi, 'and told to come again');
+my $taken = queued();
+is($taken, $answers{200}, 'what was taken is on disk');
+
+# ---- Files that are spoilt, and requests that the database will not have ----
+
+my @files = sort glob "$dir/queue/0*";
+my $content = slurp_file($files[0]);
+substr($content, length($content) - 100, 1) = '!';
+open my $handle, '>', $files[0] or die "open: $!";
+print $handle $content;
+close $handle;
+truncate $files[1], 200;
+is((track('Full', padding => $padding))[0], 503, 'it is full for all');
+end_receiver();
+start_receiver();
+is((ask('POST', '/v1/track', '{}'))[0], 200, 'a limit may grow; this one has no write key');
+$node->start;
+is_drained('the queue is worked off');
+is($node->safe_psql('bank', "SELECT count(*) FROM mfiauto.event WHERE name = 'Full'"), $taken - 2, 'the others were applied');
+is(scalar(grep { /-unreadable$/ } aside()), 2, 'two files were spoilt');
+is(scalar(grep { /-401$/ } aside()), 1, 'one request was refused');
+is(health()->{set_aside}, 3, 'health counts them');
+like(slurp_file($log), qr/was set aside \(unreadable\)/, 'the log names them');
+
+# An operator puts one back, and the log away.
+my ($refused) = grep { /-401$/ } aside();
+rename "$dir/queue/aside/$refused", "$dir/queue/" . substr($refused, 0, 16);
+kill 'HUP', $pid;
+for (1 .. 100) { last if slurp_file($log) =~ /reopened/; sleep 0.05; }
+for (1 .. 200) { last if !queued() && aside() == 3; sleep 0.05; }
+is(join(' ', sort map { s/.*-//r } aside()), '401 unreadable unreadable', 'SIGHUP looks at the queue again');
+is((track('After', properties => { n => 1 }))[0], 200, 'and at the database');
+end_receiver();
+
+# ---- What the log says ----
+
+my $said = join '', map { slurp_file($_) } glob "$dir/receiver.*.log";
+unlike($said, qr/\Q$key\E|padding|List-Unsubscribe|\/u\/abc|198\.51\.100|userId/, 'no log has keys, bodies, tokens or who somebody is');
+like($said, qr{Z POST /v1/track 200 \d+ ms\n}, 'a request is a line');
+like($said, qr{Z POST /v1/track 200 \d+ ms queued\n}, 'that tells when it was queued');
+like($said, qr{Z GET /l/ 503 \d+ ms\n}, 'and of a link not which');
+
+# ---- Memory ----
+
+SKIP:
+{
+	skip 'valgrind is not installed', 3 unless -x '/usr/bin/valgrind';
+	start_receiver(wrapper => ['valgrind', '--quiet', '--leak-check=full', '--show-leak-kinds=definite,indirect', '--errors-for-leak-kinds=definite,indirect', '--error-exitcode=9', "--log-file=$dir/valgrind.log"],
+		request_timeout => 5, burst_per_address => 100, trusted_proxies => '10.0.0.0/8', database_timeout => 30);
+	is((track('Checked', properties => { n => $_ }))[0], 200, "event $_ under valgrind") for 1 .. 3;
+	ask('GET', '/health', undef, 'X-Forwarded-For' => '192.0.2.1, x');
+	ask('POST', '/w/any', 'x' x 300000);
+	ask('PUT', '/');
+	run_ab(100, '/v1/track', '-p', "$dir/event.json", '-T', 'application/json', '-A', "$key:");
+	# Somebody who goes away in the middle, of the headers and of the body.
+	for my $start ("GET /hea", "POST /w/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc") { my $socket = connect_to(); print $socket $start; close $socket; }
+	$node->stop('fast');
+	is((track('Checked', properties => { n => 4 }))[0], 200, 'one is queued under valgrind');
+	$node->start;
+	is_drained('and replayed');
+	kill 'HUP', $pid;
+	track('Checked', properties => { n => 5 });
+	is(end_receiver(), 0, 'no leak, no use of what is not there') or diag(slurp_file("$dir/valgrind.log"));
+	is($node->safe_psql('bank', events('Checked')), '5 5', 'all are there');
+}
+$node->stop;
+done_testing();
