@@ -41,7 +41,7 @@ static Entry *entries;
 static size_t head;
 static size_t entry_count;
 static size_t entry_size;
-static uint64_t next_number = 1;
+static uint64_t next_number;
 static QueueState state;
 static long long reserved_bytes;
 
@@ -104,6 +104,16 @@ scan_aside(void)
 		}
 	if (listing != NULL)
 		closedir(listing);
+}
+
+/* Names of files that were set aside, or were here yesterday, never come again. */
+static uint64_t
+first_number(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /*
@@ -172,6 +182,7 @@ queue_setup(void)
 	aside = openat(directory, "aside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (aside < 0)
 		fail("fatal: directory %s/aside cannot be opened: %s", settings.queue_dir, strerror(errno));
+	next_number = first_number();
 	scan(true);
 	if (state.count > 0 || state.aside_count > 0)
 		log_line("the queue holds %ld requests, and %ld that were set aside", state.count, state.aside_count);
