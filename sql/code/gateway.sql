@@ -248,3 +248,21 @@ END $$;
 SELECT mfiauto._open_door('mfiauto._preview_request(text, jsonb)', '{admin}',
   'The request that a message would become at a gateway. Nothing is sent; secrets are shown as ***. message: to, text, title, html, locale and what else '
   'the gateway''s templates may name.');
+
+CREATE FUNCTION mfiauto._preview_answer(gateway text, answer jsonb)
+RETURNS TABLE (verdict text, provider_id text, error text, retry_after double precision)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  config record;
+BEGIN
+  PERFORM mfiauto._check_gateway_exists(_preview_answer.gateway);
+  IF jsonb_typeof(answer) IS DISTINCT FROM 'object' THEN
+    RAISE EXCEPTION 'answer must be a JSON object' USING ERRCODE = '22023', HINT = 'As {"status": 200, "body": {"id": "1"}}.';
+  END IF;
+  SELECT g.* INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _preview_answer.gateway;
+  RETURN QUERY SELECT j.verdict, j.provider_id, j.error, j.retry_after FROM mfiauto._judge(config.channel, config.definition::text, config.settings::text, answer) j;
+END $$;
+SELECT mfiauto._open_door('mfiauto._preview_answer(text, jsonb)', '{admin}',
+  'What an answer of a gateway''s provider would mean: its class, the provider''s id, the error that is kept, the pause that is asked for. '
+  'answer: status, headers, body; or transport (not_written, broken, refused) where none came.');

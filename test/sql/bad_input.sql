@@ -241,6 +241,8 @@ INSERT INTO good VALUES
   ('opt_out', 'reason', $v$'x'$v$),
   ('pause_workflow', 'name', $v$'live'$v$),
   ('preview_activation', 'name', $v$'w'$v$),
+  ('preview_answer', 'gateway', $v$'g'$v$),
+  ('preview_answer', 'answer', $v$'{"status": 200}'::jsonb$v$),
   ('preview_request', 'gateway', $v$'g'$v$),
   ('preview_request', 'message', $v$'{"to": "+221770000001", "text": "x"}'::jsonb$v$),
   ('preview_template', 'name', $v$'late'$v$),
