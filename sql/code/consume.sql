@@ -394,11 +394,12 @@ BEGIN
     INSERT INTO mfiauto.event_log (client_id, name, subject, subject_id, loan_id, properties, occurred_at, received_at)
     SELECT t.target_client_id, t.name, t.role, t.subject_id, t.told_loan_id, t.told_properties, t.occurred_at, mfiauto.now()
       FROM (SELECT a.*, row_number() OVER (PARTITION BY a.name, a.target_client_id ORDER BY a.role = 'client' DESC, a.subject_id) AS turn FROM target a) t
-     WHERE t.name <> 'Lead Created'
+     WHERE NOT EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = t.target_client_id)
+       AND (t.name <> 'Lead Created'
         OR t.turn = 1
        AND NOT EXISTS (SELECT FROM mfiauto.subject_state l WHERE l.role = 'loan' AND l.client_id = t.target_client_id)
        AND NOT EXISTS (SELECT FROM mfiauto.party_state p WHERE p.client_id = t.target_client_id)
-       AND NOT EXISTS (SELECT FROM mfiauto.event_log e WHERE e.client_id = t.target_client_id AND e.name = 'Lead Created')
+       AND NOT EXISTS (SELECT FROM mfiauto.event_log e WHERE e.client_id = t.target_client_id AND e.name = 'Lead Created'))
      ORDER BY t.occurred_at, t.role, t.subject_id, t.place, t.target_client_id
     RETURNING event_id, client_id, name, subject, subject_id, loan_id, occurred_at
   )

@@ -101,6 +101,9 @@ BEGIN
   IF running IS NOT NULL THEN
     RETURN running;
   END IF;
+  IF EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = _enroll.client_id) THEN
+    PERFORM mfiauto._refuse_entry(workflow, _enroll.client_id, 'The client was erased.', 'A client who comes back is a new client.');
+  END IF;
   IF v.reentry <> 'always' AND EXISTS (
        SELECT FROM mfiauto.enrollment_state e
         WHERE e.client_id = _enroll.client_id AND e.workflow_id = head.head_id AND e.subject = v.subject AND e.subject_id = about

@@ -280,12 +280,13 @@ BEGIN
   quota := mfiauto._entry_quota(v.workflow_id);
   WITH judged AS MATERIALIZED (
     SELECT r.*, row_number() OVER (PARTITION BY r.is_in ORDER BY r.ord) AS place
-      FROM (SELECT u.*, coalesce(u.enter_verdict, false) AND u.exit_verdict IS NOT TRUE AND coalesce(u.hops, 0) <= 10 AS is_in
+      FROM (SELECT u.*, coalesce(u.enter_verdict, false) AND u.exit_verdict IS NOT TRUE AND coalesce(u.hops, 0) <= 10 AND NOT u.is_erased AS is_in
               FROM ROWS FROM (unnest(runs), unnest(_admit_all.hops, _admit_all.event_ids),
                               mfiauto._verdicts(v.owner, v.enter_sql, client_ids, subject_ids, true),
-                              mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false)) WITH ORDINALITY
+                              mfiauto._verdicts(v.owner, v.exit_sql, client_ids, subject_ids, false),
+                              unnest(ARRAY(SELECT EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = u.client_id) FROM unnest(runs) WITH ORDINALITY u ORDER BY u.ordinality))) WITH ORDINALITY
                    AS u(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
-                        hops, entry_event_id, enter_verdict, exit_verdict, ord)) r
+                        hops, entry_event_id, enter_verdict, exit_verdict, is_erased, ord)) r
   ),
   taken AS (
     INSERT INTO mfiauto.enrollment_state (client_id, workflow_id, version, subject, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, hops, entry_key,
@@ -304,7 +305,7 @@ BEGIN
   refused AS (
     INSERT INTO mfiauto.decision_log (client_id, workflow_id, version, subject, subject_id, decision, reason, decided_at)
     SELECT j.client_id, v.workflow_id, v.version, v.subject, j.subject_id, 'refused', j.reason, clock
-      FROM (SELECT j.*, CASE WHEN j.is_in THEN 'max_per_day' WHEN j.hops > 10 THEN 'loop' WHEN j.enter_verdict IS NULL THEN 'enter_unknown' WHEN NOT j.enter_verdict THEN 'enter_if'
+      FROM (SELECT j.*, CASE WHEN j.is_in THEN 'max_per_day' WHEN j.is_erased THEN 'erased' WHEN j.hops > 10 THEN 'loop' WHEN j.enter_verdict IS NULL THEN 'enter_unknown' WHEN NOT j.enter_verdict THEN 'enter_if'
                              ELSE 'exit_if' END AS reason
               FROM judged j WHERE NOT j.is_in OR (j.place > quota AND v.anchor_column IS NULL AND NOT is_patient)) j
      WHERE NOT EXISTS (SELECT FROM mfiauto.decision_log d

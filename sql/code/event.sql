@@ -23,6 +23,10 @@ BEGIN
   IF (subject IS NULL) <> (subject_id IS NULL) THEN
     RAISE EXCEPTION 'subject and subject_id of event "%" must be given together', name USING ERRCODE = '22023', HINT = 'For example subject => ''loan'', subject_id => 7.';
   END IF;
+  -- Nothing is written down of whom it was erased.
+  IF EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = _track.client_id) THEN
+    RETURN NULL;
+  END IF;
   INSERT INTO mfiauto.event_log AS e (client_id, name, subject, subject_id, loan_id, properties, occurred_at, received_at)
   VALUES (_track.client_id, _track.name, _track.subject, _track.subject_id,
           CASE WHEN _track.subject = 'loan' THEN _track.subject_id

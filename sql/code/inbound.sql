@@ -20,7 +20,7 @@ BEGIN
         CROSS JOIN LATERAL (VALUES ('phone', mfiauto._read_address('voice', c.phone, h.country)), ('email', mfiauto._read_address('email', c.email, NULL)),
                                    ('telegram', mfiauto._read_address('telegram', coalesce(t.traits ->> 'telegram', c.traits ->> 'telegram'), NULL)),
                                    ('messenger', mfiauto._read_address('messenger', coalesce(t.traits ->> 'messenger', c.traits ->> 'messenger'), NULL))) AS a(kind, address)
-       WHERE a.address IS NOT NULL AND c.client_id IS NOT NULL
+       WHERE a.address IS NOT NULL AND c.client_id IS NOT NULL AND NOT EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = c.client_id)
        ORDER BY c.client_id, a.kind
     ), gone AS (
       DELETE FROM mfiauto.address_book b

@@ -64,7 +64,8 @@ BEGIN
   IF mfiauto._is_bound('client') THEN
     EXECUTE 'SELECT array_agg(ROW(c.client_id, c.status, c.gender, c.birth_date, c.region, c.branch_id, c.officer_id, c.joined_on, c.locale, c.literacy, c.source, c.traits,
                                   CASE WHEN mfiauto._valid_zone(c.time_zone) THEN c.time_zone ELSE $2 END)::mfiauto._profile_client)
-               FROM (SELECT DISTINCT ON (v.client_id) v.* FROM unnest($1) AS u(id) JOIN mfiauto.client v ON v.client_id = u.id ORDER BY v.client_id, hash_record_extended(v, 0)) c'
+               FROM (SELECT DISTINCT ON (v.client_id) v.* FROM unnest($1) AS u(id) JOIN mfiauto.client v ON v.client_id = u.id
+                      WHERE NOT EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = u.id) ORDER BY v.client_id, hash_record_extended(v, 0)) c'
       INTO clients USING _read_profile_books.client_ids, _read_profile_books.zone;
   ELSE
     SELECT array_agg(ROW(u.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, coalesce(t.traits, '{}'), _read_profile_books.zone)::mfiauto._profile_client)

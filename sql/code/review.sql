@@ -120,7 +120,7 @@ LANGUAGE sql STABLE AS $$
                     FROM mfiauto.batch_touched t
                     JOIN mfiauto.enrollment_state e ON e.client_id = t.client_id
                     JOIN mfiauto.workflow_version v ON v.workflow_id = e.workflow_id AND v.version = e.version
-                   WHERE t.role <> 'message'
+                   WHERE t.role <> 'message' AND NOT EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = e.client_id)
                      AND (e.state = 'active'
                           OR (e.state = 'completed' AND EXISTS (SELECT FROM mfiauto.task k WHERE k.client_id = e.client_id AND k.enrollment_id = e.enrollment_id
                                                                    AND k.state = 'open' OFFSET 0))

@@ -5,6 +5,7 @@ CREATE FUNCTION mfiauto._job() RETURNS TABLE (job text, schedule text, command t
 LANGUAGE sql IMMUTABLE AS $$
   VALUES ('mfiauto-kpis', '*/15 * * * *', 'SELECT mfiauto.refresh_kpis()'),
          ('mfiauto-partitions', '17 2 * * *', 'SELECT mfiauto.ensure_partitions()'),
+         ('mfiauto-retention', '*/10 1-4 * * *', 'SELECT mfiauto.apply_retention()'),
          ('mfiauto-segments', '*/5 * * * *', 'SELECT mfiauto.refresh_segments()'),
          ('mfiauto-traits', '11 3 * * *', 'SELECT mfiauto.refresh_traits()')
 $$;

@@ -173,7 +173,8 @@ CREATE FUNCTION mfiauto._take_events(messages mfiauto._tracking_message[]) RETUR
 LANGUAGE sql AS $$
   WITH made AS (
     INSERT INTO mfiauto.event_log AS e (client_id, name, properties, occurred_at, received_at)
-    SELECT m.client_id, m.name, m.content, m.at, mfiauto.now() FROM unnest(messages) m ORDER BY m.at, m.n
+    SELECT m.client_id, m.name, m.content, m.at, mfiauto.now() FROM unnest(messages) m
+     WHERE NOT EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = m.client_id) ORDER BY m.at, m.n
     RETURNING e.event_id, e.client_id
   )
   SELECT count(mfiauto._journal_append(0, 'e', d.event_id, d.client_id)) FROM made d

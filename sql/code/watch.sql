@@ -148,7 +148,7 @@ BEGIN
         SELECT h.client_id, %5$L, %6$L, h.subject_id,
                CASE WHEN %6$L = 'loan' THEN h.subject_id ELSE (SELECT s.loan_id FROM mfiauto.subject_state s WHERE s.role = %6$L AND s.subject_id = h.subject_id) END,
                h.properties, h.written_at, mfiauto.now()
-          FROM happened h WHERE h.client_id IS NOT NULL ORDER BY h.written_at, h.client_id
+          FROM happened h WHERE h.client_id IS NOT NULL AND NOT EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = h.client_id) ORDER BY h.written_at, h.client_id
         RETURNING event_id, client_id, name, subject, subject_id, loan_id, occurred_at)
       INSERT INTO mfiauto.batch_event (event_id, client_id, name, subject, subject_id, loan_id, occurred_at)
       SELECT e.event_id, e.client_id, e.name, e.subject, e.subject_id, e.loan_id, e.occurred_at FROM event e

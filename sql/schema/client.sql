@@ -130,3 +130,15 @@ CREATE TABLE mfiauto.client_dirty (
   CONSTRAINT client_dirty_pkey PRIMARY KEY (client_id)
 );
 COMMENT ON TABLE mfiauto.client_dirty IS 'Clients whose profile and segments the engine has still to look at; it empties it in batches when nothing else is due.';
+
+-- What is written down of a client who was erased is not written down.
+CREATE FUNCTION mfiauto._skip_erased() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT FROM mfiauto.erased_client e WHERE e.client_id = NEW.client_id) THEN
+    RETURN NULL;
+  END IF;
+  RETURN NEW;
+END $$;
+REVOKE ALL ON FUNCTION mfiauto._skip_erased() FROM PUBLIC;
+CREATE TRIGGER client_trait_skip_erased BEFORE INSERT ON mfiauto.client_trait FOR EACH ROW EXECUTE FUNCTION mfiauto._skip_erased();
+CREATE TRIGGER client_address_skip_erased BEFORE INSERT ON mfiauto.client_address FOR EACH ROW EXECUTE FUNCTION mfiauto._skip_erased();

@@ -98,6 +98,8 @@ INSERT INTO mfiauto.decision_reason VALUES
   ('refused', 'enter_if', 'did not enter: the entry condition was not true'),
   ('refused', 'enter_unknown', 'did not enter: the entry condition could not be told (null)'),
   ('refused', 'exit_if', 'did not enter: the exit condition was true already'),
+  ('refused', 'erased', 'did not enter: the client was erased'),
+  ('exited', 'erased', 'left the workflow: the client was erased'),
   ('refused', 'max_per_day', 'did not enter: the workflow had let in as many as it may in a day'),
   ('refused', 'moment_missed', 'did not enter: its moment, {detail}, had passed more than a day ago when the engine came to it'),
   ('refused', 'loop', 'did not enter: a chain of more than ten workflows had come round to it'),

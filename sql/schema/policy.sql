@@ -85,3 +85,13 @@ CREATE TABLE mfiauto.change_log (
 CREATE INDEX change_log_name_idx ON mfiauto.change_log (kind, name, changed_at);
 COMMENT ON TABLE mfiauto.change_log IS
   'Who changed which rule, and when: policies, holidays, barred statuses, retention, gateways and templates taken away, workflows started and stopped. content: what it is since then; null: taken away.';
+
+-- How long what is kept. No row: for ever.
+CREATE TABLE mfiauto.retention (
+  what text NOT NULL,
+  class text NOT NULL DEFAULT '*',
+  keep interval NOT NULL,
+  CONSTRAINT retention_pkey PRIMARY KEY (what, class)
+);
+COMMENT ON TABLE mfiauto.retention IS
+  'How long contents are kept, and of which class (*: every class without a row of its own). Written by set_retention(); apply_retention() takes away what is over. The ledger itself, consent and the suppression list stay.';

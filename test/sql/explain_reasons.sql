@@ -39,6 +39,8 @@ DO $$ BEGIN
   PERFORM mfiauto.activate_workflow(n) FROM unnest('{reminder,offer,mail,never,by_hand}'::text[]) n;
 END $$;
 \o /dev/null
+-- All classes together: an offer waits when the reminders were enough.
+SELECT mfiauto.set_policy(cap_count => 1, cap_days => 1);
 SELECT mfiauto.opt_in(g, purpose => 'marketing', source => 'branch', proof => '{"form": 1}') FROM generate_series(1, 80) g WHERE g % 10 <> 6;
 SELECT mfiauto.opt_out(g, purpose => 'marketing', reason => 'said so') FROM generate_series(4, 80, 10) g;
 SELECT mfiauto.opt_out(g, purpose => 'collection', reason => 'said so') FROM generate_series(14, 80, 20) g;
