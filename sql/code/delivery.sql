@@ -570,7 +570,7 @@ DECLARE
   lost record;
 BEGIN
   SELECT array_agg(o.client_id) AS clients, array_agg(o.message_id) AS messages,
-         array_agg(coalesce(k.resend_unknown, false) OR coalesce((g.definition ->> 'idempotent')::boolean, false)) AS may_resend
+         array_agg(coalesce(k.resend_unknown, false) OR coalesce((g.definition ->> 'idempotent')::boolean, g.definition ? 'sql', false)) AS may_resend
     INTO lost
     FROM (SELECT * FROM mfiauto.outbox o
            WHERE o.lease_until IS NOT NULL

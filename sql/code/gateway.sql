@@ -184,6 +184,10 @@ CREATE FUNCTION mfiauto._test_gateway(gateway text, to_address text, body text,
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM mfiauto._check_gateway_exists(gateway);
+  IF EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = _test_gateway.gateway AND g.definition ? 'sql') THEN
+    SELECT t.outcome, t.provider_id, t.error INTO outcome, provider_id, error FROM mfiauto._test_tables(gateway, to_address, body) t;
+    RETURN;
+  END IF;
   SELECT t.* INTO outcome, status, provider_id, duration_ms, error FROM mfiauto._send_test(gateway, to_address, body) t;
 END $$;
 SELECT mfiauto._open_door('mfiauto._test_gateway(text, text, text)', '{admin}',

@@ -26,6 +26,10 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mfiauto_templat
 COMMENT ON FUNCTION mfiauto._template_partials(text) IS
   'The names of the partials that a template includes, each once, in order.';
 
+-- The texts of an SMS's parts, in their order; is_ucs2: it travels in 16 bits although it need not.
+CREATE FUNCTION mfiauto._split_sms(body text, is_ucs2 boolean) RETURNS SETOF text
+  LANGUAGE c IMMUTABLE STRICT ROWS 3 AS 'MODULE_PATHNAME', 'mfiauto_split_sms';
+
 CREATE FUNCTION mfiauto.sms_parts(body text, OUT encoding text, OUT units integer, OUT parts integer, OUT outside text)
 RETURNS record
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mfiauto_measure_sms';

@@ -48,6 +48,14 @@ CREATE TABLE mfiauto.gateway_spend (
 COMMENT ON TABLE mfiauto.gateway_spend IS
   'What messages cost that left by a gateway with cost_per_part, or are on their way, in its currency: add up the rows of a day. budget_per_day and budget_per_month are held against it.';
 
+CREATE TABLE mfiauto.table_poll (
+  gateway text NOT NULL,
+  polled_at timestamptz NOT NULL,
+  problem text,
+  CONSTRAINT table_poll_pkey PRIMARY KEY (gateway)
+);
+COMMENT ON TABLE mfiauto.table_poll IS 'Gateways that are tables of this database: until when they were read, and what kept them from being read.';
+
 CREATE VIEW mfiauto.gateway AS
   SELECT g.gateway, g.channel, g.preset, g.priority, g.is_enabled, g.settings, g.secret_keys AS secrets, g.definition, g.created_at, g.created_by
     FROM mfiauto.gateway_config g;

@@ -44,7 +44,7 @@ mfi_lane_find(const char *name)
 bool
 mfi_lane_keeps_here(const MfiLane *lane)
 {
-	return lane->gateway->is_sandbox || mfi_machine.is_dry_run;
+	return lane->gateway->is_sandbox || lane->gateway->is_sql || mfi_machine.is_dry_run;
 }
 
 bool
@@ -162,7 +162,7 @@ set_gateway(MfiLane *lane, MfiGateway *gateway, const char *problem)
 		char	   *url = mfi_gateway_base_url(gateway);
 
 		mfi_rate_configure(&lane->rate, gateway->rate_per_second, gateway->breaker_failures);
-		lane->is_held = mfi_clock_is_set() && !gateway->is_sandbox && (url == NULL || !mfi_http_is_loopback(url));
+		lane->is_held = mfi_clock_is_set() && !gateway->is_sandbox && !gateway->is_sql && (url == NULL || !mfi_http_is_loopback(url));
 	}
 }
 
@@ -345,6 +345,7 @@ mfi_lane_look(int64 now_ms)
 			sweep();
 			mfi_machine.sweep_at_ms = now_ms + SWEEP_EVERY_MS;
 		}
+		mfi_handover_poll(now_ms);
 		mfi_machine_commit();
 		mfi_machine.look_at_ms = now_ms + LOOK_EVERY_MS;
 	}

@@ -78,6 +78,7 @@ typedef struct MfiItem
 	MfiOutcome	outcome;
 	MfiAction	action;
 	bool		is_kept;		/* in the sandbox, nothing was sent */
+	bool		is_handed_over; /* to tables of this database, as it is recorded */
 	const char *state;
 	const char *reason;
 	double		delay_s;
@@ -98,6 +99,7 @@ typedef struct MfiMachine
 	int			in_flight;
 	int64		look_at_ms;		/* next look at the configuration */
 	int64		sweep_at_ms;
+	int64		poll_tables_at_ms;
 	int64		trouble_until_ms;
 	char		trouble[256];
 	char		fingerprint[64];
@@ -121,7 +123,7 @@ extern void mfi_item_free(MfiItem *item);
 extern void mfi_lane_look(int64 now_ms);
 extern MfiLane *mfi_lane_find(const char *name);
 extern bool mfi_lane_is_available(MfiLane *lane, int64 now_ms);
-extern bool mfi_lane_keeps_here(const MfiLane *lane);	/* sandbox or dry run */
+extern bool mfi_lane_keeps_here(const MfiLane *lane);	/* sandbox, dry run, or tables: nothing goes over a network */
 extern bool mfi_lane_has_other(const MfiItem *item);
 extern void mfi_lane_forget_cursors(MfiLane *lane);
 extern void mfi_lane_mark_strays(const char *channel);
@@ -129,6 +131,10 @@ extern void mfi_lane_mark_strays(const char *channel);
 /* claim.c */
 extern void mfi_claim_due(int64 now_ms);
 extern bool mfi_claim_is_wanted(int64 now_ms);
+
+/* handover.c */
+extern void mfi_handover_run(List *items, MfiLane *lane, int64 now_ms);
+extern void mfi_handover_poll(int64 now_ms);
 
 /* record.c */
 extern void mfi_record_decide(MfiItem *item, int64 now_ms);

@@ -393,6 +393,7 @@ record_items(List *items)
 	{
 		MfiLane    *lane = lfirst(cell);
 
+		mfi_handover_run(items, lane, now_ms);
 		record_attempts(items, lane);
 		record_extras(items, lane);
 		record_settled(items, lane);

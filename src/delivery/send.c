@@ -39,7 +39,8 @@ mfi_item_finish(MfiItem *item, int64 now_ms)
 		mfi_item_free(item);
 		return;
 	}
-	mfi_record_decide(item, now_ms);
+	if (!item->is_handed_over)
+		mfi_record_decide(item, now_ms);
 	dlist_push_tail(&mfi_machine.finished, &item->node);
 	if (mfi_machine.finished_count++ == 0)
 		mfi_machine.finished_since_ms = now_ms;
@@ -60,7 +61,8 @@ mfi_send_keep(MfiItem *item, int64 now_ms)
 {
 	memset(&item->outcome, 0, sizeof(MfiOutcome));
 	item->outcome.verdict = MFI_VERDICT_SENT;
-	item->is_kept = true;
+	item->is_handed_over = item->gateway->is_sql && !mfi_machine.is_dry_run;
+	item->is_kept = !item->is_handed_over;
 	mfi_item_finish(item, now_ms);
 }
 

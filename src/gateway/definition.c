@@ -332,7 +332,7 @@ MfiGateway *
 mfi_gateway_compile(const char *name, const char *channel, int priority, const char *definition,
 					Jsonb *settings, Jsonb *secrets, MemoryContext parent)
 {
-	static const char *const names[] = {"sandbox", "about", "transport", "request", "auth", "response", "idempotent", "idempotency_header",
+	static const char *const names[] = {"sandbox", "about", "transport", "sql", "request", "auth", "response", "idempotent", "idempotency_header",
 		"receipt", "inbound", "signature", "answer", "challenge", "http_version", "limits", "settings", "secrets", NULL};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto gateway", ALLOCSET_SMALL_SIZES);
 	MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "mfiauto definition", ALLOCSET_SMALL_SIZES);
@@ -371,9 +371,11 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 	if (gateway->idempotency_header != NULL)
 		mfi_definition_check_header(gateway->idempotency_header, "idempotency_header");
 	gateway->is_mail = is_mail(root);
+	if ((member = mfi_reader_object(root, "", "sql")) != NULL)
+		mfi_definition_read_sql(gateway, member);
 	if ((member = mfi_reader_object(root, "", "request")) != NULL)
 		(gateway->is_mail ? mfi_mail_read_definition : read_request) (gateway, member);
-	else if (!gateway->is_sandbox)
+	else if (!gateway->is_sandbox && !gateway->is_sql)
 		mfi_reader_fail("request", "expected an object, found nothing", NULL);
 	if ((member = mfi_reader_object(root, "", "auth")) != NULL)
 		mfi_definition_read_auth(gateway, member);

@@ -17,6 +17,7 @@ extern void mfi_definition_read_auth(MfiGateway *gateway, json_t *auth);
 extern void mfi_definition_settle_signed(MfiGateway *gateway, Jsonb *context);
 extern void mfi_definition_read_response(MfiGateway *gateway, json_t *response);
 extern void mfi_definition_check_receiving(json_t *root);
+extern void mfi_definition_read_sql(MfiGateway *gateway, json_t *sql);
 
 extern void mfi_definition_check_header(const char *name, const char *path);
 extern void mfi_definition_check_url(const char *url, const char *path, bool is_mail);

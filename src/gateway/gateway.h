@@ -80,6 +80,7 @@ typedef struct MfiGateway
 	char	   *channel;
 	int			priority;
 	bool		is_sandbox;
+	bool		is_sql;			/* tables of this database, no request */
 	bool		is_idempotent;
 	bool		is_http2;
 	bool		is_masked;		/* for people: secrets are masks, nothing is signed */

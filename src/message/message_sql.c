@@ -26,6 +26,7 @@ PG_FUNCTION_INFO_V1(mfiauto_render_strict);
 PG_FUNCTION_INFO_V1(mfiauto_template_names);
 PG_FUNCTION_INFO_V1(mfiauto_template_partials);
 PG_FUNCTION_INFO_V1(mfiauto_measure_sms);
+PG_FUNCTION_INFO_V1(mfiauto_split_sms);
 PG_FUNCTION_INFO_V1(mfiauto_transliterate_sms);
 PG_FUNCTION_INFO_V1(mfiauto_normalize_phone);
 PG_FUNCTION_INFO_V1(mfiauto_format_money);
@@ -221,6 +222,37 @@ mfiauto_measure_sms(PG_FUNCTION_ARGS)
 	values[2] = Int32GetDatum(size.part_count);
 	values[3] = text_of(&outside);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row(fcinfo), values, nulls)));
+}
+
+/*
+ * mfiauto._split_sms(body text, is_ucs2 boolean) RETURNS SETOF text: the texts of its parts, in their order. is_ucs2: it
+ * travels in 16 bits although it need not.
+ */
+Datum
+mfiauto_split_sms(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	text *body = PG_GETARG_TEXT_PP(0);
+	const char *rest = VARDATA_ANY(body);
+	int length = VARSIZE_ANY_EXHDR(body);
+	MfiSmsSize size;
+
+	check_utf8();
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	mfi_sms_measure(rest, length, &size);
+	if (PG_GETARG_BOOL(1) && size.encoding == MFI_SMS_GSM7)
+		mfi_sms_widen(rest, length, &size);
+	while (length > 0)
+	{
+		int part = mfi_sms_part_length(rest, length, &size);
+		Datum value = PointerGetDatum(cstring_to_text_with_len(rest, part));
+		bool is_null = false;
+
+		tuplestore_putvalues(result->setResult, result->setDesc, &value, &is_null);
+		rest += part;
+		length -= part;
+	}
+	return (Datum) 0;
 }
 
 /*

@@ -181,6 +181,48 @@ mfi_sms_measure(const char *utf8, int length, MfiSmsSize *out)
 }
 
 /*
+ * mfi_sms_widen makes the size that of a text of the 7-bit alphabet which
+ * travels as UCS-2 all the same.
+ */
+void
+mfi_sms_widen(const char *utf8, int length, MfiSmsSize *size)
+{
+	/* All its characters have one unit each. */
+	size->unit_count = pg_mbstrlen_with_len(utf8, length);
+	size->encoding = MFI_SMS_UCS2;
+	if (size->unit_count > UCS2_SINGLE_MAX)
+		size->part_count = (size->unit_count + UCS2_PART_MAX - 1) / UCS2_PART_MAX;
+	else
+		size->part_count = length > 0 ? 1 : 0;
+}
+
+/*
+ * mfi_sms_part_length is how many bytes of (the rest of) a text go into its
+ * next part. size is that of the whole text.
+ */
+int
+mfi_sms_part_length(const char *utf8, int length, const MfiSmsSize *size)
+{
+	bool gsm7 = size->encoding == MFI_SMS_GSM7;
+	int part_max = gsm7 ? GSM7_PART_MAX : UCS2_PART_MAX;
+	int in_part = 0;
+	int byte_count;
+
+	if (size->part_count <= 1)
+		return length;
+	for (int i = 0; i < length; i += byte_count)
+	{
+		pg_wchar c = next_character(utf8 + i, length - i, &byte_count);
+		int units = gsm7 ? septets(c) : utf16_units(c);
+
+		if (in_part + units > part_max)
+			return i;
+		in_part += units;
+	}
+	return length;
+}
+
+/*
  * mfi_sms_append_outside appends the characters of a text that GSM 03.38 does
  * not have, each once, in the order of the text.
  */

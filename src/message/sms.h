@@ -23,6 +23,8 @@ typedef struct MfiSmsSize
 } MfiSmsSize;
 
 extern void mfi_sms_measure(const char *utf8, int length, MfiSmsSize *out);
+extern void mfi_sms_widen(const char *utf8, int length, MfiSmsSize *size);
+extern int mfi_sms_part_length(const char *utf8, int length, const MfiSmsSize *size);
 extern void mfi_sms_append_outside(StringInfo out, const char *utf8, int length);
 extern void mfi_sms_transliterate(StringInfo out, const char *utf8, int length);
 extern void mfi_sms_append_gsm_hex(StringInfo out, const char *utf8, int length);

@@ -64,11 +64,11 @@ sub is_soon
 	{
 		my ($status, $out, $err) = $node->psql($database, $query);
 		$got = $status == 0 ? $out : $err;
-		last if $got eq $expected;
+		last if ref $expected ? $got =~ $expected : $got eq $expected;
 		select(undef, undef, undef, 0.1);
 	}
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return is($got, $expected, $name);
+	return ref $expected ? like($got, $expected, $name) : is($got, $expected, $name);
 }
 
 # Waits until the workers connected to a database are these, as one text: 'delivery,engine'; none: ''.

@@ -9,7 +9,7 @@ SELECT mfiauto.install();
 SELECT mfiauto.set_clock('2026-01-05 09:00+00');
 
 -- A preset without a contract is not known to work; a contract without a preset is of no use.
-SELECT p.preset FROM mfiauto.gateway_preset p WHERE p.preset <> 'sandbox' AND NOT EXISTS (SELECT FROM contract c WHERE c.preset = p.preset) ORDER BY p.preset;
+SELECT p.preset FROM mfiauto.gateway_preset p WHERE NOT p.definition ?| '{sandbox,sql}' AND NOT EXISTS (SELECT FROM contract c WHERE c.preset = p.preset) ORDER BY p.preset;
 SELECT c.preset FROM contract c WHERE NOT EXISTS (SELECT FROM mfiauto.gateway_preset p WHERE p.preset = c.preset) ORDER BY c.preset;
 SELECT count(*) >= 3 AS some FROM contract;
 
