@@ -218,7 +218,8 @@ LANGUAGE sql STABLE AS $$
                          FROM mfiauto.webhook_state w WHERE w.refused_at > mfiauto.now() - interval '1 day'
                   UNION ALL SELECT 3, pg_catalog.format('%s: a person must open the address in gateway_status.confirm_url', w.gateway) FROM mfiauto.webhook_state w
                          WHERE w.confirm_url IS NOT NULL AND w.confirm_at > mfiauto.now() - interval '3 days'
-                  UNION ALL SELECT 4, pg_catalog.format('%s: could not be asked: %s', o.gateway, o.error) FROM mfiauto.poll_state o WHERE o.error IS NOT NULL) p) x
+                  UNION ALL SELECT 4, pg_catalog.format('%s: could not be asked: %s', o.gateway, o.error) FROM mfiauto.poll_state o WHERE o.error IS NOT NULL
+                  UNION ALL SELECT 4, pg_catalog.format('%s: %s', t.gateway, t.problem) FROM mfiauto.table_poll t WHERE t.problem IS NOT NULL) p) x
 $$;
 
 CREATE FUNCTION mfiauto._read_status()
