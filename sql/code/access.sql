@@ -49,7 +49,7 @@ BEGIN
   ELSE
     EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA mfiauto, mfiauto_segment TO %I', role_name);
     IF given && '{admin,author}' THEN
-      EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.status, mfiauto.workflow_health TO %I', role_name);
+      EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.status, mfiauto.workflow_health, mfiauto.template_lint TO %I', role_name);
     END IF;
     IF given && '{admin,author,app}' THEN
       EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.open_task TO %I', role_name);

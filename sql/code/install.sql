@@ -38,7 +38,7 @@ BEGIN
     EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I WITH GRANT OPTION', code.signature, owner_name);
   END LOOP;
   EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto._door TO %I', owner_name);
-  EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.status, mfiauto.workflow_health, mfiauto.open_task, mfiauto.conversation, mfiauto.unusable_phone TO %I WITH GRANT OPTION', owner_name);
+  EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.status, mfiauto.workflow_health, mfiauto.template_lint, mfiauto.open_task, mfiauto.conversation, mfiauto.unusable_phone TO %I WITH GRANT OPTION', owner_name);
   EXECUTE pg_catalog.format('GRANT SELECT ON mfiauto.own_client, mfiauto.own_message, mfiauto.own_enrollment, mfiauto.own_event, mfiauto.own_task, mfiauto.own_membership
                                TO %I WITH GRANT OPTION', owner_name);
 END $$;

@@ -5,7 +5,7 @@ CREATE FUNCTION mfiauto._option() RETURNS TABLE (channel text, option text, kind
 LANGUAGE sql IMMUTABLE AS $$
   SELECT c.channel, o.option, o.kind
     FROM (VALUES
-      ('sms', '{"sender": "text", "validity": "duration"}'::jsonb),
+      ('sms', '{"sender": "sender", "validity": "duration"}'::jsonb),
       ('email', '{"reply_to": "text", "headers": "headers", "preheader": "text"}'),
       ('voice', '{"audio": "recordings", "say_language": "language", "voice": "text", "digits": "digits", "digits_timeout": "seconds",
                   "retries": "durations", "max_attempts": "count"}'),
@@ -56,6 +56,11 @@ BEGIN
     WHEN 'text' THEN
       IF type <> 'string' OR btrim(bare) = '' OR length(bare) > 1000 OR bare ~ '[[:cntrl:]]' THEN
         PERFORM mfiauto._refuse_option(option, 'one line of text');
+      END IF;
+    WHEN 'sender' THEN
+      -- What a variable in it makes is the author's care.
+      IF type <> 'string' OR (bare !~ '\{\{' AND bare !~ '^\+?[0-9]{3,15}$' AND bare !~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9 ._&-]{0,10}$') THEN
+        PERFORM mfiauto._refuse_option(option, 'a number or short code of 3 to 15 digits, or a name of at most 11 letters and digits (blank . _ & - may stand in it), as it is registered with the operator');
       END IF;
     WHEN 'address' THEN
       IF NOT mfiauto._is_https(value) THEN

@@ -92,6 +92,7 @@ BEGIN
     RAISE EXCEPTION 'cannot activate workflow "%": its owner "%" does not exist', _check_activation.workflow, needed.owner
       USING ERRCODE = '55000', HINT = 'Create it again, as a role that stays.';
   END IF;
+  PERFORM mfiauto._check_lint(_check_activation.workflow, _check_activation.head_id, _check_activation.checked);
   FOR wanted IN
     SELECT DISTINCT c.channel
       FROM mfiauto.workflow_step s

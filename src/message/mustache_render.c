@@ -156,6 +156,17 @@ note_missing(const Render *render, const TemplateNode *node)
 		lappend(render->missing->names, pnstrdup(node->slice.text, node->slice.length));
 }
 
+static bool
+is_blank(const char *text, int length)
+{
+	for (int i = 0; i < length; i++)
+	{
+		if (text[i] != ' ' && (text[i] < '\t' || text[i] > '\r'))
+			return false;
+	}
+	return true;
+}
+
 static void
 render_variable(Render *render, const TemplateNode *node, const Frame *frame)
 {
@@ -171,6 +182,9 @@ render_variable(Render *render, const TemplateNode *node, const Frame *frame)
 	switch (value.type)
 	{
 		case jbvString:
+			/* An empty text says as little as no value: for whoever asks, it is a hole. */
+			if (is_blank(value.val.string.val, value.val.string.len))
+				note_missing(render, node);
 			check_output(render, value.val.string.len);
 			mfi_escape_append(render->out, value.val.string.val, value.val.string.len, escape);
 			break;

@@ -41,7 +41,8 @@ SELECT mfiauto.create_gateway('g', channel => 'sms', preset => 'sandbox'), mfiau
 SELECT mfiauto.create_segment('seg', 'SELECT client_id FROM mfiauto.client'), mfiauto.create_segment('listed', clients => '{1}');
 SELECT mfiauto.create_trait('worth', 'SELECT client_id, 1 AS value FROM mfiauto.client'), mfiauto.set_area('Thies');
 SELECT mfiauto.create_workflow('live', '{"trigger": {"manual": true}, "steps": [{"end": true}]}'), mfiauto.activate_workflow('live');
-SELECT mfiauto.set_institution(public_url => 'https://m.mfi.example'), mfiauto.allow_link_host('pay.mfi.example'), mfiauto.create_link('pay', 'https://pay.mfi.example/'), mfiauto.add_bot_sign('agent', 'nosy', 'x');
+SELECT mfiauto.set_institution(public_url => 'https://m.mfi.example'), mfiauto.allow_link_host('pay.mfi.example'), mfiauto.create_link('pay', 'https://pay.mfi.example/'), mfiauto.add_bot_sign('agent', 'nosy', 'x'),
+  mfiauto.add_test_recipient('sms', '+221770000009'), mfiauto.add_lint_word('fr', 'forbidden', 'machin', 'x');
 CREATE TEMP TABLE good (function text, argument text, value text);
 INSERT INTO good VALUES
   ('add_bot_sign', 'kind', $v$'agent'$v$),
@@ -65,6 +66,29 @@ INSERT INTO good VALUES
   ('set_institution', 'has_open_pixel', $v$true$v$),
   ('set_link_key', 'value', $v$repeat('k', 32)$v$),
   ('set_link_key', 'file', $v$NULL$v$),
+  ('add_lint_word', 'language', $v$'fr'$v$),
+  ('add_lint_word', 'kind', $v$'forbidden'$v$),
+  ('add_lint_word', 'phrase', $v$'truc'$v$),
+  ('add_lint_word', 'meaning', $v$'x'$v$),
+  ('add_test_recipient', 'channel', $v$'sms'$v$),
+  ('add_test_recipient', 'address', $v$'+221770000008'$v$),
+  ('add_test_recipient', 'note', $v$'x'$v$),
+  ('drop_lint_word', 'language', $v$'fr'$v$),
+  ('drop_lint_word', 'kind', $v$'forbidden'$v$),
+  ('drop_lint_word', 'phrase', $v$'machin'$v$),
+  ('drop_test_recipient', 'channel', $v$'sms'$v$),
+  ('drop_test_recipient', 'address', $v$'+221770000009'$v$),
+  ('lint_template', 'name', $v$'late'$v$),
+  ('set_lint_limit', 'rule', $v$'parts'$v$),
+  ('set_lint_limit', 'level', $v$'warn'$v$),
+  ('set_lint_limit', 'limit_value', $v$5$v$),
+  ('test_template', 'name', $v$'late'$v$),
+  ('test_template', 'client_id', $v$1$v$),
+  ('test_template', 'to_address', $v$'+221770000009'$v$),
+  ('test_template', 'subject_id', $v$NULL$v$),
+  ('test_template', 'subject', $v$NULL$v$),
+  ('test_template', 'channel', $v$'sms'$v$),
+  ('test_template', 'locale', $v$'fr'$v$),
   ('activate_workflow', 'running', $v$'finish'$v$),
   ('alter_trait', 'name', $v$'worth'$v$),
   ('alter_trait', 'query', $v$NULL$v$),
