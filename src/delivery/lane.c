@@ -149,10 +149,15 @@ set_gateway(MfiLane *lane, MfiGateway *gateway, const char *problem)
 	if (lane->problem != NULL)
 		pfree(lane->problem);
 	lane->problem = problem != NULL ? MemoryContextStrdup(mfi_machine.context, problem) : NULL;
-	if (lane->token != NULL)
-		pfree(lane->token);
-	lane->token = NULL;
-	lane->token_until_ms = 0;
+	/* A token stays good when something else was changed. */
+	if (gateway != NULL && gateway->origin != lane->token_origin)
+	{
+		if (lane->token != NULL)
+			pfree(lane->token);
+		lane->token = NULL;
+		lane->token_until_ms = 0;
+		lane->token_origin = gateway->origin;
+	}
 	lane->claim_at_ms = 0;
 	mfi_lane_forget_cursors(lane);
 	lane->has_strays = true;

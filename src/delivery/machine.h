@@ -35,6 +35,7 @@ typedef struct MfiLane
 	int			finished_since;
 
 	char	   *token;
+	uint64		token_origin;	/* of the gateway that it is for */
 	int64		token_until_ms;
 	int			token_number;	/* counts the tokens that this lane had */
 	bool		is_fetching_token;

@@ -168,6 +168,12 @@ finish_token(MfiItem *item, const MfiAnswer *answer, int64 now_ms)
 	double		lifetime_s;
 
 	lane->is_fetching_token = false;
+	if (item->gateway->origin != lane->token_origin)
+	{
+		/* The gateway was changed meanwhile: it asks for a token of its own. */
+		mfi_item_free(item);
+		return;
+	}
 	if (mfi_gateway_read_token(answer, &token, &lifetime_s, &item->outcome))
 		keep_token(lane, token, Max(lifetime_s - TOKEN_MARGIN_S, lifetime_s / 2), now_ms);
 	else

@@ -30,6 +30,7 @@ static void keep_text(char *target, int size, const char *text);
 static void find_id(const MfiGateway *gateway, const MfiAnswer *answer, json_t *body, MfiOutcome *outcome);
 static double find_retry_after(const MfiGateway *gateway, const MfiAnswer *answer, json_t *body);
 static char *find_code(const MfiGateway *gateway, json_t *body);
+static bool is_token(const char *text);
 static void judge(const MfiGateway *gateway, const MfiAnswer *answer, MfiOutcome *outcome);
 
 const char *
@@ -341,13 +342,25 @@ mfi_gateway_judge(const MfiGateway *gateway, const MfiAnswer *answer, MfiOutcome
 	MemoryContextDelete(judging);
 }
 
+/*
+ * is_token tells whether a text can stand in a header.
+ */
+static bool
+is_token(const char *text)
+{
+	for (const char *c = text; *c != '\0'; c++)
+		if (*c <= ' ' || *c >= 0x7f)
+			return false;
+	return text[0] != '\0';
+}
+
 bool
 mfi_gateway_read_token(const MfiAnswer *answer, char **token, double *lifetime_s, MfiOutcome *outcome)
 {
 	json_t	   *body = answer->transport == MFI_TRANSPORT_ANSWERED && answer->status == 200 ? parse_body(answer) : NULL;
 	json_t	   *text = body != NULL ? json_object_get(body, "access_token") : NULL;
 	json_t	   *lifetime = body != NULL ? json_object_get(body, "expires_in") : NULL;
-	bool		is_found = text != NULL && json_is_string(text);
+	bool		is_found = text != NULL && json_is_string(text) && is_token(json_string_value(text));
 
 	memset(outcome, 0, sizeof(MfiOutcome));
 	outcome->retry_after_s = -1;
@@ -361,9 +374,10 @@ mfi_gateway_read_token(const MfiAnswer *answer, char **token, double *lifetime_s
 	}
 	else if (answer->transport == MFI_TRANSPORT_ANSWERED)
 	{
-		outcome->verdict = answer->status >= 400 && answer->status < 500 && answer->status != 429
+		outcome->verdict = (answer->status >= 400 && answer->status < 500 && answer->status != 429) || answer->status < 400
 			? MFI_VERDICT_CONFIG_BROKEN : MFI_VERDICT_RETRY;
-		snprintf(outcome->error, sizeof(outcome->error), "token request: HTTP %d", answer->status);
+		snprintf(outcome->error, sizeof(outcome->error), "token request: HTTP %d%s", answer->status,
+				 answer->status == 200 ? ", without a token" : "");
 	}
 	else
 	{

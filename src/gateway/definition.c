@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "gateway/jansson_pg.h"
+#include "common/hashfn.h"
 #include "gateway/definition.h"
 #include "gateway/gateway.h"
 #include "gateway/mail.h"
@@ -31,6 +32,7 @@ static void settle(MfiGateway *gateway);
 static bool is_mail(json_t *root);
 static void check_base_url(const MfiGateway *gateway);
 static const char *text_of(Jsonb *jsonb);
+static uint64 origin_of(const char *definition, const MfiGateway *gateway);
 
 static const char *
 text_of(Jsonb *jsonb)
@@ -315,6 +317,14 @@ check_base_url(const MfiGateway *gateway)
 						: "The address may come from a setting: write it with https://.");
 }
 
+static uint64
+origin_of(const char *definition, const MfiGateway *gateway)
+{
+	char	   *all = psprintf("%s\n%s\n%s", definition, text_of(gateway->settings), text_of(gateway->secrets));
+
+	return hash_bytes_extended((const unsigned char *) all, strlen(all), 0);
+}
+
 void
 mfi_gateway_retain(MfiGateway *gateway)
 {
@@ -397,6 +407,7 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 		gateway->receipt_url = mfi_slot_parse(url, "settings.receipt_url", MFI_ESCAPE_URL, MFI_TAGS_MESSAGE);
 	settle(gateway);
 	check_base_url(gateway);
+	gateway->origin = origin_of(definition, gateway);
 	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(reading);
 	MemoryContextSetParent(context, parent);

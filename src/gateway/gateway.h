@@ -76,6 +76,7 @@ typedef struct MfiGateway
 {
 	MemoryContext context;
 	int			reference_count;
+	uint64		origin;			/* the same as long as definition, settings and secrets are */
 	char	   *name;
 	char	   *channel;
 	int			priority;

@@ -5,6 +5,7 @@
 
    /token        a new token for basic me:pssst, slowly; the ones before go on being good
    /google       the same for an assertion that the key in DIR/rsa.key signed, with issuer, scope and audience
+   /tokenless    200 without a token         /odd   200 with a token that no header can hold
    /send         200 if the newest token or one of those before comes along, else 401
    /rs256, /es256, /hs256   200 if a token comes along that our own key signed and that is not too old, else 401
    /renew        as /es256, but the first token ever seen is refused: 403 {"reason": "ExpiredProviderToken"}
@@ -143,6 +144,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if form.get('grant_type') != 'client_credentials' or not is_known:
                     return self.refuse(400, 'invalid_client')
                 return self.issue(3600)
+            if path == '/tokenless':
+                return self.answer(200, {'token': 'x'})
+            if path == '/odd':
+                return self.answer(200, {'access_token': 'x\r\nX-Evil: 1', 'expires_in': 3600})
             if path == '/google':
                 if form.get('grant_type') != 'urn:ietf:params:oauth:grant-type:jwt-bearer' or self.headers.get('Authorization'):
                     return self.refuse(400, 'unsupported_grant_type')

@@ -105,18 +105,23 @@ add_messages($node, 'bank', $client - 49, $client - 25);
 is_soon($node, 'bank', states($client - 49, $client - 25), 'sent 25', 'a worker sends by a token');
 add_messages($node, 'bank', $client - 24, $client - 20);
 is_soon($node, 'bank', states($client - 24, $client - 20), 'sent 5', 'and goes on with it');
+$node->safe_psql('bank', q{SELECT mfiauto.create_gateway('other', 'email', 'sandbox')});
+add_messages($node, 'bank', $client + 1, $client + 5);
+is_soon($node, 'bank', states($client + 1, $client + 5), 'sent 5', 'also when another gateway was changed');
 is(peer()->{counts}{'/token'}, 1, 'the same one');
+$node->safe_psql('bank', q{SELECT mfiauto.drop_gateway('other')});
 ask_simulator($port, '/revoke');
 add_messages($node, 'bank', $client - 19, $client);
 is_soon($node, 'bank', states($client - 19, $client), 'sent 20', 'when it is revoked the refused messages are sent again');
 is(peer()->{counts}{'/token'}, 2, 'with one new token');
-cmp_ok(peer()->{counts}{'/send'}, '>=', 51, 'what was refused was refused once');
-cmp_ok(peer()->{counts}{'/send'}, '<=', 70, 'at most once each');
-is($node->safe_psql('bank', "SELECT max(attempts) FROM mfiauto.message WHERE client_id > $client - 20"), '1', 'which is no attempt of its own');
+cmp_ok(peer()->{counts}{'/send'}, '>=', 56, 'what was refused was refused once');
+cmp_ok(peer()->{counts}{'/send'}, '<=', 75, 'at most once each');
+is($node->safe_psql('bank', "SELECT max(attempts) FROM mfiauto.message WHERE client_id BETWEEN $client - 19 AND $client"), '1', 'which is no attempt of its own');
 $node->append_conf('postgresql.conf', 'mfiauto.workers = off');
 $node->reload;
 workers_are($node, 'bank', '', 'the workers are gone');
 drop_it();
+$client += 5;
 
 # A secret that is wrong stops the gateway; a refusal that no new token heals, too.
 ($result, $peer, $status) = deliver(3, '/send', auth => {%client_credentials}, secret_values => { client_secret => "$dir/wrong" });
@@ -128,6 +133,14 @@ drop_it();
 is($status, 'stopped: HTTP 401', 'refused with a new token as well: the gateway stops');
 is_deeply([ @{ $peer->{counts} }{qw(/token /never)} ], [ 2, 2 ], 'after one new token and one more try');
 drop_it();
+
+for my $case ([ '/tokenless', 'without a token' ], [ '/odd', 'without a token' ])
+{
+	($result, $peer, $status) = deliver(1, '/send', auth => { %client_credentials, token_url => "http://127.0.0.1:$port$case->[0]" }, secret_values => { client_secret => "$dir/right" });
+	is($status, "stopped: token request: HTTP 200, $case->[1]", "$case->[0]: no token that can be used");
+	is_deeply($peer->{counts}, { $case->[0] => 1 }, "$case->[0]: nothing is sent");
+	drop_it();
+}
 
 # Tokens of our own.
 my %claims = (claims => { iss => 'TEAM', iat => '$now' }, header => { kid => 'KEY1' });
