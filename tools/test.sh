@@ -7,6 +7,7 @@
 #   KEEP=1 tools/test.sh …     leaves the servers' logs and results behind
 #
 # A test says in its first lines what it needs beyond PostgreSQL:  # packages: kannel …   # node: smpp@0.5.1 …
+# and which program of test/lib must be started beside it as root:  # beside: test/lib/postfix.sh
 #
 # A regress test or isolation spec gets a new database of its own on one server whose workers
 # are off; a TAP test makes its own servers.
@@ -47,10 +48,33 @@ run_compared() {
 	psql_server -qc "DROP DATABASE IF EXISTS ${kind}_$name" >/dev/null 2>&1 || true
 }
 
+# Some peers must be started as root: into a directory of their own, which the test finds in MFI_BESIDE. Who cannot be root does without.
+beside=
+start_beside() {
+	local program
+	program=$(sed -n '1,5s/^# beside: //p' "test/t/$1.pl")
+	[ -n "$program" ] || return 0
+	[ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || return 0
+	beside=$(mktemp -d /tmp/mfi.XXXXXX)
+	beside_program=$top/$program
+	as_root "$beside_program" start "$beside" "$server_user" >"$beside/start.out" 2>&1 || true
+}
+stop_beside() {
+	local status=$?
+	if [ -n "$beside" ]; then
+		as_root "$beside_program" stop "$beside" || true
+		if [ -n "${KEEP:-}" ]; then say "kept: $beside"; else as_root rm -rf "${beside:?}"; fi
+		beside=
+	fi
+	return "$status"
+}
+
 run_tap() {
 	local name=$1 status=0 began=$SECONDS out=$work/tap.$1.log
-	(cd "$suite" && as_postgres env NODE_PATH="${NODE_PATH:-}" TESTDIR="$suite" PG_REGRESS="$pgxs/test/regress/pg_regress" PG_TEST_PORT_DIR="$suite/ports" \
+	start_beside "$name"
+	(cd "$suite" && as_postgres env MFI_BESIDE="$beside" NODE_PATH="${NODE_PATH:-}" TESTDIR="$suite" PG_REGRESS="$pgxs/test/regress/pg_regress" PG_TEST_PORT_DIR="$suite/ports" \
 		PERL5LIB="$pgxs/test/perl:$suite/test/lib" PGTZ=UTC prove -v "test/t/$name.pl") >"$out" 2>&1 || status=$?
+	stop_beside || true
 	report tap "$name" "$status" $((SECONDS - began))
 	[ "$status" = 0 ] || { grep -E '^(not ok|#|Bail|Dubious|  )|error|ERROR' "$out" | head -n 60; tail -n 5 "$out"; }
 }
@@ -75,6 +99,7 @@ mapfile -t node_packages < <(wanted_needs node)
 need_base_packages git perl libipc-run-perl "${packages[@]}"
 need_node "${node_packages[@]}"
 build_and_install
+trap 'stop_beside; clean_up' EXIT
 pgxs=$(dirname "$("$bin/pg_config" --pgxs)")/..
 pgxs=$(cd "$pgxs" && pwd)
 
