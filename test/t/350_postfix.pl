@@ -38,7 +38,7 @@ start_peer($peer);
 my $guarded = PostgreSQL::Test::Cluster::get_free_port();
 start_peer($guarded, "$beside/tls/server.pem", "$beside/tls/server.key");
 
-my $node = new_server('main', "mfiauto.private_hosts = '127.0.0.1'", "mfiauto.ca_file = '$beside/tls/ca.pem'");
+my $node = new_server('main', "mfiauto.private_hosts = '127.0.0.1'", "mfiauto.ca_file = '$beside/tls/ca.pem'", 'log_statement = none');
 add_database($node, 'bank');
 $node->safe_psql('bank', q{
 	SELECT mfiauto.arm_delivery();
