@@ -349,7 +349,7 @@ BEGIN
         checked.to_address := fresh.to_address;
         checked.title := mfiauto._sign_links(checked.message_id, fresh.title);
         checked.body := mfiauto._sign_links(checked.message_id, fresh.body);
-        checked.html := mfiauto._finish_html(checked.message_id, checked.channel, fresh.html);
+        checked.html := CASE WHEN fresh.html IS NOT NULL THEN mfiauto._finish_html(checked.message_id, checked.channel, fresh.html) END;
         checked.options := mfiauto._sign_links(checked.message_id, fresh.options::text)::jsonb;
         checked.encoding := fresh.encoding;
         checked.parts := fresh.parts;

@@ -101,14 +101,23 @@ LANGUAGE sql STABLE AS $$
      AND v.version = coalesce(h.live_version, (SELECT max(n.version) FROM mfiauto.workflow_version n WHERE n.workflow_id = h.workflow_id))
 $$;
 
+-- Where links may lead is each installation's own affair: the hosts are not told.
+CREATE FUNCTION mfiauto._export_links() RETURNS json
+LANGUAGE sql STABLE SET IntervalStyle = postgres AS $$
+  SELECT json_agg(mfiauto._json_members(ARRAY['name', 'url', 'utm', 'expires'],
+           ARRAY[to_json(l.name), to_json(l.url), CASE WHEN l.utm <> '{}' THEN (SELECT json_object_agg(u.key, u.value ORDER BY u.key COLLATE "C") FROM jsonb_each(l.utm) u) END,
+                 to_json(l.expires_after::text)]) ORDER BY l.name COLLATE "C")
+    FROM mfiauto.tracked_link l WHERE l.dropped_at IS NULL
+$$;
+
 CREATE FUNCTION mfiauto._export_definitions() RETURNS text
 LANGUAGE sql STABLE AS $$
-  SELECT mfiauto._json_layout(json_build_object('mfiauto', 1, 'templates', mfiauto._export_templates(), 'gateways', mfiauto._export_gateways(),
-                                                'segments', mfiauto._export_segments(), 'traits', mfiauto._export_traits(),
-                                                'workflows', mfiauto._export_workflows()), 0, 1000)
+  SELECT mfiauto._json_layout(mfiauto._json_members('{mfiauto,links,templates,gateways,segments,traits,workflows}',
+           ARRAY['1'::json, mfiauto._export_links(), mfiauto._export_templates(), mfiauto._export_gateways(), mfiauto._export_segments(), mfiauto._export_traits(),
+                 mfiauto._export_workflows()]), 0, 1000)
 $$;
 SELECT mfiauto._open_door('mfiauto._export_definitions()', '{admin,author}',
-  'All definitions as one JSON text, the same for the same definitions: the live texts of templates, gateways (their secrets by name only), segments (without the members of lists), traits and workflows '
+  'All definitions as one JSON text, the same for the same definitions: links, the live texts of templates, gateways (their secrets by name only), segments (without the members of lists), traits and workflows '
   '(the live version, else the newest draft). Made to be kept in version control; import_definitions() takes it back.');
 
 -- ---- Import ----
@@ -155,6 +164,27 @@ BEGIN
   IF found IS NOT NULL THEN
     RAISE EXCEPTION 'key "%" is missing', found USING ERRCODE = '22023', HINT = format('Needed are %s.', array_to_string(needed, ', '));
   END IF;
+END $$;
+
+CREATE FUNCTION mfiauto._import_link(item json) RETURNS text
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  name text := mfiauto._import_text(item, 'name');
+  url text := mfiauto._import_text(item, 'url');
+  utm jsonb := coalesce(nullif((item -> 'utm')::jsonb, 'null'), '{}');
+  expires interval := mfiauto._import_text(item, 'expires')::interval;
+  old mfiauto.tracked_link;
+BEGIN
+  SELECT l.* INTO old FROM mfiauto.tracked_link l WHERE l.name = name AND l.dropped_at IS NULL;
+  IF old.link_id IS NULL THEN
+    PERFORM mfiauto._create_link(name, url, utm, expires);
+    RETURN 'created';
+  ELSIF (old.url, old.utm, old.expires_after) IS NOT DISTINCT FROM (url, utm, expires) THEN
+    RETURN 'unchanged';
+  END IF;
+  PERFORM mfiauto._alter_link(name, url, utm, coalesce(expires, '0'));
+  RETURN 'changed';
 END $$;
 
 CREATE FUNCTION mfiauto._import_template(item json) RETURNS text
@@ -402,6 +432,9 @@ CREATE FUNCTION mfiauto._import_item(section text, item json, activate boolean) 
 LANGUAGE plpgsql AS $$
 BEGIN
   CASE section
+    WHEN 'links' THEN
+      PERFORM mfiauto._check_members(item, '{name,url}', '{utm,expires}');
+      RETURN mfiauto._import_link(item);
     WHEN 'templates' THEN
       PERFORM mfiauto._check_members(item, '{name,body}', '{channel,locale,class,alphabet,subject,html,options}');
       RETURN mfiauto._import_template(item);
@@ -443,7 +476,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   section record;
 BEGIN
-  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,templates,gateways,segments,traits,workflows}');
+  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,links,templates,gateways,segments,traits,workflows}');
   IF document ->> 'mfiauto' <> '1' THEN
     RAISE EXCEPTION 'format % is not known', document ->> 'mfiauto' USING ERRCODE = '22023', HINT = 'This version reads {"mfiauto": 1, …}.';
   END IF;
@@ -483,8 +516,8 @@ BEGIN
     END;
     PERFORM mfiauto._check_document(document);
     -- Traits come first; those that look at segments, after them.
-    FOREACH pass IN ARRAY '{1,2,3,4,5,6}'::integer[] LOOP
-      section := ('{traits,segments,traits,templates,gateways,workflows}'::text[])[pass];
+    FOREACH pass IN ARRAY '{1,2,3,4,5,6,7}'::integer[] LOOP
+      section := ('{traits,segments,traits,links,templates,gateways,workflows}'::text[])[pass];
       items := coalesce(document -> section, '[]');
       FOR item_no IN SELECT o.item_no FROM mfiauto._import_order(section, items) o LOOP
         item := items -> (item_no - 1);

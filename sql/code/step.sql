@@ -239,7 +239,7 @@ BEGIN
            m.subject_id, m.loan_id, v.workflow_id, v.version, s.step_no, m.template_id, m.parts,
            CASE m.state WHEN 'held' THEN 'queued' ELSE m.state END, CASE WHEN m.state <> 'held' THEN m.reason END, coalesce(m.class, s.class, v.class), m.channel, m.next_channels, m.locale,
            m.repetition, m.to_address, mfiauto._sign_links(m.message_id, m.title), mfiauto._sign_links(m.message_id, m.body),
-           mfiauto._finish_html(m.message_id, m.channel, m.html),
+           CASE WHEN m.html IS NOT NULL THEN mfiauto._finish_html(m.message_id, m.channel, m.html) END,
            mfiauto._sign_links(m.message_id, m.options::text)::jsonb, m.encoding
       FROM made m
   ),

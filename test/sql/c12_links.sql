@@ -96,6 +96,15 @@ SELECT gone(link(1, 2));
 DELETE FROM bank.installment WHERE id = 103;
 SELECT gone(link(2, 1));
 
+-- Definitions leave and come back with their links; an unchanged one is left alone, and keeps its number.
+CREATE TEMP TABLE kept AS SELECT mfiauto.export_definitions() AS text;
+SELECT text::json -> 'links' AS links FROM kept;
+SELECT i.* FROM kept, mfiauto.import_definitions(text) i WHERE i.section = 'links' ORDER BY i.name;
+SELECT mfiauto.alter_link('film', 'https://fr.video.example/third', '{"term": "x"}', '3 days');
+SELECT i.* FROM kept, mfiauto.import_definitions(text) i WHERE i.section = 'links' ORDER BY i.name;
+SELECT text::jsonb -> 'links' = mfiauto.export_definitions()::jsonb -> 'links' AS same_again FROM kept;
+SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "links": [{"name": "far", "url": "https://evil.example/"}]}');
+
 -- What we did not sign is not found, whatever is changed in it; the pages of other kinds do not open with it either.
 CREATE FUNCTION status(token text) RETURNS integer LANGUAGE sql AS $$ SELECT r.status FROM mfiauto._serve_link(token, '{"user-agent": "Firefox"}') r $$;
 SELECT status(link(1, 3)) AS of_unsubscribe, status('') AS empty, status(NULL) AS none, status(repeat('x', 100000)) AS long, status(link(1, 1) || '0') AS longer, status('--------------------') AS no_letters,
