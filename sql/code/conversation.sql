@@ -92,7 +92,7 @@ LANGUAGE sql STABLE AS $$
   SELECT EXISTS (
     SELECT FROM mfiauto.enrollment_state e
       JOIN mfiauto.workflow_step s ON s.workflow_id = e.workflow_id AND s.version = e.version AND s.step_no = e.step_no
-     WHERE e.client_id = $1 AND e.state = 'active' AND s.event_name = $2 AND e.waiting_since IS NOT NULL)
+     WHERE e.client_id = $1 AND e.state = 'active' AND $2 = ANY (s.events) AND e.waiting_since IS NOT NULL)
 $$;
 
 -- What a text is answered: by its keyword's template, by its question's, or by a person. While a person has the conversation templates are silent; and a machine that

@@ -216,6 +216,7 @@ DECLARE
   keyword mfiauto._keyword;
   is_news boolean;
   known bigint;
+  forms text[] := mfiauto._address_forms(_take_inbound.channel, left(_take_inbound.from_address, 500));
 BEGIN
   entry.gateway := _take_inbound.gateway;
   entry.channel := _take_inbound.channel;
@@ -227,7 +228,7 @@ BEGIN
   entry.detail := _take_inbound.detail;
   entry.received_at := mfiauto.now();
   entry.sent_at := CASE WHEN isfinite(_take_inbound.sent_at) AND _take_inbound.sent_at <= mfiauto.now() + interval '1 hour' THEN _take_inbound.sent_at END;
-  entry.digest := encode(sha256(convert_to(concat_ws('|', entry.channel, entry.kind, entry.from_address,
+  entry.digest := encode(sha256(convert_to(concat_ws('|', entry.channel, entry.kind, coalesce(forms[1], entry.from_address),
     coalesce(nullif(entry.provider_id, ''), concat_ws('|', '', entry.to_address, entry.body, entry.detail ->> 'digits', entry.sent_at))), 'UTF8')), 'hex');
   PERFORM pg_advisory_xact_lock(hashtextextended(entry.gateway || ' ' || entry.digest, 0));
   known := (SELECT l.inbound_id FROM mfiauto.inbound_log l
@@ -236,7 +237,7 @@ BEGIN
   IF known IS NOT NULL THEN
     RETURN known;
   END IF;
-  SELECT * INTO sender FROM mfiauto._find_senders(entry.channel, mfiauto._address_forms(entry.channel, entry.from_address), entry.kind IN ('missed_call', 'call'));
+  SELECT * INTO sender FROM mfiauto._find_senders(entry.channel, forms, entry.kind IN ('missed_call', 'call'));
   entry.inbound_id := nextval('mfiauto.inbound_id_seq');
   entry.client_id := coalesce(sender.client_ids[1], 0);
   entry.reply_to := sender.message_id;

@@ -1,13 +1,13 @@
 -- Questions that have an answer: a text is compared, word by word, with examples of each.
 
--- The words of a text that count, as they are compared: folded, without the little words of the language, by their stems where PostgreSQL knows the language.
+-- The words of a text that count, as they are compared: folded, without courtesy and the little words of the language, by their stems where PostgreSQL knows the language.
 CREATE FUNCTION mfiauto._intent_words(body text, locale text) RETURNS text[]
 LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN cardinality(w.stems) > 0 THEN w.stems ELSE tsvector_to_array(to_tsvector('pg_catalog.simple', w.folded)) END
     FROM (SELECT f.folded, tsvector_to_array(to_tsvector(
                    CASE split_part($2, '-', 1) WHEN 'fr' THEN 'pg_catalog.french' WHEN 'en' THEN 'pg_catalog.english' WHEN 'pt' THEN 'pg_catalog.portuguese'
                                                WHEN 'es' THEN 'pg_catalog.spanish' WHEN 'ar' THEN 'pg_catalog.arabic' ELSE 'pg_catalog.simple' END::regconfig, f.folded)) AS stems
-            FROM (SELECT mfiauto._fold_text($1) AS folded) f) w
+            FROM (SELECT mfiauto._drop_courtesy(mfiauto._drop_courtesy(mfiauto._fold_text($1), false), true) AS folded) f) w
 $$;
 
 -- How well a text fits each question: the weight of the words that it shares with the best of its examples, against the weight of all words of both (1: the same
@@ -20,7 +20,7 @@ LANGUAGE sql STABLE SET jit = off AS $$
     SELECT w.locale, w.word, ln(1 + (SELECT count(DISTINCT a.name) FROM mfiauto.intent_word a WHERE a.locale = w.locale)::numeric / count(DISTINCT w.name)) AS weight
       FROM mfiauto.intent_word w GROUP BY w.locale, w.word
   ), said AS MATERIALIZED (
-    SELECT t.locale, s.word, coalesce(w.weight, t.rarest * 0.3) AS weight
+    SELECT t.locale, s.word, coalesce(w.weight, t.rarest * 0.6) AS weight
       FROM tongue t CROSS JOIN LATERAL unnest(mfiauto._intent_words($1, t.locale)) AS s(word) LEFT JOIN weight w ON w.locale = t.locale AND w.word = s.word
   ), example AS (
     SELECT i.name, i.locale, i.example, sum(w.weight) AS whole, sum(w.weight) FILTER (WHERE s.word IS NOT NULL) AS shared
@@ -50,7 +50,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 SELECT mfiauto._open_door('mfiauto._match_intent(text)', '{admin,author}', 'How well a text fits each question (1: the same words), and which one answers it, if any.');
 
-CREATE FUNCTION mfiauto._create_intent(name text, examples jsonb, template text DEFAULT NULL, hands_over boolean DEFAULT false, threshold numeric DEFAULT 0.45) RETURNS void
+CREATE FUNCTION mfiauto._create_intent(name text, examples jsonb, template text DEFAULT NULL, hands_over boolean DEFAULT false, threshold numeric DEFAULT 0.5) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
