@@ -81,6 +81,9 @@ BEGIN
   IF 'recipient_rejected' = ANY (reasons) THEN
     PERFORM mfiauto._retire_addresses(client_ids, message_ids);
   END IF;
+  IF 'undelivered' = ANY (states) THEN
+    PERFORM mfiauto._call_again(client_ids, message_ids);
+  END IF;
 END $$;
 
 -- ---- Claim ----
@@ -610,6 +613,7 @@ BEGIN
                    WHERE o.due_at <= mfiauto.now() AND o.lease_until IS NULL AND NOT o.is_held AND cardinality(m.next_channels) > 0
                      AND o.channel <> ALL (ARRAY(SELECT g.channel FROM mfiauto.gateway_config g WHERE g.is_enabled)) LIMIT 10000) q) e,
          LATERAL mfiauto._settle_messages(e.clients, e.messages, e.states, e.reasons) s;
+  PERFORM mfiauto._expire_inbox();
 END $$;
 
 -- ---- The operator's levers ----

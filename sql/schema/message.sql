@@ -56,6 +56,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('outcome_unknown', 'the request was written and no answer was recorded; waits for a receipt or an operator'),
   ('hold', 'held by hold_delivery()'),
   ('receipt_failed', 'the provider''s receipt says that it was not delivered'),
+  ('no_answer', 'the call was not answered, or hung up before it was heard: called again at the next time of the text''s ladder'),
   ('receipt_expired', 'the provider''s receipt says that its validity ended'),
   ('resolved_by_operator', 'an operator recorded the outcome');
 

@@ -350,7 +350,8 @@ record_extras(List *items, MfiLane *lane)
 		batch_set(batch, 1, Int64GetDatum(item->envelope.message_id), false);
 		batch->row_count++;
 	}
-	batch_run(kept, "SELECT mfiauto._keep_in_sandbox($2, $3, $1)", lane->name);
+	batch_run(kept, lane->gateway != NULL && lane->gateway->is_inbox && !mfi_machine.is_dry_run
+			  ? "SELECT mfiauto._keep_in_inbox($2, $3, $1)" : "SELECT mfiauto._keep_in_sandbox($2, $3, $1)", lane->name);
 	batch_run(opted_out, "SELECT mfiauto._record_provider_opt_outs($2, $3) WHERE $1 IS NOT NULL", lane->name);
 }
 

@@ -342,7 +342,7 @@ MfiGateway *
 mfi_gateway_compile(const char *name, const char *channel, int priority, const char *definition,
 					Jsonb *settings, Jsonb *secrets, MemoryContext parent)
 {
-	static const char *const names[] = {"sandbox", "about", "transport", "sql", "request", "auth", "response", "idempotent", "idempotency_header",
+	static const char *const names[] = {"sandbox", "about", "transport", "sql", "inbox", "voice", "request", "auth", "response", "idempotent", "idempotency_header",
 		"receipt", "inbound", "signature", "answer", "challenge", "http_version", "limits", "settings", "secrets", NULL};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto gateway", ALLOCSET_SMALL_SIZES);
 	MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "mfiauto definition", ALLOCSET_SMALL_SIZES);
@@ -373,6 +373,9 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 	gateway->secrets = secrets != NULL ? (Jsonb *) pg_detoast_datum_copy((struct varlena *) secrets)
 		: DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
 	gateway->is_sandbox = mfi_reader_boolean(root, "", "sandbox", false);
+	gateway->is_inbox = mfi_reader_boolean(root, "", "inbox", false);
+	if (gateway->is_inbox && (!gateway->is_sandbox || strcmp(channel, "inapp") != 0))
+		mfi_reader_fail("inbox", "only in-app messages that stay here are kept for the app", "Write \"sandbox\": true beside it, for channel inapp.");
 	gateway->retry_after_header = pstrdup("Retry-After");
 	gateway->retry_after_default_s = 5;
 	read_limits(gateway, mfi_reader_object(root, "", "limits"), filled);

@@ -82,6 +82,7 @@ typedef struct MfiGateway
 	int			priority;
 	bool		is_sandbox;
 	bool		is_sql;			/* tables of this database, no request */
+	bool		is_inbox;		/* kept for the app to fetch */
 	bool		is_idempotent;
 	bool		is_http2;
 	bool		is_masked;		/* for people: secrets are masks, nothing is signed */
