@@ -81,10 +81,10 @@ SELECT mfiauto._open_door('mfiauto._set_institution(text, text, text, text, text
 CREATE FUNCTION mfiauto._policy_for(country text, class text)
 RETURNS TABLE (country text, class text, contact_from time, contact_until time, weekdays integer[], skips_holidays boolean,
                break_weekday integer, break_from time, break_until time, cap_count integer, cap_days integer, min_gap interval,
-               barred_in_arrears boolean, double_opt_in boolean)
+               barred_in_arrears boolean, double_opt_in boolean, prefers_cheapest boolean)
 LANGUAGE sql STABLE ROWS 1 AS $$
   SELECT p.country, p.class, p.contact_from, p.contact_until, p.weekdays, p.skips_holidays, p.break_weekday, p.break_from, p.break_until,
-         p.cap_count, p.cap_days, p.min_gap, p.barred_in_arrears, p.double_opt_in
+         p.cap_count, p.cap_days, p.min_gap, p.barred_in_arrears, p.double_opt_in, p.prefers_cheapest
     FROM mfiauto.policy p
    WHERE p.country IN ($1, '*') AND p.class IN ($2, '*')
    ORDER BY p.country = '*', p.class = '*' LIMIT 1
@@ -101,7 +101,8 @@ END $$;
 CREATE FUNCTION mfiauto._set_policy(country text DEFAULT '*', class text DEFAULT '*', contact_from time DEFAULT NULL,
   contact_until time DEFAULT NULL, weekdays integer[] DEFAULT NULL, skips_holidays boolean DEFAULT NULL,
   break_weekday integer DEFAULT NULL, break_from time DEFAULT NULL, break_until time DEFAULT NULL, cap_count integer DEFAULT NULL,
-  cap_days integer DEFAULT NULL, min_gap interval DEFAULT NULL, barred_in_arrears boolean DEFAULT NULL, double_opt_in boolean DEFAULT NULL) RETURNS void
+  cap_days integer DEFAULT NULL, min_gap interval DEFAULT NULL, barred_in_arrears boolean DEFAULT NULL, double_opt_in boolean DEFAULT NULL, prefers_cheapest boolean DEFAULT NULL)
+RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
   old record;
@@ -149,15 +150,15 @@ BEGIN
     RAISE EXCEPTION 'min_gap must not be longer than 366 days' USING ERRCODE = '22023', HINT = 'Give a time such as ''20 hours''; 0 takes it away.';
   END IF;
   INSERT INTO mfiauto.policy (country, class, contact_from, contact_until, weekdays, skips_holidays, break_weekday, break_from,
-                              break_until, cap_count, cap_days, min_gap, barred_in_arrears, double_opt_in)
+                              break_until, cap_count, cap_days, min_gap, barred_in_arrears, double_opt_in, prefers_cheapest)
   VALUES (country, class, old.contact_from, old.contact_until, old.weekdays, coalesce(skips_holidays, old.skips_holidays), old.break_weekday,
           old.break_from, old.break_until, old.cap_count, old.cap_days, old.min_gap, coalesce(barred_in_arrears, old.barred_in_arrears),
-          coalesce(double_opt_in, old.double_opt_in))
+          coalesce(double_opt_in, old.double_opt_in), coalesce(prefers_cheapest, old.prefers_cheapest))
   ON CONFLICT ON CONSTRAINT policy_pkey DO UPDATE SET
     contact_from = excluded.contact_from, contact_until = excluded.contact_until, weekdays = excluded.weekdays,
     skips_holidays = excluded.skips_holidays, break_weekday = excluded.break_weekday, break_from = excluded.break_from,
     break_until = excluded.break_until, cap_count = excluded.cap_count, cap_days = excluded.cap_days, min_gap = excluded.min_gap,
-    barred_in_arrears = excluded.barred_in_arrears, double_opt_in = excluded.double_opt_in;
+    barred_in_arrears = excluded.barred_in_arrears, double_opt_in = excluded.double_opt_in, prefers_cheapest = excluded.prefers_cheapest;
   PERFORM mfiauto._note_change('policy', country || ' ' || class, (SELECT to_jsonb(p) - '{country,class}'::text[] FROM mfiauto.policy p
                                                                   WHERE p.country = _set_policy.country AND p.class = _set_policy.class));
   SELECT string_agg(p.class, ', ' ORDER BY p.class) INTO shadowed FROM mfiauto.policy p
@@ -169,10 +170,10 @@ BEGIN
   END IF;
 END $$;
 SELECT mfiauto._open_door(
-  'mfiauto._set_policy(text, text, time, time, integer[], boolean, integer, time, time, integer, integer, interval, boolean, boolean)', '{admin}',
+  'mfiauto._set_policy(text, text, time, time, integer[], boolean, integer, time, time, integer, integer, interval, boolean, boolean, boolean)', '{admin}',
   'Sets when and how often a class may contact clients of a country (* for any): contact hours, ISO weekdays, holidays, a weekly break, '
   'at most cap_count messages in cap_days days and the least time between two (of the class; of class *: of all capped classes together), '
-  'whether clients in arrears are left alone, and whether an opt-in has to be confirmed (double_opt_in). '
+  'whether clients in arrears are left alone, whether an opt-in has to be confirmed (double_opt_in), and whether the cheapest channel that can goes first (prefers_cheapest). '
   'What is not given stays as it was in force; cap_count, break_weekday or min_gap of 0 take theirs away.');
 
 CREATE FUNCTION mfiauto._drop_policy(country text, class text) RETURNS void

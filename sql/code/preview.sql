@@ -129,7 +129,7 @@ LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan SET jit = off AS $$
              AS r(client_id, subject_id, anchor_on, zone, country, arm, ord)
   ),
   step AS MATERIALIZED (
-    SELECT s.step_no, s.path, s.template, s.channels, mfiauto._template_channels(s.template) AS template_channels, coalesce(s.class, v.class) AS class, c.holdout_allowed, p.reached,
+    SELECT s.step_no, s.path, s.template, s.channels, coalesce(s.class, v.class) AS class, c.holdout_allowed, p.reached,
            m.at_offset, m.at_time, coalesce(m.class, v.class) AS moment_class
       FROM mfiauto._preview_paths(_preview_messages.workflow_id, _preview_messages.version, client_ids, subject_ids) p
       JOIN mfiauto.workflow_version v ON v.workflow_id = _preview_messages.workflow_id AND v.version = _preview_messages.version
@@ -151,12 +151,12 @@ LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan SET jit = off AS $$
   )
   SELECT s.step_no, s.path, r.client_id, c.channel, (m.at AT TIME ZONE r.zone)::date, c.parts::integer, c.state
     FROM step s
-    JOIN run r ON get_bit(s.reached, (r.ord - 1)::integer) = 1 AND (r.arm = 'treated' OR NOT s.holdout_allowed)
+    CROSS JOIN LATERAL mfiauto._channel_orders(client_ids, s.template, s.class, s.channels) k
+    JOIN run r ON r.ord = k.ord AND get_bit(s.reached, (r.ord - 1)::integer) = 1 AND (r.arm = 'treated' OR NOT s.holdout_allowed)
     JOIN moment m ON m.wanted = r.anchor_on + s.at_offset + s.at_time AND m.zone = r.zone AND m.country = r.country
                  AND m.class = s.moment_class AND m.day_offset = s.at_offset AND m.at >= mfiauto.now()
     JOIN books b ON b.ord = r.ord
-    LEFT JOIN LATERAL (SELECT q.preferred_channel FROM mfiauto.profile_state q WHERE q.client_id = r.client_id OFFSET 0) q ON true
-    CROSS JOIN LATERAL mfiauto._compose(s.template, mfiauto._channels_for(q.preferred_channel, s.channels, coalesce(s.channels, s.template_channels)), s.class, b.locale, b.context, b.phone, b.email, b.push_token, b.country,
+    CROSS JOIN LATERAL mfiauto._compose(s.template, k.wanted, s.class, b.locale, b.context, b.phone, b.email, b.push_token, b.country,
                                         addresses => b.addresses) c
 $$;
 

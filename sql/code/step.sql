@@ -176,11 +176,52 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT t.channel, min(t.template_id) AS place FROM mfiauto.template_version t WHERE t.name = _template_channels.template AND t.is_live GROUP BY t.channel) c
 $$;
 
--- The channels to try for a client: his preferred one first where it is among those that are possible (ways), else as the step says (null: as the template has them).
-CREATE FUNCTION mfiauto._channels_for(preferred text, channels text[], ways text[]) RETURNS text[]
-LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE WHEN preferred = ANY (ways) THEN preferred || array_remove(ways, preferred) ELSE channels END
-$$;
+-- The channels to try for each client, in their order (null: as the template has them). What is possible is what the step lists, else what the template has.
+-- A channel that the client refused, or has not allowed where he must, is left out, unless that leaves none: then the first says why. SMS comes last for whom
+-- no SMS reached of late; else his preferred channel comes first; then the cheapest, where the policy prefers that; then the order that was written.
+CREATE FUNCTION mfiauto._channel_orders(client_ids bigint[], template text, class text, channels text[]) RETURNS TABLE (ord integer, wanted text[])
+LANGUAGE plpgsql STABLE ROWS 1000 SET plan_cache_mode = force_custom_plan SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  ways text[] := coalesce(_channel_orders.channels, mfiauto._template_channels(_channel_orders.template));
+  zones text[];
+BEGIN
+  IF cardinality(ways) < 2 OR ways IS NULL THEN
+    RETURN QUERY SELECT k.ord::integer, _channel_orders.channels FROM unnest(_channel_orders.client_ids) WITH ORDINALITY AS k(client_id, ord) ORDER BY k.ord;
+    RETURN;
+  END IF;
+  -- Whose policy prefers the cheapest depends on the country.
+  IF EXISTS (SELECT FROM mfiauto.policy p WHERE p.prefers_cheapest) THEN
+    zones := ARRAY(SELECT z.country FROM mfiauto._client_zones(_channel_orders.client_ids) WITH ORDINALITY AS z(client_id, zone, country, is_zone_invalid, ord) ORDER BY z.ord);
+  END IF;
+  RETURN QUERY
+    WITH way AS MATERIALIZED (
+      SELECT w.channel, w.place, k.class, k.needs_consent, k.honors_opt_out,
+             (SELECT coalesce((g.settings ->> 'cost_per_part')::numeric, 'Infinity') FROM mfiauto.gateway_config g
+               WHERE g.channel = w.channel AND g.is_enabled ORDER BY g.priority, g.gateway LIMIT 1) AS cost
+        FROM unnest(ways) WITH ORDINALITY AS w(channel, place)
+        JOIN mfiauto.message_class k
+          ON k.class = coalesce((SELECT t.class FROM mfiauto.template_version t
+                                  WHERE t.is_live AND t.name = _channel_orders.template AND t.channel = w.channel ORDER BY t.template_id LIMIT 1), _channel_orders.class, 'marketing')
+    ), cheap AS MATERIALIZED (
+      SELECT DISTINCT z.country, p.prefers_cheapest FROM unnest(zones) AS z(country), mfiauto._policy_for(z.country, coalesce(_channel_orders.class, 'marketing')) p
+    ), judged AS (
+      SELECT k.ord, w.channel,
+             row_number() OVER (PARTITION BY k.ord ORDER BY w.channel = 'sms' AND coalesce(q.network_reach = 'poor', false), coalesce(w.channel = q.preferred_channel, false) DESC,
+                                                            CASE WHEN h.prefers_cheapest THEN coalesce(w.cost, 'Infinity') END, w.place) AS place,
+             coalesce((w.needs_consent OR w.honors_opt_out) AND a.granted = false OR w.needs_consent AND a.granted IS NULL, false) AS is_refused
+        FROM ROWS FROM (unnest(_channel_orders.client_ids), unnest(coalesce(zones, '{}'))) WITH ORDINALITY AS k(client_id, country, ord)
+        LEFT JOIN LATERAL (SELECT q.preferred_channel, q.network_reach FROM mfiauto.profile_state q WHERE q.client_id = k.client_id OFFSET 0) q ON true
+        LEFT JOIN cheap h ON h.country = k.country
+        CROSS JOIN way w
+        LEFT JOIN LATERAL (SELECT c.granted FROM mfiauto.consent c
+                            WHERE (w.needs_consent OR w.honors_opt_out) AND c.client_id = k.client_id AND NOT c.is_pending
+                              AND (c.channel IS NULL OR c.channel = w.channel) AND (c.purpose IS NULL OR c.purpose = w.class)
+                            ORDER BY c.given_at DESC, c.consent_id DESC LIMIT 1) a ON true
+    )
+    SELECT j.ord::integer, coalesce(array_agg(j.channel ORDER BY j.place) FILTER (WHERE NOT j.is_refused), (array_agg(j.channel ORDER BY j.place))[1:1])
+      FROM judged j GROUP BY j.ord ORDER BY j.ord;
+END $$;
 
 -- Writes the messages of a send: composed from template and books, one ledger row each, and a place in the queue for those
 -- that can leave. channels null: the step's own. key_channel tells a first message ('') from the next channel's.
@@ -197,7 +238,6 @@ DECLARE
   workflow text;
   client_ids bigint[];
   subject_ids bigint[];
-  ways text[];
   queued bigint;
 BEGIN
   IF cardinality(runs) = 0 THEN
@@ -206,18 +246,17 @@ BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _send.workflow_id AND w.version = _send.version;
   SELECT * INTO STRICT s FROM mfiauto.workflow_step w WHERE w.workflow_id = v.workflow_id AND w.version = v.version AND w.step_no = _send.step_no;
   workflow := (SELECT h.name FROM mfiauto.workflow_head h WHERE h.workflow_id = v.workflow_id);
-  ways := coalesce(s.channels, mfiauto._template_channels(s.template));
   -- Only the engine makes messages, one pass at a time: what has its key already is not made again.
   SELECT array_agg(r.client_id), array_agg(r.subject_id) INTO client_ids, subject_ids FROM unnest(runs) r;
   WITH made AS MATERIALIZED (
     SELECT r.client_id, r.enrollment_id, r.subject_id, r.loan_id, r.due_at, r.expires_at, r.repetition,
            r.verdict IS NULL AND v.exit_sql IS NOT NULL AS is_unknown, nextval('mfiauto.message_id_seq') AS message_id, p.priority, m.*
       FROM ROWS FROM (unnest(runs), unnest(coalesce(_send.repetitions, mfiauto._repetitions(runs, s.loop_no))),
-                      mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])))
+                      mfiauto._context(client_ids, v.subject, subject_ids, workflow, mfiauto._template_needs(ARRAY[s.template])),
+                      mfiauto._channel_orders(client_ids, s.template, coalesce(s.class, v.class), coalesce(_send.channels, s.channels)))
            AS r(client_id, enrollment_id, subject_id, loan_id, anchor_on, step_no, due_at, arm, context, zone, country, verdict, expires_at, outcome,
-                repetition, ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found, addresses)
-      LEFT JOIN LATERAL (SELECT q.preferred_channel FROM mfiauto.profile_state q WHERE q.client_id = r.client_id OFFSET 0) q ON true
-      CROSS JOIN LATERAL mfiauto._compose(s.template, coalesce(_send.channels, mfiauto._channels_for(q.preferred_channel, s.channels, ways)), coalesce(s.class, v.class), r.locale,
+                repetition, ord, known_client_id, known_subject_id, known, locale, time_zone, known_country, phone, email, push_token, is_found, addresses, order_ord, wanted)
+      CROSS JOIN LATERAL mfiauto._compose(s.template, r.wanted, coalesce(s.class, v.class), r.locale,
                                           CASE WHEN r.context IS NULL THEN r.known ELSE r.known || r.context END,
                                           r.phone, r.email, r.push_token, r.known_country, addresses => r.addresses) m
       LEFT JOIN mfiauto.message_class p ON p.class = coalesce(m.class, s.class, v.class)

@@ -37,6 +37,7 @@ CREATE TABLE mfiauto.policy (
   min_gap interval,
   barred_in_arrears boolean NOT NULL DEFAULT false,
   double_opt_in boolean NOT NULL DEFAULT false,
+  prefers_cheapest boolean NOT NULL DEFAULT false,
   CONSTRAINT policy_pkey PRIMARY KEY (country, class),
   CONSTRAINT policy_hours_check CHECK (contact_from < contact_until),
   CONSTRAINT policy_weekdays_check CHECK (weekdays <@ '{1,2,3,4,5,6,7}' AND cardinality(weekdays) > 0),

@@ -370,6 +370,7 @@ INSERT INTO good VALUES
   ('set_retention', 'what', $v$'body'$v$),
   ('set_retention', 'keep', $v$'6 months'::interval$v$),
   ('set_retention', 'class', $v$'*'$v$),
+  ('set_policy', 'prefers_cheapest', $v$true$v$),
   ('set_secret', 'gateway', $v$'g'$v$),
   ('set_secret', 'key', $v$'token'$v$),
   ('set_secret', 'value', $v$'x'$v$),

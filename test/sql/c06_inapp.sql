@@ -14,7 +14,7 @@ SELECT mfiauto.create_workflow('w', '{"for_each": "installment", "anchor": "due_
 SELECT mfiauto.activate_workflow('w');
 SELECT mfiauto.create_gateway('app', 'inapp', 'inapp');
 SELECT mfiauto.create_gateway('box', 'sms', 'sandbox');
-SELECT mfiauto.arm_delivery();
+SELECT mfiauto.arm_delivery() <> '' AS armed;
 RESET client_min_messages;
 \set VERBOSITY default
 \set SHOW_CONTEXT never
