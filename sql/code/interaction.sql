@@ -16,7 +16,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   message record;
 BEGIN
-  SELECT m.channel, m.subject, m.subject_id, h.name AS workflow INTO message
+  SELECT m.channel, m.subject, m.subject_id, m.options, h.name AS workflow INTO message
     FROM mfiauto.message_ledger m LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id
    WHERE m.message_id = _note_interaction.message_id AND m.client_id = _note_interaction.client_id;
   IF NOT FOUND THEN
@@ -29,6 +29,12 @@ BEGIN
     PERFORM mfiauto._track(mfiauto._interaction_event(_note_interaction.kind), _note_interaction.client_id,
       jsonb_strip_nulls(jsonb_build_object('message_id', _note_interaction.message_id, 'workflow', message.workflow, 'channel', message.channel))
         || coalesce(_note_interaction.detail, '{}'),
+      _note_interaction.at, CASE WHEN message.subject <> 'client' THEN message.subject END, CASE WHEN message.subject <> 'client' THEN message.subject_id END);
+  END IF;
+  -- What the digits mean the template says.
+  IF kind = 'pressed' AND NOT is_bot AND message.options -> 'digits' ? (detail ->> 'digits') THEN
+    PERFORM mfiauto._track(message.options -> 'digits' ->> (_note_interaction.detail ->> 'digits'), _note_interaction.client_id,
+      jsonb_strip_nulls(jsonb_build_object('message_id', _note_interaction.message_id, 'workflow', message.workflow, 'channel', message.channel, 'digits', _note_interaction.detail ->> 'digits')),
       _note_interaction.at, CASE WHEN message.subject <> 'client' THEN message.subject END, CASE WHEN message.subject <> 'client' THEN message.subject_id END);
   END IF;
   RETURN true;

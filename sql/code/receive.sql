@@ -1,5 +1,15 @@
 -- Receiving: a webhook is verified, read and applied in one transaction.
 
+-- From how many seconds on a call counts as heard: the gateway's setting, in the place of what its definition says.
+CREATE FUNCTION mfiauto._with_heard_seconds(gateway text, definition jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN jsonb_typeof(g.settings -> 'min_heard_seconds') <> 'number' THEN definition
+              WHEN jsonb_typeof(definition -> 'receipt') = 'object' THEN jsonb_set(definition, '{receipt,least_seconds}', g.settings -> 'min_heard_seconds', definition -> 'receipt' ? 'least_seconds')
+              ELSE (SELECT jsonb_set(definition, '{receipt}', jsonb_agg(CASE WHEN r ? 'least_seconds' THEN r || jsonb_build_object('least_seconds', g.settings -> 'min_heard_seconds') ELSE r END ORDER BY n))
+                      FROM jsonb_array_elements(definition -> 'receipt') WITH ORDINALITY AS e(r, n)) END
+    FROM mfiauto.gateway_config g WHERE g.gateway = _with_heard_seconds.gateway
+$$;
+
 -- Reads what was verified and does what it says. What fails because of its content is kept, and does not stop what comes after it.
 CREATE FUNCTION mfiauto._take_webhook(gateway text, channel text, definition jsonb, method text, query text, headers jsonb, body bytea) RETURNS integer
 LANGUAGE plpgsql AS $$
@@ -11,6 +21,9 @@ DECLARE
   number integer := 0;
   code text;
 BEGIN
+  IF channel = 'voice' THEN
+    definition := mfiauto._with_heard_seconds(gateway, definition);
+  END IF;
   BEGIN
     events := ARRAY(SELECT e FROM mfiauto._read_webhook(definition::text, method, query, headers, body) e);
     IF events[1].part IN ('nothing', 'unreadable') THEN

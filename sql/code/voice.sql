@@ -71,26 +71,15 @@ BEGIN
   END IF;
 END $$;
 
--- Notes digits, once a call, and tells the event that the template names for them.
+-- Notes digits, once a call.
 CREATE FUNCTION mfiauto._take_digits(client_id bigint, message_id bigint, call text, digits text) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE
-  message record;
-  event text;
 BEGIN
-  SELECT m.options, m.subject, m.subject_id, h.name AS workflow INTO message
-    FROM mfiauto.message_ledger m LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id
-   WHERE m.client_id = _take_digits.client_id AND m.message_id = _take_digits.message_id FOR UPDATE OF m;
-  IF digits !~ '^[0-9*#]{1,20}$' OR EXISTS (SELECT FROM mfiauto.interaction_log i WHERE i.message_id = _take_digits.message_id AND i.client_id = _take_digits.client_id
-                                               AND i.kind = 'pressed' AND i.detail ->> 'call' IS NOT DISTINCT FROM _take_digits.call) THEN
-    RETURN;
-  END IF;
-  event := message.options -> 'digits' ->> digits;
-  PERFORM mfiauto._note_interaction(client_id, message_id, 'pressed', jsonb_strip_nulls(jsonb_build_object('digits', digits, 'event', event, 'call', call)));
-  IF event IS NOT NULL THEN
-    PERFORM mfiauto._track(event, client_id, jsonb_strip_nulls(jsonb_build_object('message_id', message_id, 'digits', digits, 'workflow', message.workflow, 'channel', 'voice')),
-      NULL, CASE WHEN message.subject <> 'client' THEN message.subject END, CASE WHEN message.subject <> 'client' THEN message.subject_id END);
+  PERFORM FROM mfiauto.message_ledger m WHERE m.client_id = _take_digits.client_id AND m.message_id = _take_digits.message_id FOR UPDATE;
+  IF digits ~ '^[0-9*#]{1,20}$' AND NOT EXISTS (SELECT FROM mfiauto.interaction_log i WHERE i.message_id = _take_digits.message_id AND i.client_id = _take_digits.client_id
+                                                   AND i.kind = 'pressed' AND i.detail ->> 'call' IS NOT DISTINCT FROM _take_digits.call) THEN
+    PERFORM mfiauto._note_interaction(client_id, message_id, 'pressed', jsonb_strip_nulls(jsonb_build_object('digits', digits, 'call', call)));
   END IF;
 END $$;
 
@@ -195,4 +184,52 @@ BEGIN
     PERFORM mfiauto._wake_delivery();
   END IF;
   RETURN redialed;
+END $$;
+
+-- A telephone provider's question as the web front got it. One that says that a call is over, or how it went, is a receipt like any other.
+CREATE FUNCTION mfiauto._serve_voice(gateway text, method text, path text, query text, headers jsonb, body bytea) RETURNS mfiauto._response
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  config record;
+  given_query text := ltrim(coalesce(query, ''), '?');
+  given jsonb := CASE jsonb_typeof(headers) WHEN 'object' THEN headers ELSE '{}' END;
+  bytes bytea := coalesce(body, '');
+  kind text;
+  parameters jsonb := '{}';
+  content text;
+  verdict text;
+BEGIN
+  SELECT g.definition, g.settings INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _serve_voice.gateway AND g.channel = 'voice';
+  IF config.definition -> 'voice' IS NULL THEN
+    RETURN ROW(404, '{}', NULL)::mfiauto._response;
+  ELSIF method IS NULL OR method NOT IN ('GET', 'POST') THEN
+    RETURN ROW(405, '{"allow": "GET, POST"}', NULL)::mfiauto._response;
+  ELSIF octet_length(bytes) > 65536 OR length(given_query) > 8192 THEN
+    RETURN ROW(413, '{}', NULL)::mfiauto._response;
+  END IF;
+  IF coalesce(config.definition -> 'signature' ->> 'method', 'none') <> 'none' THEN
+    SELECT c.verdict INTO verdict
+      FROM mfiauto._check_webhook(gateway, (config.definition -> 'signature')::text, method, split_part(config.settings ->> 'voice_url', '?', 1), given_query, given, bytes, mfiauto.now()) c;
+    IF verdict <> 'good' THEN
+      PERFORM mfiauto._note_refusal(gateway, verdict);
+      RETURN CASE WHEN verdict = 'unset' THEN ROW(503, '{"retry-after": "60"}', NULL)::mfiauto._response ELSE ROW(401, '{}', NULL)::mfiauto._response END;
+    END IF;
+  END IF;
+  kind := (SELECT h.value FROM jsonb_each_text(given) h WHERE lower(h.key) = 'content-type' LIMIT 1);
+  BEGIN
+    parameters := coalesce(mfiauto._read_form(given_query), '{}');
+    content := convert_from(bytes, 'UTF8');
+    IF kind ~* 'json' THEN
+      parameters := parameters || CASE WHEN jsonb_typeof(content::jsonb) = 'object' THEN content::jsonb ELSE '{}' END;
+    ELSIF content <> '' THEN
+      parameters := parameters || coalesce(mfiauto._read_form(content), '{}');
+    END IF;
+  EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN ROW(400, '{}', NULL)::mfiauto._response;
+  END;
+  IF config.definition -> 'voice' ? 'ended' AND mfiauto._voice_fits(parameters, config.definition -> 'voice' -> 'ended') THEN
+    RETURN mfiauto._serve_webhook(gateway, method, query, headers, body);
+  END IF;
+  RETURN mfiauto._answer_call(gateway, parameters);
 END $$;
