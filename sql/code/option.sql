@@ -7,7 +7,7 @@ LANGUAGE sql IMMUTABLE AS $$
     FROM (VALUES
       ('sms', '{"sender": "sender", "validity": "duration"}'::jsonb),
       ('email', '{"reply_to": "text", "headers": "headers", "preheader": "text"}'),
-      ('voice', '{"audio": "recordings", "say_language": "language", "voice": "text", "digits": "digits", "digits_timeout": "seconds",
+      ('voice', '{"audio": "recordings", "say_language": "language", "voice": "text", "digits": "digits", "digits_timeout": "seconds", "max_digits": "count",
                   "retries": "durations", "max_attempts": "count"}'),
       ('push', '{"data": "texts", "collapse_key": "text", "ttl": "duration", "image": "address", "action_url": "address"}'),
       ('whatsapp', '{"template": "text", "language": "text", "parameters": "list", "category": "category", "header_image": "address"}'),
@@ -197,6 +197,9 @@ BEGIN
         HINT = 'Give a recording: options => ''{"audio": "https://…"}''; or the language of a voice that can read it: ''{"say_language": "fr-FR"}''.';
     END IF;
     kept := coalesce(kept, '{}');
+    IF kept ? 'digits' THEN
+      kept := kept || jsonb_build_object('max_digits', (SELECT length(d) FROM jsonb_object_keys(kept -> 'digits') d LIMIT 1));
+    END IF;
     IF NOT kept ? 'say_language' AND mfiauto._speaks(spoken) THEN
       kept := kept || jsonb_build_object('say_language', mfiauto._say_language(spoken));
     END IF;

@@ -12,6 +12,8 @@ BEGIN
     RETURN ROW(200, '{"content-type": "application/json"}', '{"status": "ok"}')::mfiauto._response;
   ELSIF place = 'w' AND name IS NOT NULL THEN
     RETURN mfiauto._serve_webhook(name, method, query, given, body);
+  ELSIF place = 'v' AND name IS NOT NULL THEN
+    RETURN mfiauto._serve_voice(name, method, path, query, given, body);
   ELSIF place = 'l' THEN
     RETURN mfiauto._serve_link(name, given, query, remote, method);
   ELSIF place = 'o' THEN

@@ -6,7 +6,7 @@ CREATE FUNCTION mfiauto._voice_document(format text, body text, options jsonb, b
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_variable
 DECLARE
-  digits integer := (SELECT length(k) FROM jsonb_object_keys(options -> 'digits') k LIMIT 1);
+  digits integer := (options ->> 'max_digits')::integer;
   context jsonb := jsonb_build_object('text', body, 'audio', options ->> 'audio', 'language', options ->> 'say_language', 'voice', options ->> 'voice', 'back', back_url,
                                       'digits', digits, 'timeout', coalesce((options ->> 'digits_timeout')::integer, 10));
   waits boolean := digits IS NOT NULL AND back_url IS NOT NULL;
@@ -47,10 +47,11 @@ LANGUAGE sql STABLE AS $$
              convert_to(document, 'UTF8'))::mfiauto._response
 $$;
 
--- Whether a condition {"path", "equals"} of a definition holds for what came in.
+-- Whether a condition {"path", "equals"} or {"path", "exists"} of a definition holds for what came in.
 CREATE FUNCTION mfiauto._voice_fits(parameters jsonb, condition jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$
-  SELECT coalesce(condition -> 'equals' ? (parameters #>> string_to_array(condition ->> 'path', '.')), false)
+  SELECT CASE WHEN condition ? 'exists' THEN (parameters #>> string_to_array(condition ->> 'path', '.') IS NOT NULL) = (condition ->> 'exists')::boolean
+              ELSE coalesce(condition -> 'equals' ? (parameters #>> string_to_array(condition ->> 'path', '.')), false) END
 $$;
 
 -- The message of a call: by our reference, which nobody can guess, else by the provider's number of the call.

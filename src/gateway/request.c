@@ -23,6 +23,7 @@ static void add_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
 static void add_optional(JsonbParseState **state, const char *name, const char *text);
 static void add_number(JsonbParseState **state, const char *name, int64 number);
 static void add_language(JsonbParseState **state, const MfiEnvelope *envelope);
+static int64 find_lifetime(const MfiEnvelope *envelope);
 static void add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope);
 static Jsonb *message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url);
 static char *utf16_hex(const char *text);
@@ -160,10 +161,41 @@ add_language(JsonbParseState **state, const MfiEnvelope *envelope)
 	add_text(state, "language", pnstrdup(locale, length), length);
 }
 
+/*
+ * How long the provider may try: as long as the message lives, or less if its
+ * text says so; 0: for ever.
+ */
+static int64
+find_lifetime(const MfiEnvelope *envelope)
+{
+	static const char *const names[] = {"ttl", "validity"};
+	int64		lifetime_s = envelope->expires_in_s;
+	JsonbValue	key;
+
+	for (int i = 0; envelope->options != NULL && i < (int) lengthof(names); i++)
+	{
+		JsonbValue *value;
+		int64		seconds;
+
+		key.type = jbvString;
+		key.val.string.val = unconstify(char *, names[i]);
+		key.val.string.len = strlen(names[i]);
+		value = findJsonbValueFromContainer(&envelope->options->root, JB_FOBJECT, &key);
+		if (value == NULL || value->type != jbvNumeric)
+			continue;
+		seconds = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
+		if (seconds > 0 && (lifetime_s <= 0 || seconds < lifetime_s))
+			lifetime_s = seconds;
+	}
+	return lifetime_s;
+}
+
 /* Where the message comes from, and how long it may take. */
 static void
 add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope)
 {
+	int64		lifetime_s = find_lifetime(envelope);
+
 	if (envelope->options != NULL)
 		add_jsonb(state, "options", envelope->options);
 	add_language(state, envelope);
@@ -172,10 +204,10 @@ add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope)
 	add_optional(state, "country", envelope->country);
 	add_optional(state, "workflow", envelope->workflow);
 	add_optional(state, "step", envelope->step);
-	if (envelope->expires_in_s <= 0)
+	if (lifetime_s <= 0)
 		return;
-	add_number(state, "expires_in", envelope->expires_in_s);
-	add_number(state, "expires_at_unix", timestamptz_to_time_t(mfi_clock_now()) + envelope->expires_in_s);
+	add_number(state, "expires_in", lifetime_s);
+	add_number(state, "expires_at_unix", timestamptz_to_time_t(mfi_clock_now()) + lifetime_s);
 }
 
 static Jsonb *

@@ -70,7 +70,7 @@ extern void mfi_shape_settle(MfiShape *shape, Jsonb *context);
 
 extern void mfi_slot_append(const MfiSlot *slot, Jsonb *context, StringInfo out);
 extern char *mfi_slot_render(const MfiSlot *slot, Jsonb *context);
-/* A member whose template renders to nothing is left out, and one whose value is not there. */
+/* A member whose template renders to nothing is left out, and one whose value is not there, and what is empty without them. */
 extern void mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out);
 
 #endif							/* MFI_GATEWAY_SHAPE_H */
