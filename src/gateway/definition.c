@@ -64,23 +64,20 @@ mfi_definition_read_fields(json_t *object, const char *path, bool is_header)
 	{
 		char	   *place = mfi_reader_path(path, name);
 		MfiField   *field = palloc0(sizeof(MfiField));
-		json_t	   *text;
+		json_t	   *xml;
 
 		if (is_header)
 			mfi_definition_check_header(name, place);
 		field->name = pstrdup(name);
-		if (json_is_object(member) && !is_header)
+		xml = json_is_object(member) && !is_header && json_object_size(member) == 1 ? json_object_get(member, "xml") : NULL;
+		if (json_is_string(xml))
+			field->slot = mfi_slot_parse(json_string_value(xml), place, MFI_ESCAPE_XML, MFI_TAGS_MESSAGE);
+		else if (json_is_object(member) && !is_header)
 			field->slot = mfi_slot_parse_document(member, place);
 		else if (json_is_string(member))
 			field->slot = mfi_slot_parse(json_string_value(member), place, MFI_ESCAPE_NONE, MFI_TAGS_MESSAGE);
 		else
 			mfi_reader_fail(place, "expected a string", NULL);
-		text = json_is_object(member) && !is_header && json_object_size(member) == 1 ? json_object_get(member, "xml") : NULL;
-		if (!json_is_string(member) && !json_is_string(text))
-			mfi_reader_fail(place, is_header ? "expected a string" : "expected a string, or {\"xml\": …} for a document in a field", NULL);
-		field->name = pstrdup(name);
-		field->slot = mfi_slot_parse(json_string_value(text != NULL ? text : member), place,
-									 text != NULL ? MFI_ESCAPE_XML : MFI_ESCAPE_NONE, MFI_TAGS_MESSAGE);
 		fields = lappend(fields, field);
 	}
 	return fields;

@@ -477,14 +477,13 @@ append_bare(const MfiSlot *slot, Jsonb *context, StringInfo out)
 	return true;
 }
 
-/* Whether a member says nothing, and is left out: so is an object of which nothing is left. */
-/* Whether a member says nothing, and is left out; a container with it if all of its members do. */
+/* Whether a member says nothing, and is left out: so is an object or a list of which nothing is left. */
 static bool
 is_absent(const MfiShape *member, Jsonb *context)
 {
 	ListCell   *cell;
 
-	if (member->kind == MFI_SHAPE_OBJECT && member->members != NIL)
+	if ((member->kind == MFI_SHAPE_OBJECT || member->kind == MFI_SHAPE_ARRAY) && member->members != NIL)
 	{
 		foreach(cell, member->members)
 			if (!is_absent(lfirst(cell), context))
@@ -500,14 +499,6 @@ is_absent(const MfiShape *member, Jsonb *context)
 		const MfiShape *branch = branch_of(member, context);
 
 		return branch == NULL || is_absent(branch, context);
-	if (member->kind == MFI_SHAPE_VALUE)
-		return find_value(context, member->literal) == NULL;
-	if (member->kind == MFI_SHAPE_OBJECT || member->kind == MFI_SHAPE_ARRAY)
-	{
-		foreach(cell, member->members)
-			if (!is_absent(lfirst(cell), context))
-				return false;
-		return member->members != NIL;
 	}
 	return member->kind == MFI_SHAPE_SLOT && member->slot->has_tags &&
 		mfi_slot_render(member->slot, context)[0] == '\0';
