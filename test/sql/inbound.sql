@@ -114,6 +114,13 @@ SELECT mfiauto.create_template('hole', body => 'Bonjour {{client.gender}}'), mfi
 SELECT take('770000055', 'INFO', 'h1') > 0;
 SELECT action, is_answered FROM came WHERE body = 'INFO';
 
+-- Who was erased is nobody any more, though the books still have him; his stop holds for the address.
+SELECT count(*) > 0 AS erased FROM mfiauto.erase_client(7, 'asked for it');
+SELECT mfiauto.resync('client');
+SELECT take('770000007', 'STOP', 'e1') > 0 AS taken;
+SELECT client_id, action FROM came WHERE body = 'STOP' AND from_address LIKE '%0007' ORDER BY client_id;
+SELECT count(*) AS suppressed FROM mfiauto.suppression WHERE address_hash = mfiauto._address_hash('sms', '+221770000007');
+
 -- The doors.
 SELECT mfiauto.set_keyword('stop', 'info');
 SELECT mfiauto.set_keyword('ＳＴＯＰ', 'stop', place => 'alone');
