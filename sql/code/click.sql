@@ -71,7 +71,7 @@ LANGUAGE sql STABLE AS $$
                'content-security-policy', format('default-src ''none''; style-src ''sha256-%s''; form-action ''self''; base-uri ''none''; frame-ancestors ''none''',
                                                  encode(sha256(convert_to(s.style, 'UTF8')), 'base64'))),
              convert_to(mfiauto.render('<!doctype html><html lang="{{language}}" dir="{{dir}}"><head><meta charset="utf-8">'
-               '<meta name="viewport" content="width=device-width, initial-scale=1"><title>{{title}}</title><style>{{{style}}}</style></head>'
+               '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex"><meta name="referrer" content="no-referrer"><title>{{title}}</title><style>{{{style}}}</style></head>'
                '<body><h1>{{title}}</h1>{{{body}}}<p class="who">{{institution}}</p></body></html>',
                jsonb_build_object('language', language, 'dir', CASE language WHEN 'ar' THEN 'rtl' ELSE 'ltr' END, 'title', title, 'style', s.style, 'body', body,
                                   'institution', i.name)), 'UTF8'))::mfiauto._response
@@ -97,7 +97,9 @@ CREATE FUNCTION mfiauto._token_message(token text)
 RETURNS TABLE (client_id bigint, message_id bigint, target integer, created_at timestamptz, sent_at timestamptz, channel text, class text, subject text, subject_id bigint,
                workflow text, step text, event jsonb)
 LANGUAGE sql STABLE ROWS 1 AS $$
-  SELECT m.client_id, m.message_id, t.target, m.created_at, m.sent_at, m.channel, m.class, coalesce(m.subject, 'client'), coalesce(m.subject_id, m.client_id), h.name, s.path,
+  -- While it is being handed over nothing is recorded yet, and whoever follows it so soon is no reader.
+  SELECT m.client_id, m.message_id, t.target, m.created_at,
+         coalesce(m.sent_at, (SELECT mfiauto.now() FROM mfiauto.outbox o WHERE o.client_id = m.client_id AND o.message_id = m.message_id AND o.lease_until IS NOT NULL)), m.channel, m.class, coalesce(m.subject, 'client'), coalesce(m.subject_id, m.client_id), h.name, s.path,
          e.context -> 'event'
     FROM mfiauto._read_link_token(left(coalesce(token, ''), 100)) t
     JOIN mfiauto.message_ledger m ON m.message_id = t.message_id

@@ -171,6 +171,7 @@ BEGIN
           UNION ALL SELECT 'shouting', s.word FROM (SELECT substring(regexp_replace(concat_ws(E'\n', m.subject, m.body), '\{\{.*?\}\}', '.', 'g') FROM '[[:upper:]]{4,}\s+[[:upper:]]{4,}|!\s*!|\?\s*!') AS word) s
             WHERE s.word IS NOT NULL
           UNION ALL SELECT 'collection_link', 'a reminder with a link' WHERE m.class = 'collection' AND (m.has_link OR m.body ~* 'https?://')
+          UNION ALL SELECT 'spoken_link', 'a link that is read out' WHERE m.channel = 'voice' AND (m.has_link OR m.has_unsubscribe OR m.body ~* 'https?://')
           UNION ALL SELECT 'opt_out', 'it does not say how to be left alone'
             WHERE NOT m.has_unsubscribe AND NOT mfiauto._says_opt_out(m.text) AND m.class IN (SELECT k.class FROM mfiauto.message_class k WHERE k.needs_consent AND k.honors_opt_out)
         ) r(rule, found) ON r.rule = l.rule
@@ -213,6 +214,28 @@ BEGIN
   IF FOUND THEN
     RAISE EXCEPTION 'cannot activate workflow "%": a text of template "%" is beyond a limit', workflow, worst.name USING ERRCODE = '55000',
       DETAIL = format('%s, locale %s: %s.', worst.channel, worst.locale, worst.found),
+      HINT = 'Change the text, or what is looked for: set_lint_limit(), drop_lint_word().';
+  END IF;
+END $$;
+
+-- The same for a text that goes live by being written: where an active workflow sends it, by itself or within another.
+CREATE FUNCTION mfiauto._check_live_lint(template text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  worst record;
+BEGIN
+  SELECT l.template AS name, l.channel, l.locale, u.workflow, array_to_string(ARRAY(SELECT substr(f, 7) FROM unnest(l.findings) f WHERE f ~ '^block '), '; ') AS found INTO worst
+    FROM (SELECT s.template, min(h.name) AS workflow FROM mfiauto.workflow_head h
+            JOIN mfiauto.workflow_step s ON s.workflow_id = h.workflow_id AND s.version = h.live_version AND s.kind = 'send'
+           WHERE h.state <> 'archived'
+             AND (s.template = _check_live_lint.template
+                  OR EXISTS (SELECT FROM mfiauto.template_version t WHERE t.is_live AND t.name = s.template AND _check_live_lint.template = ANY (mfiauto._template_partials(t.body))))
+           GROUP BY s.template) u
+    CROSS JOIN LATERAL mfiauto._lint_template(u.template) l
+   WHERE l.is_blocked ORDER BY l.template, l.channel, l.locale LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'a text of template "%" is beyond a limit', worst.name USING ERRCODE = '55000',
+      DETAIL = format('%s, locale %s: %s. Workflow "%s" is live and sends it.', worst.channel, worst.locale, worst.found, worst.workflow),
       HINT = 'Change the text, or what is looked for: set_lint_limit(), drop_lint_word().';
   END IF;
 END $$;

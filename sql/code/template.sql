@@ -187,6 +187,7 @@ BEGIN
   VALUES (_create_template.name, _create_template.channel, tag, next_version, _create_template.class, _create_template.subject,
           _create_template.body, _create_template.html, _create_template.alphabet, kept,
           mfiauto.now(), mfiauto._caller());
+  PERFORM mfiauto._check_live_lint(_create_template.name);
   RETURN next_version;
 END $$;
 SELECT mfiauto._open_door('mfiauto._create_template(text, text, text, text, text, text, text, text, jsonb)', '{admin,author}',

@@ -21,6 +21,7 @@ INSERT INTO mfiauto.lint_limit VALUES
   ('shared_phone', 'warn', NULL, 'words of debt in texts that whoever holds a shared telephone reads or hears'),
   ('shouting', 'warn', NULL, 'words in capitals one after the other, and several exclamation marks'),
   ('collection_link', 'warn', NULL, 'links in reminders: people learn from them to follow those of thieves'),
+  ('spoken_link', 'warn', NULL, 'links in calls: nobody can follow what he hears'),
   ('opt_out', 'warn', NULL, 'offers and advice that do not say how to be left alone');
 
 CREATE TABLE mfiauto.lint_word (

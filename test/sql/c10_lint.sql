@@ -77,6 +77,13 @@ SELECT mfiauto.resume_workflow('w');
 SELECT name, is_blocked, findings FROM mfiauto.template_lint WHERE name = 'bad';
 SELECT mfiauto.set_lint_limit('one_action', 'off'), mfiauto.add_lint_word('*', 'forbidden', 'Médiocre', 'of the test');
 SELECT found('Merci. C''est MEDIOCRE !') AS for_all_languages;
+-- A text goes live by being written: that of a live workflow, or one that it includes, may not become worse than that.
+SELECT mfiauto.create_template('foot', body => 'Merci.'), mfiauto.create_template('bad', class => 'collection', body => 'Payez. {{> foot}}');
+SELECT mfiauto.create_template('bad', class => 'collection', body => 'Payez, ou la police viendra.');
+SELECT mfiauto.create_template('foot', body => 'Ou la police viendra.');
+SELECT mfiauto.alter_template('foot', body => 'Merci bien.'), mfiauto.create_template('unused', body => 'Ou la police viendra.');
+SELECT body FROM mfiauto.template WHERE name IN ('bad', 'foot') ORDER BY name;
+SELECT found('Payez : {{links.pay}}', class => 'transactional', channel => 'voice') AS read_out;
 -- Refused.
 SELECT mfiauto.set_lint_limit('nope', 'warn');
 SELECT mfiauto.set_lint_limit('parts', 'maybe');
