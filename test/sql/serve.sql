@@ -30,3 +30,18 @@ SELECT p.path, r.status, r.headers, r.body FROM (VALUES (''), ('/'), ('/health/'
 SELECT status FROM mfiauto.serve(NULL, '/v1/track', NULL, NULL, NULL, NULL);
 SELECT status FROM mfiauto.serve('POST', '/v1/track', NULL, '[]', NULL, NULL);
 RESET ROLE;
+
+-- The recipe for PostgREST: what it would say to the function, and what the function says to it.
+\set ECHO none
+\set front serve_front
+\i contrib/receiver/postgrest.sql
+\set ECHO all
+CREATE TEMP TABLE app AS SELECT mfiauto.create_write_key('rest') AS key;
+SELECT set_config('request.headers', jsonb_build_object('x-front-method', 'POST', 'x-front-target', '/v1/track?x=/y?z', 'x-front-remote', '192.0.2.1', 'content-type', 'application/octet-stream',
+         'x-front-authorization', 'Basic ' || translate(encode(convert_to(key || ':', 'UTF8'), 'base64'), E'\n', ''), 'mfiauto-received-at', '2020-01-01T00:00:00Z')::text, false) <> '' AS set FROM app;
+SET ROLE serve_front;
+BEGIN;
+SELECT convert_from(web.take('{"userId": "1", "event": "E"}'), 'UTF8') AS body;
+SELECT current_setting('response.status') AS status, current_setting('response.headers') AS headers;
+COMMIT;
+RESET ROLE;

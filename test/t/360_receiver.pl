@@ -7,6 +7,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64;
+use MfiDelivery;
 use MfiTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -145,6 +146,23 @@ is((ask('POST', '/v1/batch', ' ' x 300000, %basic))[0], 400, 'the tracking API h
 	is((read_answer($socket))[0] =~ /^4|^0/ ? 1 : 0, 1, 'and one that lies beyond numbers');
 }
 
+# ---- Webhooks ----
+
+$node->safe_psql('bank', q{
+	SELECT mfiauto.create_gateway('hook', channel => 'sms', preset => 'webhook', settings => '{"url": "https://192.0.2.1/"}');
+	SELECT mfiauto.set_secret('hook', 'receipt_token', 'Bearer sesame')});
+sub hook { my ($content, %more) = @_; return ask('POST', '/w/hook', encode_json($content), Authorization => 'Bearer sesame', 'Content-Type' => 'application/json', %more); }
+add_messages($node, 'bank', 1, 3);
+$node->safe_psql('bank', "UPDATE mfiauto.message_ledger SET state = 'sent', gateway = 'hook', sent_at = now(); DELETE FROM mfiauto.outbox");
+my %reference = split /[|\n]/, $node->safe_psql('bank', "SELECT client_id, message_id || '-' || idempotency_key FROM mfiauto.message_ledger");
+is((hook({ reference => $reference{1}, state => 'delivered' }))[0], 200, 'a receipt is taken');
+is((hook({ reference => $reference{2}, state => 'delivered' }, Authorization => 'Bearer mustard'))[0], 401, 'not from anybody');
+is((hook({ reference => $reference{2}, state => 'delivered' }, 'MFIAUTO-Received-At' => '2020-01-01T00:00:00Z'))[0], 200, 'what is ours to say is said by nobody else');
+is($node->safe_psql('bank', states(1, 3)), 'delivered 2, sent 1', 'the message knows it');
+is($node->safe_psql('bank', "SELECT count(*) FROM mfiauto.receipt WHERE received_at < now() - interval '1 day'"), '0', 'at its time');
+is((hook({ from => '+221770000001', text => 'bonjour', id => 'i1' }))[0], 200, 'an incoming message is taken');
+is((ask('GET', '/w/nobody?x=1'))[0], 404, 'for gateways that there are');
+
 # A request that comes a byte at a time has its time, not each of its bytes.
 for my $slow (['headers', "GET /health HTTP/1.1\r\n", "X: y\r\n"], ['body', "POST /w/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", 'x'], ['nothing', '', ''])
 {
@@ -235,24 +253,26 @@ is($node->safe_psql('bank', events('Cut')), '1 1', 'and nothing had to wait');
 $node->stop('fast');
 is((track('Away', properties => { n => $_ }))[0], 200, "event $_ is taken while the database is away") for 1 .. 3;
 is((ask('POST', '/u/abc', 'List-Unsubscribe=One-Click'))[0], 200, 'so is the wish to be left alone');
-is(queued(), 4, 'they are on disk');
+is((hook({ reference => $reference{3}, state => 'delivered' }))[0], 200, 'and a receipt') for 1 .. 2;
+is((hook({ from => '+221770000001', text => 'encore', id => 'i2' }))[0], 200, 'and an incoming message') for 1 .. 2;
+is(queued(), 8, 'they are on disk');
 ($status, $head, $body) = ask('GET', '/l/abc');
 like("$status $head $body", qr/^503 .*retry-after: 60.*essayer/si, 'who follows a link is asked to come again');
 is((ask('GET', '/u/abc'))[0], 503, 'who wants to see the page too');
 is((ask('POST', '/v/any', 'x'))[0], 503, 'what wants an answer of the database gets none');
 is((ask('GET', '/w/any'))[0], 503, 'a handshake neither');
 ($status, $head, $body) = ask('GET', '/health');
-is("$status " . decode_json($body)->{queued}, '503 4', 'health says so, and how many wait');
+is("$status " . decode_json($body)->{queued}, '503 8', 'health says so, and how many wait');
 is(end_receiver('KILL'), 9, 'then the receiver is killed');
 append_to_file("$dir/queue/new-00000000000000ff", 'never finished, never answered');
 start_receiver();
 ok(!-e "$dir/queue/new-00000000000000ff", 'what was never answered is forgotten');
-is(health()->{queued}, 4, 'the queue is still there');
+is(health()->{queued}, 8, 'the queue is still there');
 is((track('Away', properties => { n => $_ }))[0], 200, "event $_ is taken") for 4 .. 300;
-is(queued(), 301, 'all are on disk');
+is(queued(), 305, 'all are on disk');
 $node->start;
 # Killed while it works the queue off: what it had said and not yet forgotten is said again.
-for (1 .. 400) { last if queued() < 280; sleep 0.02; }
+for (1 .. 400) { last if queued() < 285; sleep 0.02; }
 my $rest = queued();
 end_receiver('KILL');
 cmp_ok($rest, '>', 0, 'it is killed again while it works the queue off');
@@ -260,6 +280,8 @@ start_receiver();
 is_drained('the rest goes out');
 is($node->safe_psql('bank', events('Away')), '300 300', 'all were applied, each once');
 is($node->safe_psql('bank', "SELECT count(*) FROM mfiauto.event WHERE name = 'Away' AND occurred_at < received_at - interval '50 milliseconds'") > 290 ? 1 : 0, 1, 'at the time when they came');
+is($node->safe_psql('bank', states(1, 3)), 'delivered 3', 'the receipt is applied');
+is($node->safe_psql('bank', "SELECT count(*) FROM mfiauto.inbound_log WHERE provider_id = 'i2'"), '1', 'the incoming message is there once');
 like(join(' ', aside()), qr/^0[0-9a-f]{15}-404$/, 'what the database refused was set aside');
 
 # ---- The queue is full ----
@@ -311,7 +333,7 @@ end_receiver();
 # ---- What the log says ----
 
 my $said = join '', map { slurp_file($_) } glob "$dir/receiver.*.log";
-unlike($said, qr/\Q$key\E|padding|List-Unsubscribe|\/u\/abc|198\.51\.100|userId/, 'no log has keys, bodies, tokens or who somebody is');
+unlike($said, qr/\Q$key\E|padding|List-Unsubscribe|\/u\/abc|198\.51\.100|userId|sesame|22177|bonjour/, 'no log has keys, bodies, tokens or who somebody is');
 like($said, qr{Z POST /v1/track 200 \d+ ms\n}, 'a request is a line');
 like($said, qr{Z POST /v1/track 200 \d+ ms queued\n}, 'that tells when it was queued');
 like($said, qr{Z GET /l/ 503 \d+ ms\n}, 'and of a link not which');
