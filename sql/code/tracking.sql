@@ -57,13 +57,13 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Events that only the books, the engine and delivery may tell of: a write key lies in every copy of an app.
-CREATE FUNCTION mfiauto._is_reserved_event(name text) RETURNS boolean
+CREATE FUNCTION mfiauto._reserved_events() RETURNS text[]
 LANGUAGE sql STABLE AS $$
-  SELECT name = ANY ('{Client Created,Client Activated,Client Closed,Lead Created,Loan Applied,Loan Approved,Loan Rejected,Loan Disbursed,Loan Closed,Loan Written Off,
+  SELECT '{Client Created,Client Activated,Client Closed,Lead Created,Loan Applied,Loan Approved,Loan Rejected,Loan Disbursed,Loan Closed,Loan Written Off,
                        Installment Scheduled,Installment Rescheduled,Payment Received,Payment Reversed,Holding Opened,Holding Closed,Message Received,Missed Call Received,Call Received,Conversation Handed Over,
                        Client Status Changed,Application Status Changed,Loan Status Changed,Holding Status Changed,Segment Entered,Segment Left,Threshold Crossed,Task Completed,
-                       Email Opened,Link Clicked,Message Read,Call Answered,Call Heard,Digits Pressed,Message Replied,Unsubscribed,Complaint Received}'::text[])
-      OR EXISTS (SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = _is_reserved_event.name)
+                       Email Opened,Link Clicked,Message Read,Call Answered,Call Heard,Digits Pressed,Message Replied,Unsubscribed,Complaint Received}'::text[]
+      || ARRAY(SELECT s.name FROM mfiauto.source s WHERE s.kind = 'watch')
 $$;
 
 -- The clients that users' ids stand for: the key of the books where they have one, else the number; only those who are in the books.
@@ -105,6 +105,7 @@ LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
   users jsonb;
+  reserved text[] := mfiauto._reserved_events();
 BEGIN
   SELECT jsonb_object_agg(f.user_id, f.client_id) INTO users
     FROM mfiauto._find_users(ARRAY(SELECT DISTINCT left(m.value ->> 'userId', 250) FROM jsonb_array_elements(messages) m WHERE m.value ->> 'userId' <> '')) f;
@@ -142,7 +143,7 @@ BEGIN
                 WHEN jsonb_typeof(t.traits) <> 'object' THEN 'traits_not_an_object'
                 WHEN t.v ->> 'timestamp' IS NOT NULL AND t.told_at IS NULL THEN 'timestamp_not_valid'
                 WHEN t.call = 'track' AND (t.name IS NULL OR length(t.name) NOT BETWEEN 1 AND 200) THEN 'event_name_not_valid'
-                WHEN t.call = 'track' AND mfiauto._is_reserved_event(t.name) THEN 'event_reserved'
+                WHEN t.call = 'track' AND t.name = ANY (reserved) THEN 'event_reserved'
                 WHEN t.call = 'group' AND coalesce(t.v ->> 'groupId', '') = '' THEN 'group_id_missing'
                 WHEN t.call = 'alias' AND (jsonb_typeof(t.v -> 'previousId') IS DISTINCT FROM 'string' OR length(t.v ->> 'previousId') NOT BETWEEN 1 AND 250) THEN 'previous_id_not_valid'
                 WHEN t.turn > 1 THEN 'duplicate' END
@@ -151,7 +152,11 @@ END $$;
 
 -- Gives clients traits, each as the last message has it; returns the clients whose traits would have become too large.
 CREATE FUNCTION mfiauto._take_traits(messages mfiauto._tracking_message[]) RETURNS bigint[]
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  too_large bigint[];
+BEGIN
   WITH given AS (
     SELECT m.client_id, jsonb_object_agg(t.key, t.value ORDER BY m.at, m.n) AS traits
       FROM unnest(messages) m, jsonb_each(m.content) t GROUP BY m.client_id
@@ -165,42 +170,71 @@ LANGUAGE sql AS $$
      WHERE pg_column_size(k.traits || excluded.traits) <= 65536
     RETURNING client_id, mfiauto._journal_append(-mfiauto._role_number('client'), 'r', client_id, client_id)
   )
-  SELECT ARRAY(SELECT g.client_id FROM given g EXCEPT SELECT k.client_id FROM kept k)
-$$;
+  SELECT ARRAY(SELECT g.client_id FROM given g EXCEPT SELECT k.client_id FROM kept k) INTO too_large;
+  RETURN too_large;
+END $$;
 
 -- Writes events down and tells the engine of them.
 CREATE FUNCTION mfiauto._take_events(messages mfiauto._tracking_message[]) RETURNS bigint
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  made_count bigint;
+BEGIN
   WITH made AS (
     INSERT INTO mfiauto.event_log AS e (client_id, name, properties, occurred_at, received_at)
     SELECT m.client_id, m.name, m.content, m.at, mfiauto.now() FROM unnest(messages) m
      WHERE NOT EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = m.client_id) ORDER BY m.at, m.n
     RETURNING e.event_id, e.client_id
   )
-  SELECT count(mfiauto._journal_append(0, 'e', d.event_id, d.client_id)) FROM made d
-$$;
+  SELECT count(mfiauto._journal_append(0, 'e', d.event_id, d.client_id)) INTO made_count FROM made d;
+  RETURN made_count;
+END $$;
+
+-- What somebody did before he said who he is, is his.
+CREATE FUNCTION mfiauto._take_visitors(messages mfiauto._tracking_message[]) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  events mfiauto._tracking_message[];
+BEGIN
+  WITH named AS (
+    SELECT DISTINCT ON (m.anonymous_id) m.anonymous_id, m.client_id FROM unnest(messages) m
+     WHERE m.call IN ('identify', 'alias') AND m.client_id IS NOT NULL AND m.anonymous_id <> '' ORDER BY m.anonymous_id, m.at DESC, m.n DESC
+  ), done AS (
+    DELETE FROM mfiauto.anonymous_event a USING named d WHERE a.anonymous_id = d.anonymous_id
+    RETURNING a.anonymous_event_id, d.client_id, a.name, a.properties, a.occurred_at
+  )
+  SELECT array_agg(ROW(o.turn, NULL, NULL, o.client_id, NULL, o.name, o.properties, o.occurred_at, NULL)::mfiauto._tracking_message) INTO events
+    FROM (SELECT d.*, (row_number() OVER (ORDER BY d.anonymous_event_id))::integer AS turn FROM done d) o;
+  IF events IS NOT NULL THEN
+    PERFORM mfiauto._take_events(events);
+  END IF;
+END $$;
 
 -- What is older than seven days goes as new rows come, a few at a time: no job is needed, and nobody waits.
 CREATE FUNCTION mfiauto._forget_tracking(row_count integer) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
   DELETE FROM mfiauto.tracking_message t
    WHERE t.message_digest = ANY (ARRAY(SELECT o.message_digest FROM mfiauto.tracking_message o WHERE o.received_at < mfiauto.now() - interval '7 days'
                                         ORDER BY o.received_at LIMIT row_count FOR UPDATE SKIP LOCKED));
   DELETE FROM mfiauto.anonymous_event a
    WHERE a.anonymous_event_id = ANY (ARRAY(SELECT o.anonymous_event_id FROM mfiauto.anonymous_event o WHERE o.received_at < mfiauto.now() - interval '7 days'
                                             ORDER BY o.received_at LIMIT row_count FOR UPDATE SKIP LOCKED));
-$$;
+END $$;
 
 -- Takes messages, all of them in a handful of statements. Returns those that were not taken, each with the reason.
 CREATE FUNCTION mfiauto._take_tracking(source text, call text, messages jsonb, sent_at timestamptz, received_at timestamptz, request_id text)
 RETURNS TABLE (n integer, error text)
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   read mfiauto._tracking_message[] := ARRAY(SELECT m FROM mfiauto._read_tracking(source, call, messages, sent_at, received_at, request_id) m);
   fresh mfiauto._tracking_message[];
   too_large bigint[];
-  linked bigint;
+  calls text[];
+  has_visitor boolean;
 BEGIN
   WITH new AS (
     INSERT INTO mfiauto.tracking_message AS t (message_digest, received_at)
@@ -208,21 +242,20 @@ BEGIN
     ON CONFLICT ON CONSTRAINT tracking_message_pkey DO NOTHING RETURNING t.message_digest
   )
   SELECT coalesce(array_agg(m), '{}') INTO fresh FROM unnest(read) m JOIN new ON new.message_digest = m.digest WHERE m.error IS NULL;
-  too_large := mfiauto._take_traits(ARRAY(SELECT m FROM unnest(fresh) m WHERE m.call = 'identify' AND m.client_id IS NOT NULL));
-  PERFORM mfiauto._take_events(ARRAY(SELECT m FROM unnest(fresh) m WHERE m.name IS NOT NULL AND m.client_id IS NOT NULL));
-  INSERT INTO mfiauto.anonymous_event (anonymous_id, name, properties, occurred_at, received_at)
-  SELECT m.anonymous_id, m.name, m.content, m.at, mfiauto.now() FROM unnest(fresh) m WHERE m.name IS NOT NULL AND m.client_id IS NULL ORDER BY m.at, m.n;
-  -- What somebody did before he said who he is, is his.
-  WITH named AS (
-    SELECT DISTINCT ON (m.anonymous_id) m.anonymous_id, m.client_id FROM unnest(fresh) m
-     WHERE m.call IN ('identify', 'alias') AND m.client_id IS NOT NULL AND m.anonymous_id <> '' ORDER BY m.anonymous_id, m.at DESC, m.n DESC
-  ), done AS (
-    DELETE FROM mfiauto.anonymous_event a USING named d WHERE a.anonymous_id = d.anonymous_id
-    RETURNING a.anonymous_event_id, d.client_id, a.name, a.properties, a.occurred_at
-  )
-  SELECT mfiauto._take_events(coalesce(array_agg(ROW(x.turn, NULL, NULL, x.client_id, NULL, x.name, x.properties, x.occurred_at, NULL)::mfiauto._tracking_message), '{}'))
-    INTO linked
-    FROM (SELECT o.*, (row_number() OVER (ORDER BY o.anonymous_event_id))::integer AS turn FROM done o) x;
+  SELECT coalesce(array_agg(m.call), '{}'), bool_or(m.client_id IS NULL) INTO calls, has_visitor FROM unnest(fresh) m;
+  IF 'identify' = ANY (calls) THEN
+    too_large := mfiauto._take_traits(ARRAY(SELECT m FROM unnest(fresh) m WHERE m.call = 'identify' AND m.client_id IS NOT NULL));
+  END IF;
+  IF calls && '{track,page,screen,group}' THEN
+    PERFORM mfiauto._take_events(ARRAY(SELECT m FROM unnest(fresh) m WHERE m.name IS NOT NULL AND m.client_id IS NOT NULL));
+  END IF;
+  IF has_visitor THEN
+    INSERT INTO mfiauto.anonymous_event (anonymous_id, name, properties, occurred_at, received_at)
+    SELECT m.anonymous_id, m.name, m.content, m.at, mfiauto.now() FROM unnest(fresh) m WHERE m.name IS NOT NULL AND m.client_id IS NULL ORDER BY m.at, m.n;
+  END IF;
+  IF calls && '{identify,alias}' THEN
+    PERFORM mfiauto._take_visitors(fresh);
+  END IF;
   PERFORM mfiauto._forget_tracking(2 * cardinality(fresh) + 10);
   RETURN QUERY
     SELECT m.n, coalesce(m.error, CASE WHEN m.client_id = ANY (too_large) AND m.call = 'identify' THEN 'traits_too_large' ELSE 'duplicate' END)
