@@ -201,7 +201,8 @@ parse_value_path(json_t *json, const char *sign, int members_max, const char *pa
 
 	if ((int) json_object_size(json) > members_max ||
 		(strcmp(text, "options") != 0 && !starts_with(text, "options.") && !starts_with(text, "settings.") &&
-		 !(strcmp(sign, "$json") != 0 && starts_with(text, "item."))))
+		 !(strcmp(sign, "$json") != 0 && starts_with(text, "item.")) &&
+		 !(strcmp(sign, "$if") == 0 && (strcmp(text, "html") == 0 || strcmp(text, "unsubscribe_url") == 0))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("gateway definition is not valid"),
