@@ -110,14 +110,37 @@ LANGUAGE sql STABLE SET IntervalStyle = postgres AS $$
     FROM mfiauto.tracked_link l WHERE l.dropped_at IS NULL
 $$;
 
+-- Keywords that are not as they shipped.
+CREATE FUNCTION mfiauto._export_keywords() RETURNS json
+LANGUAGE sql STABLE AS $$
+  SELECT json_agg(mfiauto._json_members(ARRAY['name', 'locale', 'action', 'place', 'purpose', 'event', 'template'],
+           ARRAY[to_json(k.keyword), to_json(k.locale), to_json(k.action), to_json(k.place), to_json(k.purpose), to_json(k.event), to_json(k.template)])
+           ORDER BY k.keyword COLLATE "C", k.locale COLLATE "C")
+    FROM mfiauto.keyword_config k WHERE NOT k.is_builtin
+$$;
+
+CREATE FUNCTION mfiauto._export_answers() RETURNS json
+LANGUAGE sql STABLE AS $$
+  SELECT json_agg(mfiauto._json_members(ARRAY['name', 'template'], ARRAY[to_json(a.action), to_json(a.template)]) ORDER BY a.action COLLATE "C") FROM mfiauto.keyword_answer a
+$$;
+
+CREATE FUNCTION mfiauto._export_intents() RETURNS json
+LANGUAGE sql STABLE AS $$
+  SELECT json_agg(mfiauto._json_members(ARRAY['name', 'template', 'hands_over', 'threshold', 'examples'],
+           ARRAY[to_json(i.name), to_json(i.template), CASE WHEN i.hands_over THEN 'true'::json END, to_json(i.threshold),
+                 (SELECT json_object_agg(e.key, e.value ORDER BY e.key COLLATE "C") FROM jsonb_each(i.examples) e)])
+           ORDER BY i.name COLLATE "C")
+    FROM mfiauto.intent_config i
+$$;
+
 CREATE FUNCTION mfiauto._export_definitions() RETURNS text
 LANGUAGE sql STABLE AS $$
-  SELECT mfiauto._json_layout(mfiauto._json_members('{mfiauto,links,templates,gateways,segments,traits,workflows}',
+  SELECT mfiauto._json_layout(mfiauto._json_members('{mfiauto,links,templates,gateways,segments,traits,keywords,answers,intents,workflows}',
            ARRAY['1'::json, mfiauto._export_links(), mfiauto._export_templates(), mfiauto._export_gateways(), mfiauto._export_segments(), mfiauto._export_traits(),
-                 mfiauto._export_workflows()]), 0, 1000)
+                 mfiauto._export_keywords(), mfiauto._export_answers(), mfiauto._export_intents(), mfiauto._export_workflows()]), 0, 1000)
 $$;
 SELECT mfiauto._open_door('mfiauto._export_definitions()', '{admin,author}',
-  'All definitions as one JSON text, the same for the same definitions: links, the live texts of templates, gateways (their secrets by name only), segments (without the members of lists), traits and workflows '
+  'All definitions as one JSON text, the same for the same definitions: links, the live texts of templates, gateways (their secrets by name only), segments (without the members of lists), traits, keywords, questions and workflows '
   '(the live version, else the newest draft). Made to be kept in version control; import_definitions() takes it back.');
 
 -- ---- Import ----
@@ -256,6 +279,56 @@ BEGIN
     RAISE NOTICE 'gateway "%" has no secret yet for: %', name, unset USING HINT = format('Set each with SELECT mfiauto.set_secret(%L, …);', name);
   END IF;
   RETURN outcome;
+END $$;
+
+CREATE FUNCTION mfiauto._import_keyword(item json) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+  old mfiauto.keyword_config;
+  new mfiauto.keyword_config;
+  folded text := mfiauto._fold_text(mfiauto._import_text(item, 'name'));
+  tongue text := coalesce(mfiauto._import_text(item, 'locale'), '*');
+BEGIN
+  SELECT k.* INTO old FROM mfiauto.keyword_config k WHERE k.keyword = folded AND k.locale = tongue;
+  PERFORM mfiauto._set_keyword(folded, mfiauto._import_text(item, 'action'), tongue, mfiauto._import_text(item, 'place'), mfiauto._import_text(item, 'purpose'),
+                               mfiauto._import_text(item, 'event'), mfiauto._import_text(item, 'template'));
+  SELECT k.* INTO new FROM mfiauto.keyword_config k WHERE k.keyword = folded AND k.locale = mfiauto._checked_locale(tongue);
+  RETURN CASE WHEN old IS NOT DISTINCT FROM new THEN 'unchanged' WHEN old.keyword IS NULL THEN 'created' ELSE 'changed' END;
+END $$;
+
+CREATE FUNCTION mfiauto._import_answer(item json) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+  asked text := mfiauto._import_text(item, 'name');
+  given text := mfiauto._import_text(item, 'template');
+  old text := (SELECT a.template FROM mfiauto.keyword_answer a WHERE a.action = asked);
+BEGIN
+  IF old IS NOT DISTINCT FROM given THEN
+    RETURN 'unchanged';
+  END IF;
+  PERFORM mfiauto._set_keyword_answer(asked, given);
+  RETURN CASE WHEN old IS NULL THEN 'created' ELSE 'changed' END;
+END $$;
+
+CREATE FUNCTION mfiauto._import_intent(item json) RETURNS text
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  name text := mfiauto._import_text(item, 'name');
+  template text := mfiauto._import_text(item, 'template');
+  hands_over boolean := coalesce((item ->> 'hands_over')::boolean, false);
+  threshold numeric := coalesce((item ->> 'threshold')::numeric, 0.5);
+  old mfiauto.intent_config;
+BEGIN
+  SELECT i.* INTO old FROM mfiauto.intent_config i WHERE i.name = name;
+  IF (old.template, old.hands_over, old.threshold, old.examples) IS NOT DISTINCT FROM (template, hands_over, threshold, (item -> 'examples')::jsonb) THEN
+    RETURN 'unchanged';
+  END IF;
+  IF old.name IS NOT NULL THEN
+    PERFORM mfiauto._drop_intent(name);
+  END IF;
+  PERFORM mfiauto._create_intent(name, (item -> 'examples')::jsonb, template, hands_over, threshold);
+  RETURN CASE WHEN old.name IS NULL THEN 'created' ELSE 'changed' END;
 END $$;
 
 CREATE FUNCTION mfiauto._import_trait(item json) RETURNS text
@@ -447,6 +520,15 @@ BEGIN
     WHEN 'segments' THEN
       PERFORM mfiauto._check_members(item, '{name}', '{description,real_time,refresh_every,query}');
       RETURN mfiauto._import_segment(item);
+    WHEN 'keywords' THEN
+      PERFORM mfiauto._check_members(item, '{name,action}', '{locale,place,purpose,event,template}');
+      RETURN mfiauto._import_keyword(item);
+    WHEN 'answers' THEN
+      PERFORM mfiauto._check_members(item, '{name,template}', '{}');
+      RETURN mfiauto._import_answer(item);
+    WHEN 'intents' THEN
+      PERFORM mfiauto._check_members(item, '{name,examples}', '{template,hands_over,threshold}');
+      RETURN mfiauto._import_intent(item);
     WHEN 'workflows' THEN
       PERFORM mfiauto._check_members(item, '{name,definition}', '{state,max_per_day}');
       RETURN mfiauto._import_workflow(item, activate);
@@ -476,7 +558,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   section record;
 BEGIN
-  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,links,templates,gateways,segments,traits,workflows}');
+  PERFORM mfiauto._check_members(document, '{mfiauto}', '{about,links,templates,gateways,segments,traits,keywords,answers,intents,workflows}');
   IF document ->> 'mfiauto' <> '1' THEN
     RAISE EXCEPTION 'format % is not known', document ->> 'mfiauto' USING ERRCODE = '22023', HINT = 'This version reads {"mfiauto": 1, …}.';
   END IF;
@@ -516,8 +598,8 @@ BEGIN
     END;
     PERFORM mfiauto._check_document(document);
     -- Traits come first; those that look at segments, after them.
-    FOREACH pass IN ARRAY '{1,2,3,4,5,6,7}'::integer[] LOOP
-      section := ('{traits,segments,traits,links,templates,gateways,workflows}'::text[])[pass];
+    FOREACH pass IN ARRAY '{1,2,3,4,5,6,7,8,9,10}'::integer[] LOOP
+      section := ('{traits,segments,traits,links,templates,gateways,keywords,answers,intents,workflows}'::text[])[pass];
       items := coalesce(document -> section, '[]');
       FOR item_no IN SELECT o.item_no FROM mfiauto._import_order(section, items) o LOOP
         item := items -> (item_no - 1);

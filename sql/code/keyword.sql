@@ -113,7 +113,7 @@ BEGIN
   INSERT INTO mfiauto.keyword_config (keyword, locale, action, place, purpose, event, template)
   VALUES (folded, mfiauto._checked_locale(coalesce(locale, '*')), action, place, purpose, event, template)
   ON CONFLICT ON CONSTRAINT keyword_config_pkey DO UPDATE
-    SET action = excluded.action, place = excluded.place, purpose = excluded.purpose, event = excluded.event, template = excluded.template;
+    SET action = excluded.action, place = excluded.place, purpose = excluded.purpose, event = excluded.event, template = excluded.template, is_builtin = false;
   PERFORM mfiauto._note_change('keyword', folded, jsonb_strip_nulls(jsonb_build_object('locale', coalesce(locale, '*'), 'action', action, 'place', place, 'purpose', purpose,
                                                                                         'event', event, 'template', template)));
 END $$;

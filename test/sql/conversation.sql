@@ -109,6 +109,17 @@ SELECT count(*) AS lines FROM mfiauto.read_conversation(2);
 SELECT mfiauto.take_conversation(2, 'sms');
 SELECT mfiauto.take_conversation(5, 'sms');
 RESET ROLE;
+-- Kept as text, and taken back: keywords that are the institution's own, answers, questions.
+SELECT mfiauto.set_keyword('Solde', 'event', locale => 'fr', event => 'Balance Asked', template => 'balance'), mfiauto.set_keyword('fin', 'none', locale => 'fr');
+SELECT mfiauto.export_definitions() AS definitions \gset
+SELECT d.key, jsonb_path_query_array(d.value, '$[*].name') AS names FROM jsonb_each(:'definitions') d WHERE d.key IN ('keywords', 'answers', 'intents') ORDER BY 1;
+SELECT DISTINCT outcome FROM mfiauto.import_definitions(:'definitions');
+SELECT mfiauto.drop_keyword('solde', 'fr'), mfiauto.set_keyword('fin', 'stop', locale => 'fr'), mfiauto.set_keyword_answer('handover', NULL), mfiauto.drop_intent('balance');
+SELECT * FROM mfiauto.import_definitions(:'definitions') WHERE outcome <> 'unchanged';
+SELECT mfiauto.export_definitions() = :'definitions' AS same;
+SELECT name FROM mfiauto.match_intent('combien je dois') WHERE answers;
+SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "keywords": [{"name": "stop", "action": "info"}]}');
+SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "intents": [{"name": "x", "examples": {"fr": []}, "template": "pay"}]}');
 -- The doors of questions.
 SELECT mfiauto.create_intent('balance', '{"fr": ["x"]}', 'pay');
 SELECT mfiauto.create_intent('Bad Name', '{"fr": ["x"]}', 'pay');
