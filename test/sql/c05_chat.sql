@@ -61,12 +61,14 @@ SELECT * FROM told WHERE workflow = 'alone' ORDER BY 1, 2;
 SELECT mfiauto._take_inbound('wa', 'whatsapp', 'message', '221770000006', NULL, 'a', 'w6', '2026-01-06 06:00+00', NULL) > 0, mfiauto._take_inbound('wa', 'whatsapp', 'message', '221770000007', NULL, 'a', 'w7', '2026-01-06 08:30+00', NULL) > 0,
        mfiauto._take_inbound('wa', 'whatsapp', 'message', '221770000006', NULL, 'b', 'w8', '2026-01-06 05:00+00', NULL) > 0;
 SELECT client_id, received_at FROM mfiauto.last_inbound WHERE client_id IN (6, 7) ORDER BY 1;
--- Who stopped on the channel is not written to there, within the session or not, nor elsewhere in its place.
+-- Who stopped on the channel has the step's other one; who stops when it waits already is not written to, within the session or not.
 SELECT mfiauto.create_template('offers', channel => c, body => 'offer', class => 'collection') AS version FROM unnest('{whatsapp,sms}'::text[]) c;
 SELECT mfiauto.create_workflow('offers', '{"trigger": {"event": "Offers"}, "class": "collection", "steps": [{"send": "offers", "channels": ["whatsapp", "sms"]}]}') AS version;
 SELECT mfiauto.activate_workflow('offers');
-SELECT mfiauto._set_clock('2026-01-06 08:30+00'), mfiauto._take_inbound('wa', 'whatsapp', 'message', '221770000002', NULL, 'STOP', 'w9', NULL, NULL) > 0, mfiauto.opt_out(8, 'whatsapp');
-SELECT count(mfiauto.track('Offers', c)) FROM unnest('{1,2,8}'::bigint[]) c;
+SELECT mfiauto._set_clock('2026-01-06 08:30+00'), mfiauto.opt_out(6, 'whatsapp');
+SELECT count(mfiauto.track('Offers', c)) FROM unnest('{1,2,6,8}'::bigint[]) c;
+SELECT messages FROM mfiauto.run_engine();
+SELECT mfiauto._take_inbound('wa', 'whatsapp', 'message', '221770000002', NULL, 'STOP', 'w9', NULL, NULL) > 0, mfiauto.opt_out(8, 'whatsapp');
 SELECT mfiauto._set_clock('2026-01-06 09:30+00');
 :deliver
 SELECT * FROM told WHERE workflow = 'offers' ORDER BY 1, 2;
