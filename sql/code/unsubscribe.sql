@@ -67,7 +67,7 @@ LANGUAGE sql STABLE AS $$
   SELECT c.consent_id, c.channel, c.purpose, c.granted, c.given_at
     FROM mfiauto.consent c
    WHERE c.client_id = $1 AND c.source = 'unsubscribe link' AND c.proof ->> 'message_id' = $2::text
-   ORDER BY c.consent_id DESC LIMIT 1
+   ORDER BY c.given_at DESC, c.consent_id DESC LIMIT 1
 $$;
 
 -- Gives back what the opt-out took: of each channel and class that it meant, what held before; never more than that.
@@ -88,13 +88,13 @@ BEGIN
          mfiauto.now(), mfiauto._caller()
     FROM mfiauto._channel() h CROSS JOIN mfiauto.message_class k
     LEFT JOIN LATERAL (SELECT c.granted FROM mfiauto.consent c
-                        WHERE c.client_id = _undo_opt_out.client_id AND c.consent_id < last.consent_id AND NOT c.is_pending
+                        WHERE c.client_id = _undo_opt_out.client_id AND (c.given_at, c.consent_id) < (last.given_at, last.consent_id) AND NOT c.is_pending
                           AND (c.channel IS NULL OR c.channel = h.channel) AND (c.purpose IS NULL OR c.purpose = k.class)
                         ORDER BY c.given_at DESC, c.consent_id DESC LIMIT 1) b ON true
    WHERE k.honors_opt_out AND (last.channel IS NULL OR h.channel = last.channel) AND (last.purpose IS NULL OR k.class = last.purpose)
      AND coalesce(b.granted, NOT k.needs_consent)
      AND NOT EXISTS (SELECT FROM mfiauto.consent c
-                      WHERE c.client_id = _undo_opt_out.client_id AND c.consent_id > last.consent_id
+                      WHERE c.client_id = _undo_opt_out.client_id AND (c.given_at, c.consent_id) > (last.given_at, last.consent_id)
                         AND (c.channel IS NULL OR c.channel = h.channel) AND (c.purpose IS NULL OR c.purpose = k.class))
    ORDER BY h.channel, k.class;
   PERFORM mfiauto._journal_append(0, 'p', 0, _undo_opt_out.client_id);
@@ -102,7 +102,7 @@ BEGIN
 END $$;
 
 -- Records an opt-out, unless the message's link did the same before. One link cannot fill the record: after twenty entries in a day it does no more.
-CREATE FUNCTION mfiauto._unsubscribe(client_id bigint, message_id bigint, channel text, class text, choice text, way text, language text, remote inet) RETURNS boolean
+CREATE FUNCTION mfiauto._unsubscribe(client_id bigint, message_id bigint, channel text, class text, choice text, way text, language text, remote inet, at timestamptz) RETURNS boolean
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -112,16 +112,20 @@ BEGIN
   SELECT s.* INTO scope FROM mfiauto._opt_out_scope(choice, _unsubscribe.channel, _unsubscribe.class) s;
   SELECT o.* INTO last FROM mfiauto._web_opt_out(_unsubscribe.client_id, _unsubscribe.message_id) o;
   IF last.granted = false AND last.channel IS NOT DISTINCT FROM scope.channel AND last.purpose IS NOT DISTINCT FROM scope.purpose
-     AND NOT EXISTS (SELECT FROM mfiauto.consent c WHERE c.client_id = _unsubscribe.client_id AND c.granted AND c.consent_id > last.consent_id) THEN
+     AND NOT EXISTS (SELECT FROM mfiauto.consent c WHERE c.client_id = _unsubscribe.client_id AND c.granted
+                        AND (c.given_at, c.consent_id) > (last.given_at, last.consent_id) AND c.given_at <= _unsubscribe.at) THEN
     RETURN true;
   END IF;
   IF (SELECT count(*) FROM mfiauto.consent c
        WHERE c.client_id = _unsubscribe.client_id AND c.source = 'unsubscribe link' AND c.granted = false AND c.given_at > mfiauto.now() - interval '1 day') >= 20 THEN
     RETURN false;
   END IF;
-  PERFORM mfiauto._record_consent(_unsubscribe.client_id, scope.channel, scope.purpose, false, 'unsubscribed', 'unsubscribe link', mfiauto._page_text_version(),
-                                  mfiauto._web_proof(_unsubscribe.message_id, language, way, remote));
-  PERFORM mfiauto._note_interaction(_unsubscribe.client_id, _unsubscribe.message_id, 'unsubscribed', jsonb_build_object('scope', choice, 'way', way));
+  -- As of when he said so: what he said elsewhere after that stands.
+  INSERT INTO mfiauto.consent (client_id, channel, purpose, granted, is_pending, reason, source, text_version, proof, given_at, recorded_by)
+  VALUES (_unsubscribe.client_id, scope.channel, scope.purpose, false, false, 'unsubscribed', 'unsubscribe link', mfiauto._page_text_version(),
+          mfiauto._web_proof(_unsubscribe.message_id, language, way, remote), _unsubscribe.at, mfiauto._caller());
+  PERFORM mfiauto._journal_append(0, 'p', 0, _unsubscribe.client_id);
+  PERFORM mfiauto._note_interaction(_unsubscribe.client_id, _unsubscribe.message_id, 'unsubscribed', jsonb_build_object('scope', choice, 'way', way), at => _unsubscribe.at);
   RETURN true;
 END $$;
 
@@ -146,6 +150,15 @@ BEGIN
                       WHEN f.form ->> 'choice' IN ('class', 'channel', 'all') THEN jsonb_build_object('choice', f.form ->> 'choice', 'way', 'page')
                       WHEN f.form ? 'undo' THEN '{"undo": true}'::jsonb END
             FROM (SELECT mfiauto._read_form(content) AS form) f);
+END $$;
+
+-- When a request came in: the front keeps those that change something on disk while the database is away, and says when each came.
+CREATE FUNCTION mfiauto._requested_at(headers jsonb) RETURNS timestamptz
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN greatest(least(mfiauto._header(headers, 'mfiauto-received-at')::timestamptz, mfiauto.now()), mfiauto.now() - interval '7 days');
+EXCEPTION WHEN data_exception THEN
+  RETURN mfiauto.now();
 END $$;
 
 CREATE FUNCTION mfiauto._serve_unsubscribe(method text, token text, headers jsonb, body bytea, remote inet DEFAULT NULL) RETURNS mfiauto._response
@@ -174,7 +187,8 @@ BEGIN
     RETURN mfiauto._unsubscribe_page(language, message.channel, message.class,
              CASE WHEN mfiauto._undo_opt_out(message.client_id, message.message_id, language, remote) THEN 'undone' ELSE 'ask' END);
   ELSIF wish ? 'choice' THEN
-    IF mfiauto._unsubscribe(message.client_id, message.message_id, message.channel, message.class, wish ->> 'choice', wish ->> 'way', language, remote) THEN
+    IF mfiauto._unsubscribe(message.client_id, message.message_id, message.channel, message.class, wish ->> 'choice', wish ->> 'way', language, remote,
+                            mfiauto._requested_at(headers)) THEN
       RETURN mfiauto._unsubscribe_page(language, message.channel, message.class, 'done');
     END IF;
     RETURN ROW(429, '{"retry-after": "86400", "cache-control": "no-store"}'::jsonb, ''::bytea)::mfiauto._response;

@@ -86,6 +86,18 @@ SELECT refused(3);
 SELECT mfiauto.opt_in(1, 'email', 'marketing', source => 'branch');
 SELECT status FROM ask(1, 'POST', 'List-Unsubscribe=One-Click');
 SELECT refused(1);
+-- A request that the front kept while the database was away counts from when it came: what was said at the branch after it stands.
+CREATE FUNCTION late(client bigint, at text) RETURNS integer LANGUAGE sql AS $$
+  SELECT r.status FROM token t, mfiauto._serve_unsubscribe('POST', t.token, jsonb_build_object('mfiauto-received-at', at), 'List-Unsubscribe=One-Click') r WHERE t.client_id = client
+$$;
+SELECT mfiauto.set_clock('2026-01-14 10:00+00');
+SELECT mfiauto.opt_in(3, 'email', 'marketing', source => 'branch'), mfiauto.set_clock('2026-01-14 12:00+00');
+SELECT late(3, '2026-01-14T09:00:00Z') AS before;
+SELECT refused(3), (SELECT given_at FROM mfiauto.consent WHERE client_id = 3 ORDER BY consent_id DESC LIMIT 1);
+SELECT late(3, '2026-01-14T11:00:00Z') AS after;
+SELECT refused(3), (SELECT given_at FROM mfiauto.consent WHERE client_id = 3 ORDER BY consent_id DESC LIMIT 1);
+SELECT late(5, 'yesterday, or so') AS no_time, late(6, '2027-01-01T00:00:00Z') AS in_the_future;
+SELECT max(given_at) = mfiauto.now() AS is_now FROM mfiauto.consent;
 -- One link cannot fill the record.
 SELECT count(*) FILTER (WHERE a.status = 200) AS done, count(*) FILTER (WHERE a.status = 429) AS too_many
   FROM generate_series(1, 25) g, LATERAL (SELECT mfiauto.opt_in(7, 'email', 'marketing', source => 'branch ' || g)) i, LATERAL (SELECT status FROM ask(7, 'POST', CASE WHEN i IS NOT NULL OR g > 0 THEN 'choice=class' END)) a;
@@ -94,6 +106,25 @@ SELECT count(*) FILTER (WHERE a.status = 200) AS done, count(*) FILTER (WHERE a.
 SELECT r.status, convert_from(r.body, 'UTF8') FROM mfiauto._serve_unsubscribe('POST', repeat('a', 20), '{}', 'choice=all') r;
 SELECT r.status FROM token t, mfiauto._serve_unsubscribe('POST', t.pixel, '{}', 'choice=all') r WHERE t.client_id = 5;
 SELECT r.status FROM token t, mfiauto._serve_pixel(t.token, '{}') r WHERE t.client_id = 5;
+
+-- By the one door that the front has, with the front's rights alone; a link, the page, its button, the pixel.
+SELECT mfiauto.allow_link_host('mfi.example'), mfiauto.create_link('site', 'https://mfi.example/?c={{client.client_id}}');
+CREATE TEMP TABLE path AS SELECT t.client_id, '/u/' || t.token AS u, '/o/' || t.pixel || '.gif' AS o, '/l/' || mfiauto._link_token(t.message_id, 16) AS l FROM token t;
+CREATE ROLE regress_unsubscribe_front;
+GRANT SELECT ON path TO regress_unsubscribe_front;
+SELECT mfiauto.grant_access('regress_unsubscribe_front', 'receiver');
+SET ROLE regress_unsubscribe_front;
+SELECT r.status, r.headers ->> 'location' AS location FROM path p, mfiauto.serve('GET', p.l, NULL, '{"user-agent": "Firefox"}', NULL, '41.82.1.1') r WHERE p.client_id = 5;
+SELECT r.status FROM path p, mfiauto.serve('GET', p.u, NULL, '{"user-agent": "Firefox"}', NULL, '41.82.1.1') r WHERE p.client_id = 5;
+SELECT r.status FROM path p, mfiauto.serve('POST', p.u, '', '{"content-type": "application/x-www-form-urlencoded"}', 'choice=channel', '41.82.1.1') r WHERE p.client_id = 5;
+SELECT r.status, r.headers ->> 'content-type' AS type FROM path p, mfiauto.serve('GET', p.o, NULL, '{"user-agent": "Firefox"}', NULL, '2001:db8:1:2::3') r WHERE p.client_id = 2;
+SELECT r.status FROM unnest('{/l/,/l,/u/x,/o/x.gif,/l/a/b,/u/..}'::text[]) p, mfiauto.serve('GET', p, NULL, '{}', NULL, NULL) r;
+SELECT count(*) FROM mfiauto.consent;
+RESET ROLE;
+SELECT mfiauto.revoke_access('regress_unsubscribe_front');
+DROP TABLE path;
+DROP ROLE regress_unsubscribe_front;
+SELECT granted, proof - 'message_id' AS proof, recorded_by FROM mfiauto.consent WHERE client_id = 5 ORDER BY consent_id DESC LIMIT 1;
 
 -- The pixel: opened, by a person or through a proxy that loads images for everybody.
 SELECT r.status, r.headers ->> 'content-type' AS type, length(r.body) AS bytes, encode(substr(r.body, 1, 6), 'escape') AS magic FROM token t, mfiauto._serve_pixel(t.pixel || '.gif', '{"User-Agent": "Thunderbird/115"}') r WHERE t.client_id = 5;
