@@ -59,8 +59,8 @@ write_line(const char *format, va_list arguments)
 	if (length > sizeof(line) - 2)
 		length = sizeof(line) - 2;
 	for (size_t i = 0; i < length; i++)
-		if ((unsigned char) line[i] < ' ' || line[i] == 127)
-			line[i] = ' ';
+		if ((unsigned char) line[i] < ' ' || (unsigned char) line[i] >= 127)
+			line[i] = '?';
 	line[length++] = '\n';
 	pthread_mutex_lock(&log_lock);
 	if (write(log_fd, line, length) < 0)

@@ -469,12 +469,20 @@ queue_remove(const char *name)
 }
 
 void
-queue_set_aside(const char *name, const char *reason)
+queue_set_aside(const char *name, const char *reason, bool is_refused)
 {
 	char aside_name[64];
 
 	snprintf(aside_name, sizeof(aside_name), "%s-%s", name, reason);
 	pthread_mutex_lock(&lock);
+	if (is_refused && state.aside_bytes > settings.queue_limit_mb * 1024LL * 1024)
+	{
+		log_line("error: request %s was thrown away (%s): too much was set aside", name, reason);
+		unlinkat(directory, name, 0);
+		forget_head(name);
+		pthread_mutex_unlock(&lock);
+		return;
+	}
 	if (renameat(directory, name, aside, aside_name) == 0)
 	{
 		log_line("error: request %s was set aside (%s)", name, reason);

@@ -40,7 +40,11 @@ extern bool queue_read(const char *name, Request *request);
 
 extern void queue_remove(const char *name);
 
-/* Takes a request out of the queue without losing it; reason is a word of the file's new name. */
-extern void queue_set_aside(const char *name, const char *reason);
+/*
+ * Takes a request out of the queue without losing it; reason is a word of the
+ * file's new name. What was refused, as forgeries are, goes when more than
+ * queue_limit_mb was set aside.
+ */
+extern void queue_set_aside(const char *name, const char *reason, bool is_refused);
 
 #endif							/* RECEIVER_QUEUE_H */

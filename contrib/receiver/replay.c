@@ -73,7 +73,7 @@ replay_one(Database *database, const char *name, int *attempts)
 		}
 	}
 	if (is_gone && reason[0] != '\0')
-		queue_set_aside(name, reason);
+		queue_set_aside(name, reason, answer.status >= 400 && answer.status < 500);
 	request_clear(&request);
 	answer_clear(&answer);
 	return is_gone;

@@ -37,12 +37,13 @@ sub start_receiver
 {
 	my %with = (rate => 0, rate_per_address => 0, queue_dir => "$dir/queue", @_);
 	my @wrapper = @{ delete $with{wrapper} // [] };
-	$log = "$dir/receiver." . ++$run . '.log';
+	my $printed = "$dir/receiver." . ++$run . '.log';
+	$log = $with{log_file} // $printed;
 	$with{database} = 'host=' . $node->host . ' port=' . $node->port . ' dbname=bank user=front';
 	$pid = fork // die "fork: $!";
 	if ($pid == 0)
 	{
-		open STDERR, '>', $log or die "open: $!";
+		open STDERR, '>', $printed or die "open: $!";
 		exec @wrapper, $program, '--listen=127.0.0.1:0', map { "--$_=$with{$_}" } sort keys %with or die "exec: $!";
 	}
 	for (1 .. 1200)
@@ -330,7 +331,17 @@ is(join(' ', sort map { s/.*-//r } aside()), '401 unreadable unreadable', 'SIGHU
 is((track('After', properties => { n => 1 }))[0], 200, 'and at the database');
 end_receiver();
 
-# ---- What the log says ----
+# ---- The log ----
+
+start_receiver(log_file => "$dir/own.log");
+track('Logged');
+rename "$dir/own.log", "$dir/receiver.old.log";
+kill 'HUP', $pid;
+for (1 .. 100) { last if -s "$dir/own.log"; sleep 0.05; }
+track('Logged');
+is(end_receiver(), 0, 'a receiver with a log of its own');
+like(slurp_file("$dir/own.log"), qr/reopened\n.*POST \/v1\/track 200/s, 'goes on in a new one');
+unlike(slurp_file("$dir/receiver.old.log"), qr/reopened/, 'when the old one was moved away');
 
 my $said = join '', map { slurp_file($_) } glob "$dir/receiver.*.log";
 unlike($said, qr/\Q$key\E|padding|List-Unsubscribe|\/u\/abc|198\.51\.100|userId|sesame|22177|bonjour/, 'no log has keys, bodies, tokens or who somebody is');
