@@ -11,7 +11,8 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Reads what was verified and does what it says. What fails because of its content is kept, and does not stop what comes after it.
-CREATE FUNCTION mfiauto._take_webhook(gateway text, channel text, definition jsonb, method text, query text, headers jsonb, body bytea) RETURNS integer
+CREATE FUNCTION mfiauto._take_webhook(gateway text, channel text, definition jsonb, method text, query text, headers jsonb, body bytea,
+  is_fetched boolean DEFAULT false) RETURNS integer
 LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -27,8 +28,8 @@ BEGIN
   BEGIN
     events := ARRAY(SELECT e FROM mfiauto._read_webhook(definition::text, method, query, headers, body) e);
     IF events[1].part IN ('nothing', 'unreadable') THEN
-      -- Some providers try whether we answer.
-      IF body = '' AND query = '' THEN
+      -- Some providers try whether we answer; and who is asked may have nothing to say.
+      IF (body = '' AND query = '') OR (is_fetched AND events[1].part = 'nothing') THEN
         RETURN 0;
       END IF;
       PERFORM mfiauto._keep_unread(gateway, definition, CASE events[1].part WHEN 'nothing' THEN 'no rule of the definition fits it'
@@ -169,3 +170,48 @@ BEGIN
 END $$;
 SELECT mfiauto._open_door('mfiauto._reread_webhooks(text)', '{admin}',
   'Reads webhooks that no rule could read once more, by the definitions as they are now; what still cannot be read stays in mfiauto.unread_webhook. Returns how many receipts and incoming messages were new.');
+
+-- ---- Providers that are asked ----
+
+CREATE FUNCTION mfiauto._due_polls() RETURNS TABLE (gateway text, cursor text)
+LANGUAGE sql STABLE AS $$
+  SELECT g.gateway, coalesce(p.cursor, g.definition #>> '{poll,cursor,first}')
+    FROM mfiauto.gateway_config g
+    LEFT JOIN mfiauto.poll_state p ON p.gateway = g.gateway
+   WHERE g.is_enabled AND g.definition ? 'poll' AND coalesce(p.next_at, '-infinity') <= mfiauto.now()
+$$;
+
+-- What a provider answered to the question what is new: read as a webhook of its would be. It is asked again in time, ever later while that fails.
+CREATE FUNCTION mfiauto._take_poll(gateway text, status integer, body bytea, error text) RETURNS integer
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  config record;
+  rules jsonb;
+  every interval;
+  position text;
+  number integer := 0;
+BEGIN
+  SELECT g.channel, g.definition INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _take_poll.gateway;
+  IF NOT config.definition ? 'poll' THEN
+    RETURN 0;
+  END IF;
+  every := (config.definition -> 'poll' ->> 'every')::interval;
+  IF error IS NULL THEN
+    rules := CASE WHEN config.definition -> 'poll' ?| '{receipt,inbound}' THEN (config.definition -> 'poll') - '{every,request,cursor}'::text[] ELSE config.definition - 'signature' END;
+    number := mfiauto._take_webhook(gateway, config.channel, rules, 'GET', '', '{"content-type": "application/json"}', body, is_fetched => true);
+    BEGIN
+      position := jsonb_path_query_first(convert_from(body, 'UTF8')::jsonb, (config.definition #>> '{poll,cursor,path}')::jsonpath, silent => true) #>> '{}';
+    EXCEPTION WHEN data_exception THEN
+      -- No JSON: told among what could not be read.
+      position := NULL;
+    END;
+  END IF;
+  INSERT INTO mfiauto.poll_state AS p (gateway, next_at, asked_at, status, error, event_count, failure_count, cursor)
+  VALUES (gateway, mfiauto.now() + every, mfiauto.now(), nullif(status, 0), left(error, 200), number, (error IS NOT NULL)::integer, position)
+  ON CONFLICT ON CONSTRAINT poll_state_pkey DO UPDATE
+    SET next_at = mfiauto.now() + least(every * CASE WHEN error IS NULL THEN 1 ELSE 2 ^ least(p.failure_count + 1, 10) END, greatest(every, interval '1 hour')),
+        asked_at = excluded.asked_at, status = excluded.status, error = excluded.error, event_count = p.event_count + excluded.event_count,
+        failure_count = CASE WHEN excluded.error IS NULL THEN 0 ELSE p.failure_count + 1 END, cursor = coalesce(excluded.cursor, p.cursor);
+  RETURN number;
+END $$;

@@ -33,6 +33,7 @@ mfi_delivery_begin(void)
 	mfi_machine.context = AllocSetContextCreate(TopMemoryContext, "mfiauto delivery", ALLOCSET_DEFAULT_SIZES);
 	mfi_machine.pump_context = AllocSetContextCreate(mfi_machine.context, "mfiauto delivery pump", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&mfi_machine.finished);
+	dlist_init(&mfi_machine.fetched);
 	mfi_http_start(mfi_guc_connections);
 	mfi_machine.is_running = true;
 }
@@ -95,6 +96,7 @@ mfi_delivery_pump(void)
 	mfi_send_ready(now_ms);
 	mfi_claim_due(now_ms);
 	mfi_send_ready(now_ms);
+	mfi_fetch_start(now_ms);
 	mfi_http_step();
 	mfi_send_collect(now_ms);
 	if ((mfi_machine.finished_count > 0 || has_unsaved()) && now_ms >= mfi_machine.trouble_until_ms &&
@@ -105,6 +107,7 @@ mfi_delivery_pump(void)
 		if (now_ms >= mfi_machine.trouble_until_ms)
 			mfi_machine.trouble[0] = '\0';
 	}
+	mfi_fetch_record(now_ms);
 	MemoryContextSwitchTo(outer);
 	MemoryContextReset(mfi_machine.pump_context);
 }

@@ -28,6 +28,7 @@ static void set_gateway(MfiLane *lane, MfiGateway *gateway, const char *problem)
 static const char *find_missing_secret(const MfiGateway *gateway);
 static void load_circuit(MfiLane *lane, HeapTuple tuple, TupleDesc descriptor, int64 now_ms);
 static void load_holds(void);
+static void match_receipts(void);
 static void sweep(void);
 
 MfiLane *
@@ -319,6 +320,17 @@ load_holds(void)
 }
 
 /*
+ * match_receipts looks after receipts that came before our own record of what
+ * they are about did.
+ */
+static void
+match_receipts(void)
+{
+	if (SPI_execute("SELECT mfiauto._match_receipts() WHERE EXISTS (SELECT FROM mfiauto.waiting_receipt w WHERE w.look_at <= mfiauto.now())", false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not match receipts");
+}
+
+/*
  * sweep gives back what a dead worker held and ends what cannot leave.
  */
 static void
@@ -326,8 +338,8 @@ sweep(void)
 {
 	if (SPI_execute("SELECT mfiauto._recover_leases()", false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for abandoned leases");
-	if (SPI_execute("SELECT mfiauto._match_receipts()", false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not match receipts");
+	if (SPI_execute("SELECT mfiauto._forget_webhooks()", false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not forget old webhooks");
 	if (SPI_execute("SELECT s.expired, s.failed FROM mfiauto._sweep_outbox() s", false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not sweep the queue");
 	mfi_machine.counts.suppressed += atoll(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
@@ -345,6 +357,8 @@ mfi_lane_look(int64 now_ms)
 		look_at_permission();
 		load_lanes(now_ms);
 		load_holds();
+		match_receipts();
+		mfi_fetch_look();
 		if (mfi_machine.may_send && now_ms >= mfi_machine.sweep_at_ms)
 		{
 			sweep();

@@ -40,6 +40,12 @@ typedef struct MfiLane
 	int			token_number;	/* counts the tokens that this lane had */
 	bool		is_fetching_token;
 
+	/* what is fetched where the provider sends nothing */
+	bool		is_poll_due;
+	bool		is_polling;
+	char	   *poll_cursor;	/* NULL: from the beginning */
+	int64		poll_not_before_ms;
+
 	/* not yet saved */
 	int64		sent;
 	int64		failed;
@@ -65,6 +71,11 @@ typedef struct MfiItem
 	MfiGateway *gateway;		/* retained while the item lives */
 	MfiEnvelope envelope;
 	bool		is_token;		/* a request for a token, no message */
+	bool		is_poll;		/* a question for what is new, no message */
+	char	   *poll_body;		/* its answer; NULL: none, poll_error says why */
+	int			poll_length;
+	int			poll_status;
+	const char *poll_error;
 	MfiDeliveryTest *test;
 	int			attempts;
 	bool		may_resend;		/* the class prefers twice to never */
@@ -96,6 +107,7 @@ typedef struct MfiMachine
 	List	   *lanes;
 	dlist_head	finished;
 	int			finished_count;
+	dlist_head	fetched;		/* polls that were answered */
 	int64		finished_since_ms;
 	int			in_flight;
 	int64		look_at_ms;		/* next look at the configuration */
@@ -141,6 +153,13 @@ extern void mfi_handover_poll(int64 now_ms);
 extern void mfi_record_decide(MfiItem *item, int64 now_ms);
 extern void mfi_record_finished(void);
 extern void mfi_record_release_ready(void);
+
+/* fetch.c */
+extern void mfi_fetch_look(void);
+extern void mfi_fetch_start(int64 now_ms);
+extern void mfi_fetch_finish(MfiItem *item, const MfiAnswer *answer);
+extern void mfi_fetch_record(int64 now_ms);
+extern bool mfi_fetch_is_idle(int64 now_ms);
 
 /* send.c */
 extern void mfi_item_finish(MfiItem *item, int64 now_ms);

@@ -154,6 +154,8 @@ is_drained(void)
 		return true;
 	if (!mfi_machine.may_send)
 		return true;
+	if (!mfi_fetch_is_idle(now_ms))
+		return false;
 	foreach(cell, mfi_machine.lanes)
 	{
 		MfiLane    *lane = lfirst(cell);

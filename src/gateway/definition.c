@@ -31,6 +31,8 @@ static Jsonb *jsonb_of(json_t *json);
 static void settle(MfiGateway *gateway);
 static bool is_mail(json_t *root);
 static void check_base_url(const MfiGateway *gateway);
+static char *poll_definition(json_t *root);
+static MfiGateway *compile_poll(const MfiGateway *gateway, json_t *root, Jsonb *settings);
 static const char *text_of(Jsonb *jsonb);
 static uint64 origin_of(const char *definition, const MfiGateway *gateway);
 
@@ -329,6 +331,72 @@ origin_of(const char *definition, const MfiGateway *gateway)
 	return hash_bytes_extended((const unsigned char *) all, strlen(all), 0);
 }
 
+/*
+ * poll_definition is the definition with the poll's request in place of the
+ * message's, and without what only messages need.
+ */
+static char *
+poll_definition(json_t *root)
+{
+	static const char *const others[] = {"sandbox", "transport", "sql", "inbox", "voice", "response", "idempotent", "idempotency_header", "receipt", "inbound",
+		"signature", "answer", "challenge", "poll", NULL};
+	json_t	   *copy = json_copy(root);
+	char	   *dumped;
+	char	   *text;
+
+	for (int i = 0; others[i] != NULL; i++)
+		json_object_del(copy, others[i]);
+	json_object_set(copy, "request", json_object_get(json_object_get(root, "poll"), "request"));
+	dumped = json_dumps(copy, JSON_COMPACT);
+	json_decref(copy);
+	text = pstrdup(dumped);
+	free(dumped);
+	return text;
+}
+
+/*
+ * compile_poll makes a gateway of the same settings and secrets whose request
+ * is the poll's; it lives and ends with the one that it belongs to.
+ */
+static MfiGateway *
+compile_poll(const MfiGateway *gateway, json_t *root, Jsonb *settings)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	json_t	   *cursor = json_object_get(json_object_get(root, "poll"), "cursor");
+	const char *parameter = json_string_value(json_object_get(cursor, "parameter"));
+	MfiGateway *poll = NULL;
+
+	PG_TRY();
+	{
+		poll = mfi_gateway_compile(gateway->name, gateway->channel, 0, poll_definition(root), settings, gateway->secrets, gateway->context);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(outer);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (error->detail != NULL)
+			error->detail = psprintf("poll.%s", error->detail);
+		ThrowErrorData(error);
+	}
+	PG_END_TRY();
+	poll->answer_bytes_max = MFI_GATEWAY_POLL_BYTES_MAX;
+	if (parameter != NULL)
+	{
+		MfiField   *field;
+
+		MemoryContextSwitchTo(poll->context);
+		field = palloc0(sizeof(MfiField));
+		field->name = pstrdup(parameter);
+		field->slot = mfi_slot_parse("{{text}}", "poll.cursor", MFI_ESCAPE_NONE, MFI_TAGS_MESSAGE);
+		poll->query = lappend(poll->query, field);
+		MemoryContextSwitchTo(outer);
+	}
+	return poll;
+}
+
 void
 mfi_gateway_retain(MfiGateway *gateway)
 {
@@ -347,7 +415,7 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 					Jsonb *settings, Jsonb *secrets, MemoryContext parent)
 {
 	static const char *const names[] = {"sandbox", "about", "transport", "sql", "inbox", "voice", "request", "auth", "response", "idempotent", "idempotency_header",
-		"receipt", "inbound", "signature", "answer", "challenge", "http_version", "limits", "settings", "secrets", NULL};
+		"receipt", "inbound", "signature", "answer", "challenge", "poll", "http_version", "limits", "settings", "secrets", NULL};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto gateway", ALLOCSET_SMALL_SIZES);
 	MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "mfiauto definition", ALLOCSET_SMALL_SIZES);
 	MemoryContext outer = MemoryContextSwitchTo(reading);
@@ -415,6 +483,10 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 	settle(gateway);
 	check_base_url(gateway);
 	gateway->origin = origin_of(definition, gateway);
+}
+
+	if (json_is_object(json_object_get(root, "poll")))
+		gateway->poll = compile_poll(gateway, root, settings);
 	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(reading);
 	MemoryContextSetParent(context, parent);

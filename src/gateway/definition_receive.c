@@ -12,6 +12,9 @@
 #include "gateway/definition.h"
 #include "gateway/gateway.h"
 #include "gateway/reader.h"
+#include "gateway/shape.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
 
 static const char *const formats[] = {"json", "form", "query", NULL};
 static const char *const matches[] = {"equal", "prefix", "bits", NULL};
@@ -28,10 +31,13 @@ static void check_condition(json_t *condition, const char *path);
 static void check_conditions(json_t *rule, const char *path);
 static void check_receipt(json_t *rule, const char *path);
 static void check_inbound(json_t *rule, const char *path);
-static void check_rules(json_t *root, const char *name, void (*check) (json_t *rule, const char *path));
+static void check_rules(json_t *root, const char *name, const char *place, void (*check) (json_t *rule, const char *path));
 static void check_signature(json_t *signature);
 static void check_answer(json_t *answer);
 static void check_challenge(json_t *challenge);
+static void check_tags(json_t *json, const char *path);
+static void check_poll(json_t *poll);
+static bool read_span(const char *text);
 
 static bool
 is_among(const char *name, const char *const *names)
@@ -207,7 +213,7 @@ check_inbound(json_t *rule, const char *path)
  * check_rules checks one rule, or an array of them.
  */
 static void
-check_rules(json_t *root, const char *name, void (*check) (json_t *rule, const char *path))
+check_rules(json_t *root, const char *name, const char *place, void (*check) (json_t *rule, const char *path))
 {
 	json_t	   *rules = json_object_get(root, name);
 	json_t	   *rule;
@@ -216,12 +222,12 @@ check_rules(json_t *root, const char *name, void (*check) (json_t *rule, const c
 	if (rules == NULL || json_is_null(rules))
 		return;
 	if (json_is_object(rules))
-		check(rules, name);
+		check(rules, place);
 	else if (!json_is_array(rules) || json_array_size(rules) == 0)
-		mfi_reader_fail(name, "expected an object or an array of objects", NULL);
+		mfi_reader_fail(place, "expected an object or an array of objects", NULL);
 	json_array_foreach(rules, index, rule)
 	{
-		char	   *path = psprintf("%s[%zu]", name, index);
+		char	   *path = psprintf("%s[%zu]", place, index);
 
 		if (!json_is_object(rule))
 			mfi_reader_fail(path, "expected an object", NULL);
@@ -305,6 +311,67 @@ check_challenge(json_t *challenge)
 }
 
 /*
+ * check_tags refuses whatever belongs to a message: there is none.
+ */
+static void
+check_tags(json_t *json, const char *path)
+{
+	const char *name;
+	json_t	   *member;
+
+	if (json_is_string(json))
+		(void) mfi_slot_parse(json_string_value(json), path, MFI_ESCAPE_NONE, MFI_TAGS_SETTINGS);
+	json_object_foreach(json, name, member)
+		check_tags(member, mfi_reader_path(path, name));
+}
+
+/*
+ * read_span: a number and a unit, of one second to a day.
+ */
+static bool
+read_span(const char *text)
+{
+	static const struct
+	{
+		const char *name;
+		int			seconds;
+	}			units[] = {{"s", 1}, {"seconds", 1}, {"min", 60}, {"minutes", 60}, {"h", 3600}, {"hours", 3600}};
+	char	   *unit;
+	long		number = strtol(text, &unit, 10);
+
+	while (*unit == ' ')
+		unit++;
+	for (int i = 0; i < (int) lengthof(units); i++)
+		if (strcmp(units[i].name, unit) == 0)
+			return number >= 1 && number <= SECS_PER_DAY / units[i].seconds;
+	return false;
+}
+
+static void
+check_poll(json_t *poll)
+{
+	static const char *const names[] = {"every", "request", "receipt", "inbound", "cursor", NULL};
+	static const char *const cursor_names[] = {"parameter", "path", "first", NULL};
+	json_t	   *request = mfi_reader_object(poll, "poll", "request");
+	json_t	   *cursor = mfi_reader_object(poll, "poll", "cursor");
+
+	mfi_reader_check_members(poll, "poll", names);
+	if (!read_span(mfi_reader_string(poll, "poll", "every", true)))
+		mfi_reader_fail("poll.every", "this is no time between a second and a day", "Write it as \"60 s\", \"5 min\" or \"2 h\".");
+	if (request == NULL)
+		mfi_reader_fail("poll.request", "expected an object, found nothing", NULL);
+	check_tags(request, "poll.request");
+	check_rules(poll, "receipt", "poll.receipt", check_receipt);
+	check_rules(poll, "inbound", "poll.inbound", check_inbound);
+	if (cursor == NULL)
+		return;
+	mfi_reader_check_members(cursor, "poll.cursor", cursor_names);
+	(void) mfi_reader_string(cursor, "poll.cursor", "parameter", true);
+	(void) mfi_reader_string(cursor, "poll.cursor", "first", false);
+	(void) DirectFunctionCall1(jsonpath_in, CStringGetDatum(mfi_reader_string(cursor, "poll.cursor", "path", true)));
+}
+
+/*
  * mfi_definition_check_receiving checks what receive() and _serve_webhook()
  * will read, see sql/code/webhook.sql.
  */
@@ -313,12 +380,14 @@ mfi_definition_check_receiving(json_t *root)
 {
 	json_t	   *member;
 
-	check_rules(root, "receipt", check_receipt);
-	check_rules(root, "inbound", check_inbound);
+	check_rules(root, "receipt", "receipt", check_receipt);
+	check_rules(root, "inbound", "inbound", check_inbound);
 	if ((member = mfi_reader_object(root, "", "signature")) != NULL)
 		check_signature(member);
 	if ((member = mfi_reader_object(root, "", "answer")) != NULL)
 		check_answer(member);
 	if ((member = mfi_reader_object(root, "", "challenge")) != NULL)
 		check_challenge(member);
+	if ((member = mfi_reader_object(root, "", "poll")) != NULL)
+		check_poll(member);
 }

@@ -18,6 +18,7 @@
 
 #define MFI_GATEWAY_ERROR_BYTES_MAX 200
 #define MFI_GATEWAY_ID_BYTES_MAX 250
+#define MFI_GATEWAY_POLL_BYTES_MAX 1048576
 #define MFI_GATEWAY_MASK "***"		/* stands for a secret where people look */
 
 typedef enum MfiAuthKind
@@ -141,6 +142,9 @@ typedef struct MfiGateway
 	char	   *retry_after_header;
 	char	   *retry_after_path;
 	double		retry_after_default_s;
+
+	/* what is fetched where the provider sends nothing */
+	struct MfiGateway *poll;	/* whose request asks, with how far we have read as its text; NULL: nothing is fetched */
 
 	/* limits */
 	double		rate_per_second;	/* 0: none */

@@ -28,7 +28,8 @@ add_each(const MfiDocument *document, json_t *node, json_t *parent, const char *
 	if (json_is_object(node))
 		walk_list(document, node, parent, rest, elements);
 	json_array_foreach(node, index, element)
-		walk_list(document, element, parent, rest, elements);
+		if (!json_is_array(element))
+			walk_list(document, element, parent, rest, elements);
 }
 
 static void
@@ -37,7 +38,10 @@ walk_list(const MfiDocument *document, json_t *node, json_t *parent, const char 
 	size_t		length = strcspn(path, ".[");
 	json_t	   *next = node;
 
-	if (*path == '\0')
+	/* A path that ends at an array means what is in it. */
+	if (*path == '\0' && json_is_array(node))
+		add_each(document, node, parent, path, elements);
+	else if (*path == '\0')
 	{
 		MfiElement *element = palloc(sizeof(MfiElement));
 
@@ -46,8 +50,9 @@ walk_list(const MfiDocument *document, json_t *node, json_t *parent, const char 
 		element->parent = parent;
 		if (!json_is_null(node))
 			*elements = lappend(*elements, element);
-		return;
 	}
+	if (*path == '\0')
+		return;
 	if (length > 0)
 		next = json_object_get(node, pnstrdup(path, length));
 	if (next == NULL)
