@@ -3,7 +3,7 @@
 -- From how many seconds on a call counts as heard: the gateway's setting, in the place of what its definition says.
 CREATE FUNCTION mfiauto._with_heard_seconds(gateway text, definition jsonb) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-  SELECT CASE WHEN jsonb_typeof(g.settings -> 'min_heard_seconds') <> 'number' THEN definition
+  SELECT CASE WHEN jsonb_typeof(g.settings -> 'min_heard_seconds') IS DISTINCT FROM 'number' THEN definition
               WHEN jsonb_typeof(definition -> 'receipt') = 'object' THEN jsonb_set(definition, '{receipt,least_seconds}', g.settings -> 'min_heard_seconds', definition -> 'receipt' ? 'least_seconds')
               ELSE (SELECT jsonb_set(definition, '{receipt}', jsonb_agg(CASE WHEN r ? 'least_seconds' THEN r || jsonb_build_object('least_seconds', g.settings -> 'min_heard_seconds') ELSE r END ORDER BY n))
                       FROM jsonb_array_elements(definition -> 'receipt') WITH ORDINALITY AS e(r, n)) END

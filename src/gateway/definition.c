@@ -483,8 +483,6 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 	settle(gateway);
 	check_base_url(gateway);
 	gateway->origin = origin_of(definition, gateway);
-}
-
 	if (json_is_object(json_object_get(root, "poll")))
 		gateway->poll = compile_poll(gateway, root, settings);
 	MemoryContextSwitchTo(outer);
