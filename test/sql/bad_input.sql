@@ -389,6 +389,7 @@ INSERT INTO good VALUES
   ('suppress_address', 'channel', $v$'sms'$v$),
   ('suppress_address', 'address', $v$'+221770000001'$v$),
   ('suppress_address', 'reason', $v$'x'$v$),
+  ('task_context', 'task_id', $v$1::bigint$v$),
   ('test_gateway', 'gateway', $v$'g'$v$),
   ('test_gateway', 'to_address', $v$'+221770000001'$v$),
   ('test_gateway', 'body', $v$'x'$v$),
