@@ -1,10 +1,10 @@
 #!/usr/bin/perl
-# A mobile operator's message center (SMPP 3.4) for Kannel to bind to, and the place its delivery reports go to.
+# A mobile operator's message center (SMPP 3.4) for Kannel to bind to.
 #
 #   smsc_simulator.pl SMPP_PORT HTTP_PORT LOG    listens on 127.0.0.1
 #
-# The receiver's last digit decides: 1 delivered, 2 undeliverable, 3 expired, 4 rejected, 6 refused at once, 8 no receipt.
-# LOG gets a line for each message taken ("sms SENDER RECEIVER CODING HEX") and each HTTP request ("dlr QUERY").
+# The receiver's last digit decides: 1 delivered, 2 undeliverable, 3 expired, 4 rejected, 5 throttled at once, 6 refused at once, 7 accepted, 8 no receipt.
+# GET /mo?from=NUMBER&to=NUMBER&coding=0|8&hex=TEXT[&udh=HEX]: somebody writes to us. LOG gets a line for each message taken ("sms SENDER RECEIVER CODING HEX").
 use strict;
 use warnings;
 use IO::Handle;
@@ -23,7 +23,8 @@ print $log "ready\n";
 my $sockets = IO::Select->new($smpp, $http);
 my (%buffer, %is_smpp);
 my ($sequence, $message_number) = (0, 0);
-my %fate = (1 => [ 'DELIVRD', 2 ], 2 => [ 'UNDELIV', 5 ], 3 => [ 'EXPIRED', 3 ], 4 => [ 'REJECTD', 8 ]);
+my %fate = (1 => [ 'DELIVRD', 2 ], 2 => [ 'UNDELIV', 5 ], 3 => [ 'EXPIRED', 3 ], 4 => [ 'REJECTD', 8 ], 7 => [ 'ACCEPTD', 6 ]);
+my $bound;
 
 sub pdu
 {
@@ -40,6 +41,7 @@ sub submit
 		unpack 'Z* C C Z* C C Z* C C C Z* Z* C C C C C/a', $body;
 	print $log "sms $sender $receiver $coding ", unpack('H*', $text), "\n";
 	my ($digit) = $receiver =~ /(\d)$/;
+	return pdu($socket, 0x80000004, 0x58, $number, "\0") if $digit eq '5';
 	return pdu($socket, 0x80000004, 0x0b, $number, "\0") if $digit eq '6';
 	my $id = sprintf '%08X', ++$message_number;
 	pdu($socket, 0x80000004, 0, $number, "$id\0");
@@ -61,17 +63,26 @@ sub read_smpp
 		substr($buffer{$socket}, 0, $length) = '';
 		if ($command == 0x04) { submit($socket, $number, $body); }
 		elsif ($command == 0x15 || $command == 0x06) { pdu($socket, 0x80000000 | $command, 0, $number, ''); }
-		elsif ($command == 0x09 || $command == 0x01 || $command == 0x02) { pdu($socket, 0x80000000 | $command, 0, $number, "sim\0"); }
+		elsif ($command == 0x09 || $command == 0x01 || $command == 0x02) { pdu($socket, 0x80000000 | $command, 0, $number, "sim\0"); $bound = $socket; }
 	}
+	return;
+}
+
+sub deliver
+{
+	my %of = map { split /=/, $_, 2 } split /&/, shift;
+	my $text = pack 'H*', ($of{udh} // '') . $of{hex};
+	my $class = $of{udh} ? 0x40 : 0;
+	pdu($bound, 0x00000005, 0, ++$sequence, pack('Z* C C Z* C C Z* C C C Z* Z* C C C C C/a', '', 1, 1, $of{from}, 1, 1, $of{to}, $class, 0, 0, '', '', 0, 0, $of{coding}, 0, $text));
 	return;
 }
 
 sub read_http
 {
 	my $socket = shift;
-	while ($buffer{$socket} =~ s/^GET [^ ?]*\??(\S*) HTTP\/1\.[01]\r\n.*?\r\n\r\n//s)
+	while ($buffer{$socket} =~ s/^GET \/mo\?(\S*) HTTP\/1\.[01]\r\n.*?\r\n\r\n//s)
 	{
-		print $log "dlr $1\n";
+		deliver($1);
 		print $socket "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 		$socket->flush;
 	}
