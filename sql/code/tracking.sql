@@ -62,7 +62,7 @@ LANGUAGE sql STABLE AS $$
   SELECT '{Client Created,Client Activated,Client Closed,Lead Created,Loan Applied,Loan Approved,Loan Rejected,Loan Disbursed,Loan Closed,Loan Written Off,
                        Installment Scheduled,Installment Rescheduled,Payment Received,Payment Reversed,Holding Opened,Holding Closed,Message Received,Missed Call Received,Call Received,Conversation Handed Over,
                        Client Status Changed,Application Status Changed,Loan Status Changed,Holding Status Changed,Segment Entered,Segment Left,Threshold Crossed,Task Completed,
-                       Email Opened,Link Clicked,Message Read,Call Answered,Call Heard,Digits Pressed,Message Replied,Unsubscribed,Complaint Received}'::text[]
+                       Email Opened,Link Clicked,Message Read,Call Answered,Call Heard,Digits Pressed,Message Replied,Unsubscribed,Complaint Received,Opt In Requested,Opt In Confirmed}'::text[]
       || ARRAY(SELECT s.name FROM mfiauto.source s WHERE s.kind = 'watch')
 $$;
 
