@@ -70,6 +70,8 @@ mfi_mail_settle(MfiGateway *gateway, Jsonb *context)
 		mfi_reader_fail("request.tls", "expected \"required\" or \"none\"",
 						"\"none\" is only for a mail server of your own that mfiauto.private_hosts lists.");
 	gateway->is_unencrypted = strcmp(tls, "none") == 0;
+	if (gateway->sender != NULL)
+		(void) mfi_mime_address(gateway->sender, "sender");
 	mfi_slot_settle(gateway->mail_helo, context);
 	mfi_slot_settle(gateway->mail_from, context);
 	mfi_slot_settle(gateway->mail_reply_to, context);

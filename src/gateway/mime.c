@@ -76,7 +76,7 @@ mfi_mime_address(const char *written, const char *what)
 	if (!mfi_mime_is_address(address))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s of the letter is not an e-mail address", what),
+				 errmsg("\"%s\" of the letter is not an e-mail address", what),
 				 errhint("Write it as name@domain or Name <name@domain>.")));
 	return address;
 }
