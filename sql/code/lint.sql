@@ -87,27 +87,45 @@ LANGUAGE sql IMMUTABLE AS $$
    WHERE c.words > 0
 $$;
 
+-- A text of any length as phrases are looked for in it: sentence by sentence, so that none spans two.
+CREATE FUNCTION mfiauto._fold_sentences(body text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT ' ' || coalesce(string_agg(mfiauto._fold_text(substr(s.sentence, 1 + 1800 * n, 2000)), ' | ' ORDER BY s.ord, n), '') || ' '
+    FROM (SELECT s AS sentence, row_number() OVER () AS ord FROM mfiauto._lint_sentences(body) s) s, generate_series(0, length(s.sentence) / 1801) n
+$$;
+
 -- The listed phrases that a text holds, as whole words.
 CREATE FUNCTION mfiauto._lint_phrases(body text, language text, kind text) RETURNS TABLE (phrase text, meaning text)
 LANGUAGE sql STABLE AS $$
-  SELECT w.phrase, w.meaning FROM mfiauto.lint_word w
-   WHERE w.kind = $3 AND w.language IN ($2, '*') AND strpos(' ' || mfiauto._fold_text($1) || ' ', ' ' || mfiauto._fold_text(w.phrase) || ' ') > 0
+  WITH folded AS MATERIALIZED (SELECT mfiauto._fold_sentences($1) AS text)
+  SELECT w.phrase, w.meaning FROM folded f, mfiauto.lint_word w
+   WHERE w.kind = $3 AND w.language IN ($2, '*') AND strpos(f.text, ' ' || mfiauto._fold_text(w.phrase) || ' ') > 0
    ORDER BY w.phrase
 $$;
 
--- Whether a text says how to be left alone.
+-- What people may write to be left alone.
+CREATE FUNCTION mfiauto._opt_out_words() RETURNS text[]
+LANGUAGE sql STABLE AS $$
+  SELECT coalesce(array_agg(DISTINCT ' ' || mfiauto._fold_text(k.keyword) || ' '), '{}') FROM mfiauto.keyword_config k WHERE k.action IN ('stop', 'stop_all')
+$$;
+
 CREATE FUNCTION mfiauto._says_opt_out(body text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-  SELECT EXISTS (SELECT FROM mfiauto.keyword_config k
-                  WHERE k.action IN ('stop', 'stop_all') AND strpos(' ' || mfiauto._fold_text($1) || ' ', ' ' || mfiauto._fold_text(k.keyword) || ' ') > 0)
+  WITH folded AS MATERIALIZED (SELECT mfiauto._fold_sentences($1) AS text)
+  SELECT EXISTS (SELECT FROM folded f, unnest(mfiauto._opt_out_words()) w WHERE strpos(f.text, w) > 0)
 $$;
 
 -- How many sentences ask for something: by a word, a link or a code to dial. Saying how to be left alone is not asking.
 CREATE FUNCTION mfiauto._count_actions(body text, language text) RETURNS integer
 LANGUAGE sql STABLE AS $$
+  WITH word AS MATERIALIZED (
+    SELECT mfiauto._opt_out_words() AS opt_out,
+           ARRAY(SELECT ' ' || mfiauto._fold_text(w.phrase) || ' ' FROM mfiauto.lint_word w WHERE w.kind = 'action' AND w.language IN ($2, '*')) AS action
+  )
   SELECT count(*)::integer
-    FROM mfiauto._lint_sentences(regexp_replace(body, '\S*/u/' || mfiauto._link_marker(0), ' stop ', 'g')) s
-   WHERE s ~ 'https?://|[*#][0-9*]+#' OR (NOT mfiauto._says_opt_out(s) AND EXISTS (SELECT FROM mfiauto._lint_phrases(s, language, 'action')))
+    FROM word, mfiauto._lint_sentences(regexp_replace(body, '\S*/u/' || mfiauto._link_marker(0), ' stop ', 'g')) s, LATERAL (SELECT mfiauto._fold_sentences(s) OFFSET 0) f(folded)
+   WHERE s ~ 'https?://|[*#][0-9*]+#'
+      OR (NOT EXISTS (SELECT FROM unnest(word.opt_out) o WHERE strpos(f.folded, o) > 0) AND EXISTS (SELECT FROM unnest(word.action) a WHERE strpos(f.folded, a) > 0))
 $$;
 
 -- ---- A text's report ----
@@ -190,7 +208,8 @@ COMMENT ON VIEW mfiauto.template_lint IS
 -- The text as it would leave.
 CREATE FUNCTION mfiauto._lint_text(channel text, alphabet text, body text) RETURNS text
 LANGUAGE sql STABLE AS $$
-  SELECT CASE WHEN channel = 'sms' AND alphabet = 'gsm7-transliterate' AND (mfiauto.sms_parts(mfiauto.sms_transliterate(body))).encoding = 'gsm7'
+  SELECT CASE WHEN channel <> 'sms' THEN left(body, 50000)
+              WHEN alphabet = 'gsm7-transliterate' AND (mfiauto.sms_parts(mfiauto.sms_transliterate(body))).encoding = 'gsm7'
               THEN mfiauto.sms_transliterate(body) ELSE body END
 $$;
 

@@ -56,6 +56,8 @@ SELECT found('Payez : vous avez du retard.') AS on_sms, found('Payez : vous avez
 SELECT found('PAYEZ MAINTENANT au guichet.') AS capitals, found('Payez ! ! Merci.') AS marks, found('Payez 12 500 FCFA par WAVE. Merci !') AS calm, found('Payez.', channel => 'email', subject => 'DERNIER RAPPEL') AS in_subject;
 SELECT found('Payez : {{links.pay}}') AS link, found('Payez : https://pay.mfi.example/x') AS written_out, found('Payez. {{links.unsubscribe}}') AS unsubscribe, found('Payez : {{links.pay}}', class => 'transactional') AS other_class;
 SELECT found('Passez nous voir.', class => 'marketing') AS nothing_said, found('Passez nous voir. STOP au 36001.', class => 'marketing') AS stop, found('Passez nous voir. {{links.unsubscribe}}', class => 'education') AS page;
+-- However long the text, and however long its sentences.
+SELECT found(repeat('Bonjour à tous et merci. ', 900) || 'Ou la police.', channel => 'email', subject => 'x', class => 'transactional') AS far, found(repeat('merci ', 1500) || 'police', channel => 'email', subject => 'x', class => 'transactional') AS in_one_sentence;
 -- Included texts count.
 SELECT mfiauto.create_template('threat', locale => 'fr', body => 'Sinon : prison.');
 SELECT found('Payez. {{> threat}}') AS included;
