@@ -123,7 +123,7 @@ wait_for_port($port{sendsms});
 
 # Nothing is bound here: who has which number is told by hand.
 $node->safe_psql('bank', qq{
-	INSERT INTO mfiauto.client_address (client_id, channel, address, added_at, seen_at) SELECT 1, 'whatsapp', '+22177000001', now(), now();
+	INSERT INTO mfiauto.client_address (client_id, channel, address, added_at, seen_at) SELECT 1, 'whatsapp', '+221770000001', now(), now();
 	UPDATE mfiauto.policy SET weekdays = '{1,2,3,4,5,6,7}', contact_from = '00:00', contact_until = '24:00';
 	SELECT mfiauto.arm_delivery();
 	SELECT mfiauto.create_gateway('kannel', 'sms', 'kannel', settings => '{"url": "http://127.0.0.1:$port{sendsms}/cgi-bin/sendsms", "sender": "MFI",
@@ -156,12 +156,12 @@ sub write_back
 	my $answer = <$socket>;
 	return;
 }
-write_back('22177000001', 0, unpack 'H*', 'STOP');
-write_back('22177000002', 8, unpack 'H*', "\0A\0r\0r\0\xea\0t");
-write_back('22177000003', 0, unpack('H*', 'la suite'), '050003A10202');
-write_back('22177000003', 0, unpack('H*', 'Une longue question, '), '050003A10201');
+write_back('221770000001', 0, unpack 'H*', 'STOP');
+write_back('221770000002', 8, unpack 'H*', "\0A\0r\0r\0\xea\0t");
+write_back('221770000003', 0, unpack('H*', 'la suite'), '050003A10202');
+write_back('221770000003', 0, unpack('H*', 'Une longue question, '), '050003A10201');
 is_soon($node, 'bank', q{SELECT string_agg(from_address || ' ' || body || ' ' || coalesce(action, '-'), ', ' ORDER BY from_address) FROM mfiauto.inbound_log},
-	qr/^\+22177000001 STOP stop, \+22177000002 Arrêt stop, \+22177000003 Une longue question, la suite \S+$/, 'what people write comes in, in any alphabet, whole');
+	qr/^\+221770000001 STOP stop, \+221770000002 Arrêt stop, \+221770000003 Une longue question, la suite \S+$/, 'what people write comes in, in any alphabet, whole');
 add_messages($node, 'bank', 1, 1, class => 'collection', text => q{'Offre'});
 is_soon($node, 'bank', "SELECT state || '/' || reason FROM mfiauto.message WHERE body = 'Offre'", qr{^suppressed/(suppressed|opted_out)$}, 'who wrote STOP is written to no more');
 
