@@ -121,6 +121,16 @@ SELECT take('770000007', 'STOP', 'e1') > 0 AS taken;
 SELECT client_id, action FROM came WHERE body = 'STOP' AND from_address LIKE '%0007' ORDER BY client_id;
 SELECT count(*) AS suppressed FROM mfiauto.suppression WHERE address_hash = mfiauto._address_hash('sms', '+221770000007');
 
+-- Through the front door, with the provider's proof and without: a STOP by Telegram; what comes twice is taken once.
+SELECT mfiauto.create_gateway('tg', channel => 'telegram', preset => 'telegram', settings => '{"bot_id": 123456}'), mfiauto.set_secret('tg', 'webhook_token', 'hush'), mfiauto.set_secret('tg', 'bot_token', 'x');
+CREATE FUNCTION public.post(token text, update_id integer, text text) RETURNS integer LANGUAGE sql AS $$
+  SELECT status FROM mfiauto.serve('POST', '/w/tg', '', jsonb_build_object('content-type', 'application/json', 'x-telegram-bot-api-secret-token', $1),
+    convert_to(jsonb_build_object('update_id', $2, 'message', jsonb_build_object('message_id', $2, 'from', '{"id": 4712, "first_name": "Demba"}'::jsonb, 'chat', '{"id": 4712, "type": "private"}'::jsonb,
+                                  'date', 1767690000, 'text', $3))::text, 'UTF8'), '149.154.167.220')
+$$;
+SELECT post('guess', 1, '/stop') AS "without the token", post('hush', 2, '/stop') AS stopped, post('hush', 2, '/stop') AS again, refused(4, 'telegram', 'collection') AS telegram, refused(4, 'sms', 'collection') AS sms;
+SELECT count(*), min(client_id) AS client, min(detail ->> 'profile_name') AS profile_name, min(sent_at) AS sent_at FROM mfiauto.inbound_log WHERE gateway = 'tg';
+
 -- The doors.
 SELECT mfiauto.set_keyword('stop', 'info');
 SELECT mfiauto.set_keyword('ＳＴＯＰ', 'stop', place => 'alone');
