@@ -216,7 +216,7 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   known bigint;
-  address text;
+  last record;
   said text := body;
   size record;
   characters_max integer;
@@ -236,9 +236,10 @@ BEGIN
     RAISE EXCEPTION 'client % cannot be answered on channel "%" any more', _answer_conversation.client_id, _answer_conversation.channel USING ERRCODE = '55000',
       DETAIL = 'The provider takes free text only within 24 hours of the client''s last message.', HINT = 'Write on another channel, or with a template that the provider has approved.';
   END IF;
-  address := (SELECT l.from_address FROM mfiauto.inbound_log l
-               WHERE l.client_id = _answer_conversation.client_id AND l.channel = _answer_conversation.channel ORDER BY l.received_at DESC, l.inbound_id DESC LIMIT 1);
-  IF address IS NULL THEN
+  SELECT l.from_address, 'Re: ' || regexp_replace(regexp_replace(left(coalesce(l.detail ->> 'subject', ''), 200), '[[:cntrl:]]+', ' ', 'g'), '^\s*(re\s*:\s*)+', '', 'i') AS title INTO last
+    FROM mfiauto.inbound_log l
+   WHERE l.client_id = _answer_conversation.client_id AND l.channel = _answer_conversation.channel ORDER BY l.received_at DESC, l.inbound_id DESC LIMIT 1;
+  IF last.from_address IS NULL OR last.from_address = '' THEN
     RAISE EXCEPTION 'the last message of client % is no longer kept', _answer_conversation.client_id USING ERRCODE = '55000', HINT = 'Write by a workflow.';
   END IF;
   IF _answer_conversation.channel = 'sms' THEN
@@ -247,8 +248,8 @@ BEGIN
   ELSE
     SELECT NULL::text AS encoding, NULL::integer AS parts INTO size;
   END IF;
-  RETURN mfiauto._queue_answer(_answer_conversation.client_id, _answer_conversation.channel, address, mfiauto._client_locale(_answer_conversation.client_id), NULL,
-    CASE WHEN _answer_conversation.channel = 'email' THEN 'Re:' END, said, NULL, NULL, size.encoding, size.parts::smallint, _answer_conversation.key);
+  RETURN mfiauto._queue_answer(_answer_conversation.client_id, _answer_conversation.channel, last.from_address, mfiauto._client_locale(_answer_conversation.client_id), NULL,
+    CASE WHEN _answer_conversation.channel = 'email' THEN last.title END, said, NULL, NULL, size.encoding, size.parts::smallint, _answer_conversation.key);
 END $$;
 SELECT mfiauto._open_door('mfiauto._answer_conversation(bigint, text, text, uuid)', '{admin,app,officer,branch}',
   'Sends a client what a person writes, to the address he wrote from; takes the conversation. A call repeated with the same key sends nothing twice. Returns the message''s number.');
@@ -282,7 +283,7 @@ LANGUAGE sql STABLE SET jit = off AS $$
   SELECT v.*
     FROM (SELECT l.received_at, 'in', l.channel, l.kind, l.body, l.keyword, l.intent, NULL::text, l.inbound_id, NULL::bigint
             FROM mfiauto.inbound_log l
-           WHERE l.client_id = $1 AND l.received_at >= coalesce($3, mfiauto.now() - interval '90 days')
+           WHERE l.client_id = $1 AND l.received_at >= coalesce($3, mfiauto.now() - interval '90 days') AND (l.action IS DISTINCT FROM 'part' OR l.body IS NOT NULL)
           UNION ALL
           SELECT coalesce(m.sent_at, m.created_at), 'out', m.channel, 'message', m.body, NULL, NULL, m.state, NULL, m.message_id
             FROM mfiauto.message m

@@ -202,6 +202,41 @@ BEGIN
   END IF;
 END $$;
 
+CREATE FUNCTION mfiauto._log_inbound(entry mfiauto._inbound) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO mfiauto.inbound_log (client_id, inbound_id, gateway, channel, kind, from_address, to_address, body, provider_id, digest, action, keyword, intent, reply_to, answer_id,
+                                   detail, sent_at, received_at)
+  SELECT entry.*
+$$;
+
+-- A long text that a provider hands over in parts (detail: concat_ref, concat_part, concat_total): null until all are here, whichever comes last, and then the whole. Parts wait
+-- a day in the log, with action part. A first part that asks for an end waits for nothing.
+CREATE FUNCTION mfiauto._join_parts(entry mfiauto._inbound) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+  reference text := entry.detail ->> 'concat_ref';
+  part integer := CASE WHEN entry.detail ->> 'concat_part' ~ '^[0-9]{1,3}$' THEN (entry.detail ->> 'concat_part')::integer END;
+  total integer := CASE WHEN entry.detail ->> 'concat_total' ~ '^[0-9]{1,3}$' THEN (entry.detail ->> 'concat_total')::integer END;
+  whole record;
+BEGIN
+  IF (reference <> '' AND part BETWEEN 1 AND total AND total > 1) IS NOT TRUE OR part = 1 AND (mfiauto._find_keyword(entry.body, NULL)).action IN ('stop', 'stop_all') THEN
+    RETURN entry.body;
+  END IF;
+  PERFORM pg_advisory_xact_lock(hashtextextended(concat_ws(' ', 'mfiauto part', entry.gateway, entry.from_address, reference), 0));
+  SELECT string_agg(p.body, '' ORDER BY p.part) AS body, count(*) AS parts, array_agg(p.inbound_id) AS inbound_ids INTO whole
+    FROM (SELECT l.inbound_id, l.body, (l.detail ->> 'concat_part')::integer AS part
+            FROM mfiauto.inbound_log l
+           WHERE l.client_id = entry.client_id AND l.received_at > mfiauto.now() - interval '1 day' AND l.gateway = entry.gateway AND l.from_address = entry.from_address
+             AND l.action = 'part' AND l.body IS NOT NULL AND l.detail ->> 'concat_ref' = reference
+          UNION ALL SELECT NULL, entry.body, part) p;
+  IF whole.parts < total THEN
+    RETURN NULL;
+  END IF;
+  UPDATE mfiauto.inbound_log l SET body = NULL
+   WHERE l.client_id = entry.client_id AND l.received_at > mfiauto.now() - interval '1 day' AND l.inbound_id = ANY (whole.inbound_ids);
+  RETURN left(whole.body, 10000);
+END $$;
+
 -- ---- The way in ----
 
 -- Takes what a provider handed over, once: what has the same id at the gateway (without one, the same text from the same sender, sent at the same time or within ten
@@ -216,6 +251,7 @@ DECLARE
   keyword mfiauto._keyword;
   is_news boolean;
   known bigint;
+  whole text;
   forms text[] := mfiauto._address_forms(_take_inbound.channel, left(_take_inbound.from_address, 500));
 BEGIN
   entry.gateway := _take_inbound.gateway;
@@ -242,6 +278,13 @@ BEGIN
   entry.client_id := coalesce(sender.client_ids[1], 0);
   entry.reply_to := sender.message_id;
   entry.from_address := coalesce(sender.address, entry.from_address);
+  whole := mfiauto._join_parts(entry);
+  IF whole IS NULL AND entry.body IS NOT NULL THEN
+    entry.action := 'part';
+    PERFORM mfiauto._log_inbound(entry);
+    RETURN entry.inbound_id;
+  END IF;
+  entry.body := whole;
   IF entry.kind IN ('message', 'button') THEN
     keyword := mfiauto._find_keyword(entry.body, mfiauto._client_locale(entry.client_id));
     entry.keyword := keyword.keyword;
@@ -260,8 +303,6 @@ BEGIN
     END IF;
     PERFORM mfiauto._tell_inbound(entry, keyword.event, is_news);
   END IF;
-  INSERT INTO mfiauto.inbound_log (client_id, inbound_id, gateway, channel, kind, from_address, to_address, body, provider_id, digest, action, keyword, intent, reply_to, answer_id,
-                                   detail, sent_at, received_at)
-  SELECT entry.*;
+  PERFORM mfiauto._log_inbound(entry);
   RETURN entry.inbound_id;
 END $$;

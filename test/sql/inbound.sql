@@ -121,6 +121,15 @@ SELECT take('770000007', 'STOP', 'e1') > 0 AS taken;
 SELECT client_id, action FROM came WHERE body = 'STOP' AND from_address LIKE '%0007' ORDER BY client_id;
 SELECT count(*) AS suppressed FROM mfiauto.suppression WHERE address_hash = mfiauto._address_hash('sms', '+221770000007');
 
+-- A long text in parts, in any order and one of them twice, is one text; a STOP waits for no second part.
+SELECT count(mfiauto._take_inbound('box', 'sms', 'message', '770000055', '36200', v.body, v.id, NULL, jsonb_build_object('concat_ref', v.ref, 'concat_part', v.part, 'concat_total', v.total)))
+  FROM (VALUES ('p2', 'b', '2', '3', 'deux '), ('p1', 'b', '1', '3', 'un '), ('p2', 'b', '2', '3', 'deux '), ('q1', 'c', '1', '2', 'STOP et puis '), ('q2', 'c', '2', '2', 'encore'), ('p3', 'b', '3', '3', 'trois'), ('r1', 'd', 'x', '2', 'odd')) AS v(id, ref, part, total, body);
+SELECT provider_id, body, action FROM mfiauto.inbound_log WHERE provider_id ~ '^[pqr][0-9]$' ORDER BY inbound_id;
+SELECT count(*) AS events FROM mfiauto.event e JOIN mfiauto.inbound_log l ON l.inbound_id = (e.properties ->> 'inbound_id')::bigint WHERE l.provider_id ~ '^[pqr][0-9]$' AND e.name = 'Message Received';
+SELECT string_agg(c.body, ' | ' ORDER BY c.inbound_id) AS lines FROM mfiauto.read_conversation(5) c WHERE c.direction = 'in' AND c.body <> 'AIDE';
+-- A letter is answered under its own title.
+SELECT mfiauto._take_inbound('box', 'email', 'message', 'Awa <awa@example.org>', 'x@mfi.example', 'Bonjour', 'l1', NULL, '{"subject": "RE: Mon\nprêt"}') > 0, mfiauto.answer_conversation(1, 'email', 'Oui') > 0;
+SELECT to_address, title, body FROM mfiauto.message WHERE channel = 'email';
 -- Through the front door, with the provider's proof and without: a STOP by Telegram; what comes twice is taken once.
 SELECT mfiauto.create_gateway('tg', channel => 'telegram', preset => 'telegram', settings => '{"bot_id": 123456}'), mfiauto.set_secret('tg', 'webhook_token', 'hush'), mfiauto.set_secret('tg', 'bot_token', 'x');
 CREATE FUNCTION public.post(token text, update_id integer, text text) RETURNS integer LANGUAGE sql AS $$
