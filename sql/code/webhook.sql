@@ -28,6 +28,16 @@ LANGUAGE sql STABLE AS $$
                           (SELECT rtrim(to_jsonb(i) ->> 'public_url', '/') || '/w/' || gateway FROM mfiauto.institution i)) AS url) a
 $$;
 
+-- The rule of a gateway's signatures with what its settings say of the topic and the algorithm.
+CREATE FUNCTION mfiauto._settle_signature(definition jsonb, settings jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT definition -> 'signature'
+      || jsonb_strip_nulls(jsonb_build_object('topic', settings ->> (definition -> 'signature' ->> 'topic')))
+      || CASE WHEN definition -> 'signature' ->> 'algorithm' LIKE 'settings.%'
+              THEN (SELECT jsonb_build_object('algorithm', coalesce(settings ->> a.name, definition -> 'settings' -> a.name ->> 'default', 'md5'))
+                      FROM (SELECT substr(definition -> 'signature' ->> 'algorithm', 10) AS name) a) ELSE '{}' END
+$$;
+
 -- What is wrong with a webhook, or null; nonce as above. It may have waited on the front's disk: its time is when it came in.
 CREATE FUNCTION mfiauto._refuse_webhook(gateway text, definition jsonb, settings jsonb, method text, query text, headers jsonb, body bytea,
   OUT refusal text, OUT nonce text)
@@ -39,13 +49,7 @@ BEGIN
   IF rule IS NULL OR rule ->> 'method' = 'none' THEN
     RETURN;
   END IF;
-  IF starts_with(rule ->> 'algorithm', 'settings.') THEN
-    rule := rule || jsonb_build_object('algorithm', coalesce(settings ->> substr(rule ->> 'algorithm', 10),
-      definition -> 'settings' -> substr(rule ->> 'algorithm', 10) ->> 'default'));
-  END IF;
-  IF rule ? 'topic' THEN
-    rule := rule || jsonb_build_object('topic', settings ->> (rule ->> 'topic'));
-  END IF;
+  rule := mfiauto._settle_signature(definition, settings);
   SELECT nullif(c.verdict, 'good'), c.nonce INTO refusal, nonce
     FROM mfiauto._check_webhook(gateway, rule::text, method, mfiauto._webhook_address(gateway, settings), query, headers, body, mfiauto._received_at(headers)) c;
 END $$;

@@ -3,6 +3,8 @@
 --   cases     [{name, message, request: {method, url, query?, headers, body?, auth?, jwt?}}]   the request that a message becomes
 --   token     {method, url, headers, body, jwt?}                                            how a token is asked for, where one is
 --   answers   [{status, headers?, body?, transport?, verdict, provider_id?, retry_after?}]    what an answer means
+--   receipts, inbound  [{name?, method, query?, headers?, body, is_signed_with?, expect: [{members of mfiauto._webhook_event}]}]    what a webhook says;
+--             is_signed_with: the secret that it really is signed with, at the test's time
 -- All is compared as data: bodies by their type, forms and queries as objects, header names without case. A token that we sign stands as <jwt>, its
 -- header and claims in "jwt"; a random uuid in it stands as <uuid>. A token that was fetched is TOKEN.
 \set contracts `pwd`/test/contracts
@@ -51,6 +53,51 @@ CREATE FUNCTION differences(expected jsonb, built jsonb) RETURNS TABLE (what tex
     FROM (SELECT jsonb_object_keys(expected) UNION SELECT jsonb_object_keys(built)) x(k) WHERE expected -> k IS DISTINCT FROM built -> k ORDER BY k
 $$;
 
+CREATE FUNCTION percent(value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(string_agg(CASE WHEN c ~ '[A-Za-z0-9_.~-]' THEN c ELSE (SELECT string_agg('%' || upper(h[1]), '') FROM regexp_matches(encode(convert_to(c, 'UTF8'), 'hex'), '..', 'g') h) END, '' ORDER BY n), '')
+    FROM regexp_split_to_table(value, '') WITH ORDINALITY AS t(c, n)
+$$;
+-- An object as a form; a name's value may be any scalar.
+CREATE FUNCTION form_of(object jsonb) RETURNS text LANGUAGE sql AS $$
+  SELECT coalesce(string_agg(percent(e.key) || '=' || percent(e.value), '&'), '') FROM jsonb_each_text(object) e
+$$;
+
+-- What is wrong with how a webhook of the contract is read: events in their order, each member that the contract names; and its signature, if it has one.
+CREATE FUNCTION webhook_faults(what text, part jsonb, channel text, definition jsonb, settings json, secrets jsonb)
+RETURNS TABLE (place text, fault text, wanted text, got text) LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+  headers jsonb := coalesce(part -> 'headers', '{}');
+  query text := CASE jsonb_typeof(part -> 'query') WHEN 'object' THEN form_of(part -> 'query') ELSE coalesce(part ->> 'query', '') END;
+  is_form boolean := coalesce(lower_keys(headers) ->> 'content-type', coalesce(definition -> what ->> 'format', definition -> what -> 0 ->> 'format')) ~ 'form';
+  body bytea := convert_to(CASE WHEN jsonb_typeof(part -> 'body') = 'object' AND is_form THEN form_of(part -> 'body')
+                                WHEN jsonb_typeof(part -> 'body') IN ('object', 'array') THEN (part -> 'body')::text ELSE coalesce(part ->> 'body', '') END, 'UTF8');
+  events jsonb;
+  rule jsonb := mfiauto._settle_signature(definition, settings::jsonb);
+  key text;
+BEGIN
+  place := what || ' ' || coalesce(part ->> 'name', left(coalesce(nullif(query, ''), convert_from(body, 'UTF8')), 40));
+  events := (SELECT jsonb_agg(to_jsonb(e)) FROM mfiauto._read_webhook(definition::text, coalesce(part ->> 'method', 'POST'), query, headers, body) e WHERE e.part = what OR e.part NOT IN ('receipt', 'inbound'));
+  RETURN QUERY SELECT place, 'number of events', jsonb_array_length(part -> 'expect')::text, coalesce(jsonb_array_length(events), 0)::text
+    WHERE jsonb_array_length(part -> 'expect') IS DISTINCT FROM coalesce(jsonb_array_length(events), 0);
+  RETURN QUERY
+    SELECT place, format('event %s: %s', x.n, m.key), m.value, events -> (x.n::integer - 1) ->> m.key
+      FROM jsonb_array_elements(part -> 'expect') WITH ORDINALITY AS x(expected, n), jsonb_each_text(x.expected) m
+     WHERE NOT (CASE WHEN m.key = 'at' THEN (events -> (x.n::integer - 1) ->> m.key)::timestamptz = m.value::timestamptz
+                     ELSE events -> (x.n::integer - 1) ? m.key AND events -> (x.n::integer - 1) ->> m.key IS NOT DISTINCT FROM m.value END IS TRUE);
+  IF NOT part ? 'is_signed_with' THEN
+    RETURN;
+  END IF;
+  PERFORM mfiauto.create_gateway('contract', channel, definition => definition::json, settings => settings);
+  FOR key IN SELECT jsonb_object_keys(secrets) LOOP
+    PERFORM mfiauto.set_secret('contract', key, secrets ->> key);
+  END LOOP;
+  RETURN QUERY SELECT place, 'signature', 'good', c.verdict
+    FROM mfiauto._check_webhook('contract', rule::text, coalesce(part ->> 'method', 'POST'), mfiauto._webhook_address('contract', settings::jsonb), query, headers, body, mfiauto.now()) c
+   WHERE c.verdict <> 'good';
+  PERFORM mfiauto.drop_gateway('contract');
+END $$;
+
 -- Every way in which a preset does not keep its contract.
 CREATE FUNCTION contract_faults(contract jsonb, definition jsonb) RETURNS TABLE (place text, what text, wanted text, got text) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
@@ -95,6 +142,10 @@ BEGIN
              differences(jsonb_strip_nulls(jsonb_build_object('verdict', part -> 'verdict', 'provider_id', part -> 'provider_id', 'retry_after', part -> 'retry_after')),
                          jsonb_strip_nulls(jsonb_build_object('verdict', j.verdict, 'provider_id', j.provider_id, 'retry_after', j.retry_after))) d;
   END LOOP;
+  RETURN QUERY SELECT f.* FROM jsonb_array_elements(contract -> 'receipts') e, webhook_faults('receipt', e, channel, definition, settings, secrets) f;
+  RETURN QUERY SELECT f.* FROM jsonb_array_elements(contract -> 'inbound') e, webhook_faults('inbound', e, channel, definition, settings, secrets) f;
+  RETURN QUERY SELECT w.part, 'nothing in the contract is read so', w.part, NULL FROM (VALUES ('receipt', 'receipts'), ('inbound', 'inbound')) w(part, member)
+    WHERE definition ? w.part AND NOT contract ? w.member;
   -- Whatever the preset tells apart must have been seen at least once.
   RETURN QUERY
     SELECT 'answers', 'no answer with this verdict', v, NULL

@@ -1,4 +1,4 @@
--- Every preset keeps its contract: what it sends, compared as data, and what it makes of the provider's answers.
+-- Every preset keeps its contract: what it sends, compared as data, and what it makes of the provider's answers and webhooks.
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 CREATE EXTENSION mfiauto;
@@ -25,6 +25,8 @@ CREATE TEMP VIEW broken AS
                          ('field', jsonb_set(c.content, '{cases,0,request,body,Body}', '"Bonjou"')),
                          ('header', jsonb_set(c.content, '{cases,0,request,headers,X-More}', '"1"')),
                          ('secret', jsonb_set(c.content, '{secrets,auth_token}', '"other"')),
+                         ('status', jsonb_set(c.content, '{receipts,0,expect,0,state}', '"sent"')), ('missing', jsonb_set(c.content, '{receipts,0,expect}', '[]')),
+                         ('text', jsonb_set(c.content, '{inbound,0,expect,0,body}', '"STAP"')), ('unread', c.content - 'inbound'), ('signature', jsonb_set(c.content, '{receipts,0,body,To}', '"+221770000002"')),
                          ('no source', c.content - 'source'), ('typo', c.content || '{"answer": []}'),
                          ('verdict', jsonb_set(c.content, '{answers,0,verdict}', '"permanent"')),
                          ('id', jsonb_set(c.content, '{answers,0,provider_id}', '"SM0"')),
