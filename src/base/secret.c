@@ -224,9 +224,9 @@ check_key(const char *value, const char *file)
 
 /* mfi_secret_add_key: see secret.h. */
 void
-mfi_secret_add_key(const char *owner, char *value, const char *file, int keep)
+mfi_secret_add_key(const char *owner, char *value, const char *file, int keep, bool is_first)
 {
-	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, INT4OID};
+	Oid			types[4] = {TEXTOID, TEXTOID, TEXTOID, BOOLOID};
 	Datum		values[4] = {CStringGetTextDatum(owner)};
 	char		nulls[4] = {' ', 'n', 'n', ' '};
 	char		random[32];
@@ -251,14 +251,15 @@ mfi_secret_add_key(const char *owner, char *value, const char *file, int keep)
 		values[2] = CStringGetTextDatum(file);
 		nulls[2] = ' ';
 	}
-	values[3] = Int32GetDatum(keep);
-	/* Two at a time would take the same number. */
+	values[3] = BoolGetDatum(is_first);
+	/* Two at a time would take the same number, or both be the first. */
 	run("LOCK TABLE mfiauto._secret IN SHARE ROW EXCLUSIVE MODE", 0, NULL, NULL, NULL, false);
 	run("INSERT INTO mfiauto._secret (gateway, key, value, file) "
-		"SELECT $1, 'key_' || coalesce(max(substr(s.key, 5)::integer), 0) + 1, $2, $3 FROM mfiauto._secret s WHERE s.gateway = $1",
-		3, types, values, nulls, false);
+		"SELECT $1, 'key_' || coalesce(max(substr(s.key, 5)::integer), 0) + 1, $2, $3 FROM mfiauto._secret s WHERE s.gateway = $1 "
+		"HAVING NOT ($4 AND count(*) > 0)",
+		4, types, values, nulls, false);
 	types[1] = INT4OID;
-	values[1] = values[3];
+	values[1] = Int32GetDatum(keep);
 	run("DELETE FROM mfiauto._secret d WHERE d.gateway = $1 AND substr(d.key, 5)::integer <= "
 		"(SELECT max(substr(s.key, 5)::integer) - $2 FROM mfiauto._secret s WHERE s.gateway = $1)",
 		2, types, values, NULL, false);

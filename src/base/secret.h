@@ -16,9 +16,10 @@ extern Jsonb *mfi_secret_load(const char *gateway, char **problem);
 
 /*
  * Adds a signing key under key_1, key_2, …: a value, a file of the server, or
- * with neither 32 random bytes; of all of them the newest "keep" stay. Needs
- * SPI, and leaves the caller's rights to read files to be checked here.
+ * with neither 32 random bytes; of all of them the newest "keep" stay. is_first:
+ * none is added where there is one. Needs SPI; checks that the caller may read
+ * a file.
  */
-extern void mfi_secret_add_key(const char *owner, char *value, const char *file, int keep);
+extern void mfi_secret_add_key(const char *owner, char *value, const char *file, int keep, bool is_first);
 
 #endif							/* MFI_BASE_SECRET_H */

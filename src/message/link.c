@@ -116,7 +116,7 @@ load_keys(bool may_make)
 	secrets = mfi_secret_load(SECRET_OWNER, &problem);
 	if (JB_ROOT_COUNT(secrets) == 0 && problem == NULL && may_make && !XactReadOnly)
 	{
-		mfi_secret_add_key(SECRET_OWNER, NULL, NULL, KEYS_MAX);
+		mfi_secret_add_key(SECRET_OWNER, NULL, NULL, KEYS_MAX, true);
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		secrets = mfi_secret_load(SECRET_OWNER, &problem);
@@ -262,7 +262,7 @@ mfiauto_add_link_key(PG_FUNCTION_ARGS)
 	pgstat_report_activity(STATE_RUNNING, "SELECT mfiauto.set_link_key(...)");
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	mfi_secret_add_key(SECRET_OWNER, value, file, PG_GETARG_BOOL(2) ? KEYS_MAX : 1);
+	mfi_secret_add_key(SECRET_OWNER, value, file, PG_GETARG_BOOL(2) ? KEYS_MAX : 1, false);
 	SPI_finish();
 	forget_keys();
 	PG_RETURN_VOID();
