@@ -70,6 +70,7 @@ DECLARE
   context jsonb;
   number bigint;
 BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('mfiauto conversation ' || _hand_over.channel, _hand_over.client_id));
   IF EXISTS (SELECT FROM mfiauto.conversation_state c WHERE c.client_id = _hand_over.client_id AND c.channel = _hand_over.channel AND c.state <> 'closed') THEN
     RETURN false;
   END IF;

@@ -109,10 +109,13 @@ CREATE FUNCTION mfiauto._record_stop(client_ids bigint[], channel text, purpose 
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  was_stopped boolean := (SELECT NOT c.granted FROM mfiauto.consent c
-                           WHERE c.client_id = client_ids[1] AND NOT c.is_pending AND (c.channel IS NULL OR c.channel = _record_stop.channel) AND (c.purpose IS NULL OR c.purpose = _record_stop.purpose)
-                           ORDER BY c.given_at DESC, c.consent_id DESC LIMIT 1);
+  was_stopped boolean;
 BEGIN
+  -- Of two stops at once the second one is no news.
+  PERFORM pg_advisory_xact_lock(hashtextextended('mfiauto stop', client_ids[1]));
+  was_stopped := (SELECT NOT c.granted FROM mfiauto.consent c
+                   WHERE c.client_id = client_ids[1] AND NOT c.is_pending AND (c.channel IS NULL OR c.channel = _record_stop.channel) AND (c.purpose IS NULL OR c.purpose = _record_stop.purpose)
+                   ORDER BY c.given_at DESC, c.consent_id DESC LIMIT 1);
   INSERT INTO mfiauto.consent (client_id, channel, purpose, granted, reason, source, proof, given_at, recorded_by)
   SELECT k.client_id, _record_stop.channel, _record_stop.purpose, false, 'asked by keyword', 'keyword', _record_stop.proof, mfiauto.now(), mfiauto._caller()
     FROM unnest(client_ids) AS k(client_id);
@@ -293,7 +296,7 @@ BEGIN
       jsonb_strip_nulls(jsonb_build_object('inbound_id', entry.inbound_id, 'gateway', entry.gateway, 'from', entry.from_address, 'text', left(entry.body, 1000),
                                            'sent_at', entry.sent_at, 'received_at', entry.received_at)));
     INSERT INTO mfiauto.last_inbound AS l (client_id, channel, received_at)
-    SELECT k.client_id, entry.channel, least(coalesce(entry.sent_at, entry.received_at), entry.received_at) FROM unnest(sender.client_ids) AS k(client_id)
+    SELECT k.client_id, entry.channel, least(coalesce(entry.sent_at, entry.received_at), entry.received_at) FROM unnest(sender.client_ids) AS k(client_id) ORDER BY k.client_id
     ON CONFLICT ON CONSTRAINT last_inbound_pkey DO UPDATE SET received_at = greatest(l.received_at, excluded.received_at);
   END IF;
   IF entry.client_id <> 0 THEN

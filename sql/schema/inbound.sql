@@ -97,6 +97,7 @@ CREATE TABLE mfiauto.intent_config (
   CONSTRAINT intent_config_pkey PRIMARY KEY (name),
   CONSTRAINT intent_config_answer_check CHECK (hands_over OR template IS NOT NULL)
 );
+COMMENT ON TABLE mfiauto.intent_config IS 'Questions as create_intent() declared them.';
 CREATE TABLE mfiauto.intent_word (
   name text NOT NULL,
   locale text NOT NULL,
