@@ -181,9 +181,10 @@ $$;
 
 -- ---- Suppressed addresses ----
 
--- The key of an address in the suppression list: it survives the erasure of the client, and tells nobody the address.
+-- The key of an address in the suppression list: it survives the erasure of the client, and tells nobody the address. (Stable, as what it calls
+-- is: so it becomes part of the query that calls it.)
 CREATE FUNCTION mfiauto._address_hash(channel text, address text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
   SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(channel || ':' || address, 'UTF8')), 'hex')
 $$;
 

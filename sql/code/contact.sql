@@ -278,14 +278,20 @@ DECLARE
   kinds text[];
 BEGIN
   FOR line IN
-  WITH wanted AS MATERIALIZED (
-    SELECT k.ord, k.client_id, k.channel, k.address, c.class, c.needs_consent, c.honors_opt_out, c.capped, p.barred_in_arrears,
-           f.cap_count, f.cap_days, f.min_gap, f.all_count, f.all_days, f.all_gap
+  WITH asked AS MATERIALIZED (
+    SELECT k.ord, k.client_id, k.channel, k.address, coalesce(k.class, 'marketing') AS class, coalesce(k.country, i.country) AS country
       FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5)) WITH ORDINALITY AS k(client_id, channel, class, address, country, ord)
       CROSS JOIN mfiauto.institution i
-      LEFT JOIN mfiauto.message_class c ON c.class = coalesce(k.class, 'marketing')
-      LEFT JOIN LATERAL mfiauto._policy_for(coalesce(k.country, i.country), c.class) p ON true
-      LEFT JOIN LATERAL mfiauto._caps_for(coalesce(k.country, i.country), c.class) f ON c.capped
+  ), rule AS MATERIALIZED (
+    SELECT a.country, c.class, c.needs_consent, c.honors_opt_out, c.capped, p.barred_in_arrears, f.cap_count, f.cap_days, f.min_gap, f.all_count, f.all_days, f.all_gap
+      FROM (SELECT DISTINCT a.country, a.class FROM asked a) a
+      JOIN mfiauto.message_class c ON c.class = a.class
+      LEFT JOIN LATERAL mfiauto._policy_for(a.country, c.class) p ON true
+      LEFT JOIN LATERAL mfiauto._caps_for(a.country, c.class) f ON c.capped
+  ), wanted AS MATERIALIZED (
+    SELECT a.ord, a.client_id, a.channel, a.address, r.class, r.needs_consent, r.honors_opt_out, r.capped, r.barred_in_arrears,
+           r.cap_count, r.cap_days, r.min_gap, r.all_count, r.all_days, r.all_gap
+      FROM asked a LEFT JOIN rule r ON r.country = a.country AND r.class = a.class
   ), client_sent AS MATERIALIZED (
     -- What each client had, once a client: the capped messages within the longest window asked for.
     SELECT w.client_id, array_agg(s.at) AS times, array_agg(s.class) AS kinds
@@ -324,10 +330,9 @@ BEGIN
   ), judged AS MATERIALIZED (
     SELECT w.*,
            CASE WHEN b.reason IS NOT NULL THEN b.reason
-                WHEN EXISTS (SELECT FROM mfiauto.suppression x
-                              WHERE (x.channel = w.channel AND x.address_hash = mfiauto._address_hash(w.channel, w.address))
-                                 OR (w.channel IN ('sms', 'voice', 'whatsapp') AND x.channel = 'phone'
-                                     AND x.address_hash = mfiauto._address_hash('phone', w.address))) THEN 'suppressed'
+                WHEN EXISTS (SELECT FROM mfiauto.suppression x WHERE x.channel = w.channel AND x.address_hash = mfiauto._address_hash(w.channel, w.address))
+                  OR w.channel IN ('sms', 'voice', 'whatsapp')
+                     AND EXISTS (SELECT FROM mfiauto.suppression x WHERE x.channel = 'phone' AND x.address_hash = mfiauto._address_hash('phone', w.address)) THEN 'suppressed'
                 WHEN w.honors_opt_out AND a.granted = false THEN 'opted_out'
                 WHEN w.needs_consent AND a.granted IS DISTINCT FROM true
                 THEN CASE WHEN a.granted = false THEN 'opted_out' WHEN q.client_id IS NOT NULL THEN 'consent_pending' ELSE 'no_consent' END

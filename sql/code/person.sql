@@ -35,6 +35,7 @@ LANGUAGE sql IMMUTABLE AS $$
   ('last_inbound', 'last_received', 'channel', true, NULL, NULL),
   ('conversation_state', 'conversations', 'channel, opened_at', true, NULL, NULL),
   ('sandbox_message', 'sandbox_messages', 'sandbox_id', true, NULL, NULL),
+  ('inbox', 'inbox', 'message_id', true, NULL, NULL),
   ('task', 'tasks', 'task_id', false, 'title = ''erased'', note = NULL', 't.title <> ''erased'' OR t.note IS NOT NULL'),
   ('enrollment_state', 'workflow_runs', 'enrollment_id', false, 'context = NULL, entry_key = NULL', 'num_nonnulls(t.context, t.entry_key) > 0'),
   ('entry_state', 'planned_entries', 'workflow_id, subject_id', true, NULL, NULL),
@@ -114,6 +115,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   known record;
   in_books boolean := false;
+  addresses text[];
 BEGIN
   IF client_id IS NULL THEN
     RAISE EXCEPTION 'client_id must not be null' USING ERRCODE = '22004';
@@ -131,6 +133,17 @@ BEGIN
   INSERT INTO mfiauto.erased_client (client_id, erased_at, reason, erased_by) VALUES (client_id, mfiauto.now(), reason, mfiauto._caller())
   ON CONFLICT ON CONSTRAINT erased_client_pkey DO NOTHING;
   PERFORM mfiauto._stop_client(client_id);
+  -- What came from his addresses before anybody knew whose they were.
+  addresses := ARRAY(SELECT a.address FROM mfiauto.address_book a WHERE a.client_id = _erase_client.client_id
+                     UNION SELECT ltrim(a.address, '+') FROM mfiauto.address_book a WHERE a.client_id = _erase_client.client_id
+                     UNION SELECT a.address FROM mfiauto.client_address a WHERE a.client_id = _erase_client.client_id);
+  UPDATE mfiauto.inbound_log l SET from_address = '', to_address = NULL, body = NULL, provider_id = NULL, detail = NULL WHERE l.client_id = 0 AND l.from_address = ANY (addresses);
+  GET DIAGNOSTICS scrubbed = ROW_COUNT;
+  IF scrubbed > 0 THEN
+    relation := 'inbound_log of nobody';
+    removed := 0;
+    RETURN NEXT;
+  END IF;
   FOR known IN SELECT * FROM mfiauto._person_table() p WHERE (p.removed OR p.scrub IS NOT NULL) AND to_regclass('mfiauto.' || p.relation) IS NOT NULL LOOP
     relation := known.relation;
     removed := 0;

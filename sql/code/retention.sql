@@ -8,6 +8,7 @@ LANGUAGE sql IMMUTABLE AS $$
   VALUES
   ('body', 'message_ledger', 'created_at', 'title = NULL, body = NULL, html = NULL, options = NULL', 'num_nonnulls(t.title, t.body, t.html, t.options) > 0', true, interval '1 day'),
   ('address', 'message_ledger', 'created_at', 'to_address = NULL, provider_id = NULL', 'num_nonnulls(t.to_address, t.provider_id) > 0', true, interval '1 day'),
+  ('inbox', 'inbox', 'kept_at', NULL, NULL, false, interval '1 day'),
   ('inbound', 'inbound_log', 'received_at', NULL, NULL, false, interval '1 day'),
   ('event', 'event_log', 'received_at', NULL, NULL, false, interval '92 days'),
   ('interaction', 'interaction_log', 'received_at', NULL, NULL, false, interval '92 days'),
@@ -47,7 +48,7 @@ BEGIN
   PERFORM mfiauto._note_change('retention', what || ' ' || class, jsonb_build_object('keep', keep));
 END $$;
 SELECT mfiauto._open_door('mfiauto._set_retention(text, interval, text)', '{admin}',
-  'Says how long something is kept: body, address (of messages, by class or * for all), inbound, event, interaction, decision, attempt, receipt. apply_retention() takes away what is over.');
+  'Says how long something is kept: body, address (of messages, by class or * for all), inbound, inbox, event, interaction, decision, attempt, receipt. apply_retention() takes away what is over.');
 
 CREATE FUNCTION mfiauto._drop_retention(what text, class text DEFAULT '*') RETURNS void
 LANGUAGE plpgsql AS $$
@@ -62,12 +63,14 @@ BEGIN
 END $$;
 SELECT mfiauto._open_door('mfiauto._drop_retention(text, text)', '{admin}', 'Lets something be kept for ever, or, of a class, as long as of the others.');
 
--- The partitions of a log with the moments that bound them (of the default one: none).
+-- The partitions of a log with the moments that bound them (of the default one, and of a plain table: none).
 CREATE FUNCTION mfiauto._log_partitions(relation text) RETURNS TABLE (name text, until timestamptz)
 LANGUAGE sql STABLE AS $$
   SELECT c.relname::text, substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz
     FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
    WHERE i.inhparent = to_regclass('mfiauto.' || relation)
+  UNION ALL
+  SELECT c.relname::text, NULL FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('mfiauto.' || relation) AND c.relkind = 'r'
    ORDER BY 2 NULLS LAST, 1
 $$;
 

@@ -34,6 +34,10 @@ INSERT INTO mfiauto.receipt (client_id, gateway, message_id, provider_id, applie
 SELECT mfiauto.suppress_address('phone', '+221770000002', 'wrong number');
 SELECT mfiauto.run_engine() IS NOT NULL AS ran;
 
+-- Before anybody knew whose number it is, one wrote from it; and one from another.
+INSERT INTO mfiauto.inbound_log (gateway, channel, kind, from_address, body, digest, received_at) VALUES ('box', 'sms', 'message', '+221770000002', 'Secretname2 here', 'x', mfiauto.now()), ('box', 'sms', 'message', '+221770000088', 'Who am I?', 'y', mfiauto.now());
+INSERT INTO mfiauto.inbox (client_id, message_id, gateway, body, kept_at) VALUES (2, 1, 'box', 'Secretname2', mfiauto.now());
+
 -- Where the name of client 2 stands, in whichever table and column.
 CREATE FUNCTION traces(client bigint) RETURNS TABLE (relation text, how_many bigint) LANGUAGE plpgsql AS $$
 DECLARE t record;
@@ -71,6 +75,7 @@ SELECT mfiauto.run_engine() IS NOT NULL AS ran;
 SELECT client_id, state, workflow FROM mfiauto.message WHERE state = 'queued';
 SELECT * FROM mfiauto.erase_client(2, 'request 17') ORDER BY 1;
 SELECT * FROM traces(2);
+SELECT from_address, body FROM mfiauto.inbound_log WHERE client_id = 0 ORDER BY 1;
 SELECT * FROM mfiauto.erase_client(2, 'request 17');
 SELECT client_id, reason, erased_by FROM mfiauto.erased_client;
 -- The skeleton stays, and the facts of consent; the suppression list still knows the number, also under another client.

@@ -13,6 +13,7 @@ INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority
 INSERT INTO mfiauto.event_log (client_id, name, occurred_at, received_at) SELECT 1, 'Page Viewed', m.created_at, m.created_at FROM mfiauto.message_ledger m;
 INSERT INTO mfiauto.attempt (client_id, message_id, gateway, attempt_no, started_at, outcome) SELECT 1, m.message_id, 'g', 1, m.created_at, 'retry' FROM mfiauto.message_ledger m;
 INSERT INTO mfiauto.inbound_log (client_id, gateway, channel, kind, from_address, body, digest, received_at) SELECT 1, 'g', 'sms', 'message', '+221770000001', 'Oui', 'd', m.created_at FROM mfiauto.message_ledger m;
+INSERT INTO mfiauto.inbox (client_id, message_id, gateway, body, kept_at) SELECT 1, m.message_id, 'g', 'x', m.created_at FROM mfiauto.message_ledger m;
 CREATE TABLE all_messages AS SELECT * FROM mfiauto.message_ledger;
 CREATE TABLE all_events AS SELECT * FROM mfiauto.event_log;
 
@@ -24,7 +25,7 @@ SELECT mfiauto.set_retention('body', NULL);
 SELECT mfiauto._set_clock('2026-07-01 02:00+00');
 SELECT * FROM mfiauto.apply_retention();
 SELECT mfiauto.set_retention('body', '6 months'), mfiauto.set_retention('body', '30 days', 'security'), mfiauto.set_retention('address', '8 months'),
-       mfiauto.set_retention('event', '5 months'), mfiauto.set_retention('attempt', '4 months'), mfiauto.set_retention('inbound', '3 months');
+       mfiauto.set_retention('event', '5 months'), mfiauto.set_retention('attempt', '4 months'), mfiauto.set_retention('inbound', '3 months'), mfiauto.set_retention('inbox', '1 month');
 -- In batches: so many rows a call and no more, until there is nothing left to do.
 DO $$
 DECLARE done bigint; calls integer := 0;
@@ -48,7 +49,8 @@ SELECT count(*) FILTER (WHERE a.created_at < mfiauto.now() - k.body AND m.body I
  CROSS JOIN LATERAL (SELECT CASE a.class WHEN 'security' THEN interval '30 days' ELSE '6 months' END AS body) k;
 SELECT body IS NOT NULL AS still_waits FROM mfiauto.message_ledger WHERE message_id = 3;
 SELECT count(*) FILTER (WHERE e.received_at < mfiauto.now() - interval '5 months') AS over, count(*) = (SELECT count(*) FROM all_events WHERE received_at >= mfiauto.now() - interval '5 months') AS younger_all_there FROM mfiauto.event_log e;
-SELECT min(started_at) >= mfiauto.now() - interval '4 months' AS attempts, (SELECT min(received_at) >= mfiauto.now() - interval '3 months' FROM mfiauto.inbound_log) AS inbound FROM mfiauto.attempt;
+SELECT min(started_at) >= mfiauto.now() - interval '4 months' AS attempts, (SELECT min(received_at) >= mfiauto.now() - interval '3 months' FROM mfiauto.inbound_log) AS inbound,
+       (SELECT min(kept_at) >= mfiauto.now() - interval '1 month' FROM mfiauto.inbox) AS inbox, (SELECT count(*) > 50 FROM mfiauto.inbox) AS some_left FROM mfiauto.attempt;
 -- Months that were over went as a whole; those of the ledger stay.
 SELECT c.relname FROM pg_class c WHERE c.relname ~ '^(event_log|attempt|inbound_log|message_ledger)_2' AND c.relkind = 'r' AND right(c.relname, 6) < '202604' ORDER BY 1;
 SELECT kind, name, content FROM mfiauto.change_log WHERE kind = 'retention' ORDER BY change_id;
