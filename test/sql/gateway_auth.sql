@@ -122,3 +122,14 @@ SELECT * FROM mfiauto.preview_request('look', '[]');
 SELECT * FROM mfiauto.preview_request('nobody', '{}');
 SELECT mfiauto.create_gateway('box', 'sms', 'sandbox');
 SELECT * FROM mfiauto.preview_request('box', '{"to": "+221770000001"}');
+
+-- Webhooks signed in the way that the account is set to: the setting holds both ways.
+SELECT mfiauto.create_gateway('signed', 'sms', 'vonage_signed', settings => '{"signature_method": "hmac-sha512"}');
+SELECT mfiauto.create_gateway('signed_md5', 'sms', 'vonage_signed');
+SELECT mfiauto.create_gateway('signed_badly', 'sms', 'vonage_signed', settings => '{"signature_method": "rot13"}');
+SELECT mfiauto.set_secret(g, 'signature_secret', 'sigs3cret') FROM unnest('{signed,signed_md5}'::text[]) g;
+CREATE FUNCTION pg_temp.webhook(gateway text, method text) RETURNS integer LANGUAGE sql AS $$
+  SELECT (mfiauto._serve_webhook(gateway, 'GET', string_agg(p.key || '=' || p.value, '&'), '{}', '')).status
+    FROM (SELECT jsonb_build_object('messageId', 'm-' || gateway || method, 'status', 'delivered', 'timestamp', extract(epoch FROM mfiauto.now())::bigint::text, 'nonce', gateway || method) AS o) x,
+         jsonb_each_text(x.o || jsonb_build_object('sig', mfiauto._sign_parameters(method, 'sigs3cret', x.o))) p $$;
+SELECT g, m, pg_temp.webhook(g, m) FROM unnest('{signed,signed_md5}'::text[]) g, unnest('{md5,hmac-sha256,hmac-sha512}'::text[]) m;
