@@ -13,6 +13,7 @@
 
 #define STALE_MS 2000			/* claimed and not started within: claim anew */
 #define TOKEN_MARGIN_S 60
+#define TOKEN_PAUSE_S 5
 
 static void set_limits(const MfiGateway *gateway, MfiHttpLimits *limits);
 static void note_throughput(MfiLane *lane, int64 now_ms);
@@ -183,7 +184,7 @@ finish_token(MfiItem *item, const MfiAnswer *answer, int64 now_ms)
 		if (item->outcome.verdict == MFI_VERDICT_CONFIG_BROKEN)
 			lane->rate.circuit = MFI_CIRCUIT_STOPPED;
 		else
-			mfi_rate_throttle(&lane->rate, now_ms, 5);
+			mfi_rate_throttle(&lane->rate, now_ms, item->outcome.retry_after_s >= 0 ? item->outcome.retry_after_s : TOKEN_PAUSE_S);
 	}
 	mfi_item_free(item);
 }

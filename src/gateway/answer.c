@@ -31,6 +31,7 @@ static void find_id(const MfiGateway *gateway, const MfiAnswer *answer, json_t *
 static double find_retry_after(const MfiGateway *gateway, const MfiAnswer *answer, json_t *body);
 static char *find_code(const MfiGateway *gateway, json_t *body);
 static bool is_token(const char *text);
+static double read_pause(const char *text, time_t date);
 static void judge(const MfiGateway *gateway, const MfiAnswer *answer, MfiOutcome *outcome);
 
 const char *
@@ -242,14 +243,26 @@ find_id(const MfiGateway *gateway, const MfiAnswer *answer, json_t *body, MfiOut
 }
 
 /*
- * find_retry_after reads seconds or an HTTP date; at most a day.
+ * read_pause reads seconds or an HTTP date; at most a day.
  */
+static double
+read_pause(const char *text, time_t date)
+{
+	double		seconds;
+	char	   *end;
+
+	if (text == NULL)
+		return -1;
+	seconds = strtod(text, &end);
+	if (end == text || *end != '\0')
+		seconds = date < 0 ? -1 : Max(0, difftime(date, time(NULL)));
+	return seconds < 0 || isnan(seconds) ? -1 : Min(seconds, 86400.0);
+}
+
 static double
 find_retry_after(const MfiGateway *gateway, const MfiAnswer *answer, json_t *body)
 {
-	double		seconds = -1;
 	char	   *text = NULL;
-	char	   *end;
 
 	if (gateway->retry_after_path != NULL && body != NULL)
 	{
@@ -257,14 +270,7 @@ find_retry_after(const MfiGateway *gateway, const MfiAnswer *answer, json_t *bod
 
 		text = value != NULL ? mfi_reader_scalar(value) : NULL;
 	}
-	if (text == NULL && answer->retry_after != NULL)
-		text = pstrdup(answer->retry_after);
-	if (text == NULL)
-		return -1;
-	seconds = strtod(text, &end);
-	if (end == text || *end != '\0')
-		seconds = answer->retry_after_at < 0 ? -1 : Max(0, difftime(answer->retry_after_at, time(NULL)));
-	return seconds < 0 || isnan(seconds) ? -1 : Min(seconds, 86400.0);
+	return read_pause(text != NULL ? text : answer->retry_after, answer->retry_after_at);
 }
 
 static char *
@@ -363,8 +369,8 @@ mfi_gateway_read_token(const MfiAnswer *answer, char **token, double *lifetime_s
 	bool		is_found = text != NULL && json_is_string(text) && is_token(json_string_value(text));
 
 	memset(outcome, 0, sizeof(MfiOutcome));
-	outcome->retry_after_s = -1;
 	outcome->status = answer->status;
+	outcome->retry_after_s = read_pause(answer->retry_after, answer->retry_after_at);
 	if (is_found)
 	{
 		char	   *lifetime_text = lifetime != NULL ? mfi_reader_scalar(lifetime) : NULL;

@@ -5,6 +5,7 @@
 
    /token        a new token for basic me:pssst, slowly; the ones before go on being good
    /google       the same for an assertion that the key in DIR/rsa.key signed, with issuer, scope and audience
+   /busy         as /token, but at first 429 with Retry-After: 1
    /tokenless    200 without a token         /odd   200 with a token that no header can hold
    /send         200 if the newest token or one of those before comes along, else 401
    /rs256, /es256, /hs256   200 if a token comes along that our own key signed and that is not too old, else 401
@@ -98,11 +99,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
-    def answer(self, status, body):
+    def answer(self, status, body, *headers):
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header('Content-Type', 'application/json')
         self.send_header('Content-Length', str(len(data)))
+        for name, value in headers:
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 
@@ -125,7 +128,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         path, _, query = self.path.partition('?')
         bearer = (self.headers.get('Authorization') or '').removeprefix('Bearer ')
-        form = dict(urllib.parse.parse_qsl(body.decode())) if path in ('/token', '/google') else {}
+        form = dict(urllib.parse.parse_qsl(body.decode())) if path in ('/token', '/busy', '/google') else {}
         if path == '/stats':
             return self.answer(200, {'counts': counts, 'problems': problems, 'seen': seen, 'issued': issued})
         with lock:
@@ -138,7 +141,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             if path in ('/revoke', '/clear'):
                 return self.answer(200, {})
-            if path == '/token':
+            if path == '/busy' and counts[path] == 1:
+                return self.answer(429, {}, ('Retry-After', '1'))
+            if path in ('/token', '/busy'):
                 is_known = (self.headers.get('Authorization') == 'Basic ' + base64.b64encode(b'me:pssst').decode() or
                             (form.get('client_id'), form.get('client_secret')) == ('me', 'pssst'))
                 if form.get('grant_type') != 'client_credentials' or not is_known:

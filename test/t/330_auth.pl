@@ -134,6 +134,12 @@ is($status, 'stopped: HTTP 401', 'refused with a new token as well: the gateway 
 is_deeply([ @{ $peer->{counts} }{qw(/token /never)} ], [ 2, 2 ], 'after one new token and one more try');
 drop_it();
 
+my $began = time;
+($result, $peer) = deliver(3, '/send', auth => { %client_credentials, token_url => "http://127.0.0.1:$port/busy" }, secret_values => { client_secret => "$dir/right" });
+is($result, '3|0|0', 'who gives tokens is busy: asked again after the pause that he wants');
+is_deeply([ @{ $peer->{counts} }{qw(/busy /send)} ], [ 2, 3 ], 'once');
+cmp_ok(time - $began, '<', 4, 'and not later');
+drop_it();
 for my $case ([ '/tokenless', 'without a token' ], [ '/odd', 'without a token' ])
 {
 	($result, $peer, $status) = deliver(1, '/send', auth => { %client_credentials, token_url => "http://127.0.0.1:$port$case->[0]" }, secret_values => { client_secret => "$dir/right" });
