@@ -547,23 +547,31 @@ LANGUAGE sql AS $$
    ORDER BY u.ord
 $$;
 
--- What the worker knows of a gateway, for gateway_status and for the next worker; the counts are added.
+-- What the worker knows of a gateway, for gateway_status and for the next worker; the counts are added. version: of the row that the worker read. Where it
+-- was changed since, whoever changed it has decided on the circuit.
 CREATE FUNCTION mfiauto._save_gateway_state(gateway text, circuit text, open_for double precision, throttled_for double precision, failures integer,
-  stopped_reason text, sent bigint, failed bigint, retried bigint, unknown bigint, error text) RETURNS void
-LANGUAGE sql AS $$
-  INSERT INTO mfiauto.gateway_state AS s (gateway, circuit, open_until, throttled_until, consecutive_failures, stopped_reason, sent_count, failed_count,
-    retried_count, unknown_count, last_success_at, last_error, last_error_at)
-  SELECT g.gateway, $2, pg_catalog.clock_timestamp() + $3 * interval '1 second', pg_catalog.clock_timestamp() + $4 * interval '1 second', $5, $6, $7, $8, $9, $10,
-         CASE WHEN $7 > 0 THEN pg_catalog.clock_timestamp() END, $11, CASE WHEN $11 IS NOT NULL THEN pg_catalog.clock_timestamp() END
-    FROM mfiauto.gateway_config g WHERE g.gateway = $1
-  ON CONFLICT ON CONSTRAINT gateway_state_pkey DO UPDATE
-    SET circuit = excluded.circuit, open_until = excluded.open_until, throttled_until = excluded.throttled_until,
-        consecutive_failures = excluded.consecutive_failures, stopped_reason = excluded.stopped_reason,
-        sent_count = s.sent_count + excluded.sent_count, failed_count = s.failed_count + excluded.failed_count,
-        retried_count = s.retried_count + excluded.retried_count, unknown_count = s.unknown_count + excluded.unknown_count,
-        last_success_at = coalesce(excluded.last_success_at, s.last_success_at),
-        last_error = coalesce(excluded.last_error, s.last_error), last_error_at = coalesce(excluded.last_error_at, s.last_error_at)
-$$;
+  stopped_reason text, sent bigint, failed bigint, retried bigint, unknown bigint, error text, version text) RETURNS void
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  is_current boolean;
+BEGIN
+  INSERT INTO mfiauto.gateway_state (gateway) SELECT g.gateway FROM mfiauto.gateway_config g WHERE g.gateway = $1
+  ON CONFLICT ON CONSTRAINT gateway_state_pkey DO NOTHING;
+  PERFORM FROM mfiauto.gateway_state s WHERE s.gateway = $1 FOR UPDATE;
+  -- Only now: who changed the gateway holds its state until he commits.
+  is_current := EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = $1 AND g.ctid::text || g.xmin::text = $12);
+  UPDATE mfiauto.gateway_state s
+     SET circuit = CASE WHEN is_current THEN $2 ELSE s.circuit END,
+         open_until = CASE WHEN is_current THEN pg_catalog.clock_timestamp() + $3 * interval '1 second' ELSE s.open_until END,
+         throttled_until = CASE WHEN is_current THEN pg_catalog.clock_timestamp() + $4 * interval '1 second' ELSE s.throttled_until END,
+         consecutive_failures = CASE WHEN is_current THEN $5 ELSE s.consecutive_failures END,
+         stopped_reason = CASE WHEN is_current THEN $6 ELSE s.stopped_reason END,
+         sent_count = s.sent_count + $7, failed_count = s.failed_count + $8, retried_count = s.retried_count + $9, unknown_count = s.unknown_count + $10,
+         last_success_at = CASE WHEN $7 > 0 THEN pg_catalog.clock_timestamp() ELSE s.last_success_at END,
+         last_error = coalesce($11, s.last_error), last_error_at = CASE WHEN $11 IS NOT NULL THEN pg_catalog.clock_timestamp() ELSE s.last_error_at END
+   WHERE s.gateway = $1;
+END $$;
 
 -- Leases whose worker is gone: the request may have left. Sent again only where that does no harm.
 CREATE FUNCTION mfiauto._recover_leases() RETURNS bigint

@@ -113,8 +113,9 @@ SELECT mfiauto._open_door('mfiauto._alter_gateway(text, json, json, integer, boo
 -- A gateway that was stopped or throttled gets another chance.
 CREATE FUNCTION mfiauto._reset_circuit(name text) RETURNS void
 LANGUAGE sql AS $$
-  UPDATE mfiauto.gateway_state s
-     SET circuit = 'closed', open_until = NULL, throttled_until = NULL, consecutive_failures = 0, stopped_reason = NULL WHERE s.gateway = name;
+  INSERT INTO mfiauto.gateway_state (gateway) SELECT g.gateway FROM mfiauto.gateway_config g WHERE g.gateway = name
+  ON CONFLICT ON CONSTRAINT gateway_state_pkey DO UPDATE
+    SET circuit = 'closed', open_until = NULL, throttled_until = NULL, consecutive_failures = 0, stopped_reason = NULL;
   UPDATE mfiauto.gateway_config g SET settings = g.settings WHERE g.gateway = name;
   SELECT mfiauto._forget_over_budget(g.channel, g.gateway) FROM mfiauto.gateway_config g WHERE g.gateway = name;
   SELECT mfiauto._wake_delivery();

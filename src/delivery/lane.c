@@ -248,6 +248,7 @@ load_lane(HeapTuple tuple, TupleDesc descriptor, int64 now_ms)
 		mfi_machine.lanes = lappend(mfi_machine.lanes, lane);
 		MemoryContextSwitchTo(outer);
 	}
+	strlcpy(lane->version, SPI_getvalue(tuple, descriptor, 9), sizeof(lane->version));
 	settings = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(SPI_getvalue(tuple, descriptor, 5))));
 	secrets = mfi_secret_load(name, &problem);
 	if (problem == NULL)
@@ -287,7 +288,7 @@ load_lanes(int64 now_ms)
 		set_gateway(lfirst(cell), NULL, NULL);
 	if (SPI_execute("SELECT g.gateway, g.channel, g.priority, g.definition, g.settings, s.circuit,"
 					" EXTRACT(epoch FROM s.open_until - pg_catalog.clock_timestamp()),"
-					" EXTRACT(epoch FROM s.throttled_until - pg_catalog.clock_timestamp())"
+					" EXTRACT(epoch FROM s.throttled_until - pg_catalog.clock_timestamp()), g.ctid::text || g.xmin::text"
 					" FROM mfiauto.gateway_config g LEFT JOIN mfiauto.gateway_state s ON s.gateway = g.gateway"
 					" WHERE g.is_enabled ORDER BY g.priority, g.gateway", true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the gateways");

@@ -17,6 +17,7 @@ typedef struct MfiLane
 	char		name[NAMEDATALEN];
 	MfiGateway *gateway;		/* NULL: gone, disabled or not usable; problem says why */
 	char	   *problem;
+	char		version[64];	/* of the row that the gateway was read from */
 	bool		is_held;		/* the clock forbids it */
 	bool		is_held_by_operator;
 	bool		is_over_budget;

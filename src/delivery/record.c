@@ -358,9 +358,9 @@ record_extras(List *items, MfiLane *lane)
 static void
 save_lane(MfiLane *lane, int64 now_ms)
 {
-	Oid			types[11] = {TEXTOID, TEXTOID, FLOAT8OID, FLOAT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID};
-	Datum		values[11] = {0};
-	char		nulls[11];
+	Oid			types[12] = {TEXTOID, TEXTOID, FLOAT8OID, FLOAT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID};
+	Datum		values[12] = {0};
+	char		nulls[12];
 	bool		is_null;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -379,8 +379,9 @@ save_lane(MfiLane *lane, int64 now_ms)
 	values[9] = Int64GetDatum(lane->unknown);
 	values[10] = text_or_null(lane->last_error, &is_null);
 	nulls[10] = is_null ? 'n' : ' ';
-	if (SPI_execute_with_args("SELECT mfiauto._save_gateway_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-							  11, types, values, nulls, false, 0) < 0)
+	values[11] = CStringGetTextDatum(lane->version);
+	if (SPI_execute_with_args("SELECT mfiauto._save_gateway_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+							  12, types, values, nulls, false, 0) < 0)
 		elog(ERROR, "could not save the state of a gateway");
 }
 

@@ -190,3 +190,10 @@ SELECT mfiauto.drop_gateway('own');
 SELECT mfiauto.drop_gateway('own');
 RESET ROLE;
 
+-- What a worker knows of a gateway counts as long as the gateway is the one that it read; its counts always do.
+SELECT mfiauto._save_gateway_state('box', 'stopped', NULL, NULL, 3, 'why', 5, 0, 0, 0, 'why', g.ctid::text || g.xmin::text) FROM mfiauto.gateway_config g WHERE g.gateway = 'box';
+SELECT s.circuit, s.stopped_reason, s.sent_count FROM mfiauto.gateway_state s WHERE s.gateway = 'box';
+CREATE TEMP TABLE version AS SELECT g.ctid::text || g.xmin::text AS read FROM mfiauto.gateway_config g WHERE g.gateway = 'box';
+SELECT mfiauto.alter_gateway('box', settings => '{"concurrency": 3}');
+SELECT mfiauto._save_gateway_state('box', 'stopped', NULL, NULL, 3, 'why', 1, 0, 0, 0, 'why', v.read) FROM version v;
+SELECT s.circuit, s.stopped_reason, s.sent_count FROM mfiauto.gateway_state s WHERE s.gateway = 'box';
