@@ -156,8 +156,8 @@ is_soon($node, 'bank', state_of($slow), 'unknown/outcome_unknown', 'silence afte
 is_soon($node, 'bank', "SELECT outcome FROM mfiauto.attempt WHERE client_id = $slow + 1 LIMIT 1", 'retry', 'a connection that ended before it: once more');
 
 use_gateway('guarded', "smtp://127.0.0.1:$guarded");
-my $secret = add_letters('b@far.example');
 $node->safe_psql('bank', "SELECT mfiauto.set_secret('guarded', 'username', 'mfi'); SELECT mfiauto.set_secret('guarded', 'password', 'wrong')");
+my $secret = add_letters('b@far.example');
 is_soon($node, 'bank', "SELECT circuit || ' ' || because FROM mfiauto.gateway_status WHERE gateway = 'guarded'", 'stopped SMTP 535, code 5.7.8', 'a wrong password stops the gateway');
 $node->safe_psql('bank', "SELECT mfiauto.set_secret('guarded', 'password', 's&cret'); SELECT mfiauto.alter_gateway('guarded')");
 is_soon($node, 'bank', state_of($secret), 'sent', 'the right one lets the letter through');
