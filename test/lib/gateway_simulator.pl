@@ -99,6 +99,8 @@ sub serve
 	if ($path eq '/broken' || ($path eq '/broken_once' && $is_first)) { take($key); return put($socket, answer(500, 'oops')); }
 	if ($path eq '/down') { return put($socket, answer(503, 'later')); }
 	if ($path eq '/denied') { return put($socket, answer(401, '{"code":"20003"}')); }
+	if ($path =~ m{^/unregistered/}) { return put($socket, answer(404, '{"error":{"code":404,"details":[{"errorCode":"UNREGISTERED"}]}}')); }
+	if ($path =~ m{^/fcm/}) { take($key); return put($socket, answer(200, qq({"name":"projects/mfi/messages/$id"}))); }
 	if ($path eq '/refused') { return put($socket, answer(400, '{"code":"21211"}')); }
 	if ($path eq '/stopped') { return put($socket, answer(400, '{"code":21610}')); }
 	if ($path eq '/reset' || ($path eq '/reset_once' && $is_first)) { take($key); return drop($socket, 1); }
