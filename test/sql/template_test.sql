@@ -35,6 +35,13 @@ SELECT mfiauto.test_template('due', 1, '+221770000009', 101) IS NOT NULL AS queu
 SELECT mfiauto.drop_test_recipient('sms', '+221770000009');
 SELECT mfiauto.test_template('due', 1, '+221770000009', 101);
 SELECT mfiauto.drop_test_recipient('sms', '+221770000009');
+-- Links in options are signed like those in the text, and lead on.
+SELECT mfiauto.allow_link_host('mfi.example'), mfiauto.create_link('site', 'https://mfi.example/'), mfiauto.add_test_recipient('push', 'token-of-fatou'), mfiauto.create_gateway('pushes', 'push', 'sandbox');
+SELECT mfiauto.create_template('due', channel => 'push', class => 'collection', subject => 'Rappel', body => '{{installment.balance_text}}', options => '{"action_url": "{{links.site}}"}');
+SELECT mfiauto.test_template('due', 1, 'token-of-fatou', 101, channel => 'push') IS NOT NULL AS queued;
+SELECT regexp_replace(m.options::text, '[0-9A-Za-z]{20}', '…') AS options, (mfiauto._serve_link(substring(m.options ->> 'action_url' FROM '/l/(\w{20})$'), '{"user-agent": "Firefox"}')).headers ->> 'location' AS leads_to
+  FROM mfiauto.message_ledger m WHERE m.channel = 'push';
+SELECT mfiauto.drop_link('site');
 -- An author may test, and may not list himself.
 CREATE ROLE regress_template_test;
 SELECT mfiauto.grant_access('regress_template_test', 'author');
