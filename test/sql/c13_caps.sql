@@ -59,10 +59,10 @@ BEGIN
   PERFORM setseed(0.31);
   WHILE t < '2026-04-01' LOOP
     PERFORM mfiauto._set_clock(t);
-    IF random() < 0.4 THEN PERFORM mfiauto.track('E' || 1 + floor(random() * 5)::integer, g % 12) FROM generate_series(0, 23) g WHERE random() < 0.8; END IF;
+    IF random() < 0.5 THEN PERFORM mfiauto.track('E' || 1 + floor(random() * 5)::integer, g % 12) FROM generate_series(0, 35) g WHERE random() < 0.8; END IF;
     IF random() < 0.1 THEN PERFORM mfiauto.set_holiday((t + interval '1 day')::date, 'a day', (ARRAY['*', 'SN', 'KE'])[1 + floor(random() * 3)::integer]); END IF;
     COMMIT;
-    PERFORM mfiauto.run_engine();
+    IF random() < 0.4 THEN PERFORM mfiauto.run_engine(); END IF;
     PERFORM claim('sms_box', 'sms', 3);
     PERFORM claim('voice_box', 'voice', 50);
     PERFORM claim('sms_box', 'sms', 50);
