@@ -2,8 +2,11 @@
 
 -- The messages that events are about: by our own reference (message_id-key), else by the provider's id at this gateway.
 CREATE FUNCTION mfiauto._find_receipt_messages(gateway text, provider_ids text[], refs text[], OUT client_ids bigint[], OUT message_ids bigint[])
-LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
   SELECT array_agg(coalesce(r.client_id, k.client_id) ORDER BY e.ord), array_agg(coalesce(r.message_id, k.message_id) ORDER BY e.ord)
+    INTO client_ids, message_ids
     FROM (SELECT u.ord, u.provider_id,
                  CASE WHEN u.ref ~ '^[0-9]{1,18}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN split_part(u.ref, '-', 1)::bigint END AS number,
                  CASE WHEN u.ref ~ '^[0-9]{1,18}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN substr(u.ref, strpos(u.ref, '-') + 1)::uuid END AS key
@@ -16,12 +19,12 @@ LANGUAGE sql STABLE SET plan_cache_mode = force_custom_plan AS $$
     LEFT JOIN LATERAL (SELECT k.client_id, k.message_id
                          FROM mfiauto.provider_key k
                         WHERE k.gateway = _find_receipt_messages.gateway AND k.provider_id = e.provider_id
-                        ORDER BY k.named_at DESC LIMIT 1) k ON r.message_id IS NULL AND e.provider_id <> ''
-$$;
+                        ORDER BY k.named_at DESC LIMIT 1) k ON r.message_id IS NULL AND e.provider_id <> '';
+END $$;
 
 -- One after the other for each message, in one order for all.
 CREATE FUNCTION mfiauto._lock_messages(client_ids bigint[], message_ids bigint[]) RETURNS void
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM FROM (SELECT DISTINCT u.message_id, u.client_id FROM unnest(client_ids, message_ids) AS u(client_id, message_id)
                  WHERE u.message_id IS NOT NULL ORDER BY u.message_id) u
@@ -31,7 +34,7 @@ END $$;
 -- What receipts mean beyond the message: opt-outs, complaints, bounces, and what people did. (A device or a name at a chat provider that is no more is retired
 -- where the message is settled.)
 CREATE FUNCTION mfiauto._follow_receipts(client_ids bigint[], message_ids bigint[], events mfiauto._webhook_event[]) RETURNS void
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM mfiauto._record_provider_opt_outs(array_agg(q.client_id), array_agg(q.message_id))
@@ -72,28 +75,37 @@ END $$;
 -- events that had to wait for their message.
 CREATE FUNCTION mfiauto._apply_receipts(gateway text, events mfiauto._webhook_event[], receipt_ids bigint[] DEFAULT NULL, received_ats timestamptz[] DEFAULT NULL)
 RETURNS integer
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  target record;
-  fresh record;
+  -- Variables of their own, not records: their elements are then found at once.
+  owners bigint[];
+  targets bigint[];
+  kept mfiauto._webhook_event[];
+  clients bigint[];
+  messages bigint[];
+  receipts bigint[];
+  moments timestamptz[];
+  chosen boolean[];
+  matched bigint;
+  has_more boolean;
   settled bigint[];
 BEGIN
-  SELECT f.client_ids, f.message_ids INTO target
+  SELECT f.client_ids, f.message_ids INTO owners, targets
     FROM (SELECT array_agg(e.provider_id ORDER BY e.ordinality) AS provider_ids, array_agg(e.reference ORDER BY e.ordinality) AS refs
             FROM unnest(events) WITH ORDINALITY AS e) g,
          LATERAL mfiauto._find_receipt_messages(_apply_receipts.gateway, g.provider_ids, g.refs) f;
-  PERFORM mfiauto._lock_messages(target.client_ids, target.message_ids);
+  PERFORM mfiauto._lock_messages(owners, targets);
   -- What was said before is not said again. Only now: whoever was faster with these messages has committed. rank: what says most is what counts.
   SELECT array_agg(f.event ORDER BY f.ord) AS events, array_agg(f.client_id ORDER BY f.ord) AS clients, array_agg(f.message_id ORDER BY f.ord) AS messages,
          array_agg(f.receipt_id ORDER BY f.ord) AS receipts, array_agg(f.received_at ORDER BY f.ord) AS moments, array_agg(f.is_chosen ORDER BY f.ord) AS chosen,
          count(f.message_id) AS matched, coalesce(bool_or(f.message_id IS NOT NULL AND (f.opted_out OR f.dead OR f.interaction IS NOT NULL OR f.detail IS NOT NULL)), false) AS has_more
-    INTO fresh
+    INTO kept, clients, messages, receipts, moments, chosen, matched, has_more
     FROM (SELECT d.*, events[d.ord] AS event,
                  d.message_id IS NOT NULL AND d.state <> 'ignore' AND row_number() OVER (
                    PARTITION BY d.message_id ORDER BY array_position(ARRAY['delivered', 'undelivered', 'failed', 'expired', 'sent', 'submitted'], d.state), d.ord) = 1 AS is_chosen
             FROM (SELECT DISTINCT ON (e.digest) e.ordinality::integer AS ord, e.digest, e.state, e.opted_out, e.dead, e.interaction, e.detail,
-                         target.client_ids[e.ordinality] AS client_id, target.message_ids[e.ordinality] AS message_id,
+                         owners[e.ordinality] AS client_id, targets[e.ordinality] AS message_id,
                          receipt_ids[e.ordinality] AS receipt_id, received_ats[e.ordinality] AS received_at
                     FROM unnest(events) WITH ORDINALITY AS e
                    WHERE NOT EXISTS (SELECT FROM mfiauto.receipt r
@@ -101,30 +113,37 @@ BEGIN
                                         AND r.receipt_id IS DISTINCT FROM receipt_ids[e.ordinality]
                                         AND (r.client_id <> 0 OR receipt_ids[e.ordinality] IS NULL) OFFSET 0)
                    ORDER BY e.digest, e.ordinality) d) f;
-  IF fresh.matched > 0 THEN
+  IF matched > 0 THEN
     settled := ARRAY(SELECT s.message_id
-      FROM (SELECT array_agg(u.client_id) AS clients, array_agg(u.message_id) AS messages,
+      FROM (SELECT array_agg(u.client_id) AS owners, array_agg(u.message_id) AS targets,
                    array_agg(CASE e.state WHEN 'expired' THEN 'undelivered' ELSE e.state END) AS states,
                    array_agg(CASE WHEN e.opted_out THEN 'recipient_opted_out' WHEN e.dead THEN 'recipient_rejected' WHEN e.state = 'expired' THEN 'receipt_expired'
                                   WHEN e.state IN ('undelivered', 'failed') THEN 'receipt_failed' END) AS reasons
-              FROM unnest(fresh.clients, fresh.messages, fresh.chosen) WITH ORDINALITY AS u(client_id, message_id, is_chosen, ord)
-              CROSS JOIN LATERAL (SELECT (fresh.events[u.ord]).state, (fresh.events[u.ord]).opted_out, (fresh.events[u.ord]).dead) e
+              FROM unnest(clients, messages, chosen) WITH ORDINALITY AS u(client_id, message_id, is_chosen, ord)
+              CROSS JOIN LATERAL (SELECT (kept[u.ord]).state, (kept[u.ord]).opted_out, (kept[u.ord]).dead) e
              WHERE u.is_chosen AND e.state IS NOT NULL) q,
-           LATERAL mfiauto._settle_messages(q.clients, q.messages, q.states, q.reasons) s
-     WHERE q.messages IS NOT NULL);
+           LATERAL mfiauto._settle_messages(q.owners, q.targets, q.states, q.reasons) s
+     WHERE q.targets IS NOT NULL);
   END IF;
-  PERFORM mfiauto._store_receipts(_apply_receipts.gateway, fresh.events, fresh.clients, fresh.messages, fresh.receipts, fresh.moments, fresh.chosen, settled);
-  IF fresh.has_more THEN
-    PERFORM mfiauto._follow_receipts(array_agg(u.client_id ORDER BY u.ord), array_agg(u.message_id ORDER BY u.ord), array_agg(fresh.events[u.ord] ORDER BY u.ord))
-       FROM unnest(fresh.clients, fresh.messages) WITH ORDINALITY AS u(client_id, message_id, ord) WHERE u.message_id IS NOT NULL;
+  PERFORM mfiauto._store_receipts(_apply_receipts.gateway, kept, clients, messages, receipts, moments, chosen, settled);
+  IF has_more THEN
+    PERFORM mfiauto._follow_receipts(array_agg(u.client_id ORDER BY u.ord), array_agg(u.message_id ORDER BY u.ord), array_agg(kept[u.ord] ORDER BY u.ord))
+       FROM unnest(clients, messages) WITH ORDINALITY AS u(client_id, message_id, ord) WHERE u.message_id IS NOT NULL;
   END IF;
-  RETURN coalesce(cardinality(fresh.events), 0);
+  RETURN coalesce(cardinality(kept), 0);
+END $$;
+
+-- The same for many events: what plans cost is worth it, and what arrays hold is known.
+CREATE FUNCTION mfiauto._apply_many_receipts(gateway text, events mfiauto._webhook_event[]) RETURNS integer
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+  RETURN mfiauto._apply_receipts(gateway, events);
 END $$;
 
 -- Writes receipts down; those of no message that we know wait for it.
 CREATE FUNCTION mfiauto._store_receipts(gateway text, events mfiauto._webhook_event[], client_ids bigint[], message_ids bigint[], receipt_ids bigint[],
   received_ats timestamptz[], chosen boolean[], settled bigint[]) RETURNS void
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
   WITH stored AS (

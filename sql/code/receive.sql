@@ -37,7 +37,9 @@ BEGIN
       RETURN 0;
     END IF;
     receipts := ARRAY(SELECT e FROM unnest(events) e WHERE e.part = 'receipt');
-    IF cardinality(receipts) > 0 THEN
+    IF cardinality(receipts) > 100 THEN
+      number := mfiauto._apply_many_receipts(gateway, receipts);
+    ELSIF cardinality(receipts) > 0 THEN
       number := mfiauto._apply_receipts(gateway, receipts);
     END IF;
     FOR event IN SELECT (e).* FROM unnest(events) e WHERE e.part = 'inbound' LOOP
