@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use lib 'test/lib';
 use IO::Socket::INET;
+use MfiDelivery;
 use MfiTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -149,6 +150,17 @@ my $many = add_letters(map { "many$_\@far.example" } 1 .. 20);
 is_soon($node, 'bank', "SELECT count(*) FROM mfiauto.message WHERE client_id >= $many AND state = 'sent'", 20, 'twenty letters leave');
 my $hellos = () = slurp_file("$dir/peer.$peer") =~ /"hello", "name": "mfi\.example"/g;
 cmp_ok($hellos, '<', 10, "by few connections ($hellos)");
+
+# Letters and requests by turns, by the same handles of the HTTP library.
+my $simulator = start_simulator();
+add_gateway($node, 'bank', 'box', $simulator, '/ok', settings => { concurrency => 2 });
+for my $round (1 .. 3)
+{
+	my $both = add_letters(map { "both$_\@far.example" } 1 .. 5);
+	add_messages($node, 'bank', 1000 * $round + 1, 1000 * $round + 5);
+	is_soon($node, 'bank', states(1000 * $round + 1, 1000 * $round + 5), 'sent 5', "requests of round $round");
+	is_soon($node, 'bank', "SELECT count(*) FROM mfiauto.message WHERE client_id BETWEEN $both AND $both + 4 AND state = 'sent'", 5, "letters of round $round");
+}
 
 use_gateway('silent', "smtp://127.0.0.1:$peer", tls => 'none', timeout => 2);
 my $slow = add_letters('slow@far.example', 'drop@far.example');
