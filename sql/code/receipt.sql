@@ -14,7 +14,7 @@ BEGIN
     LEFT JOIN LATERAL (SELECT m.client_id, m.message_id
                          FROM mfiauto.message_ledger m
                          LEFT JOIN mfiauto.outbox o ON o.client_id = m.client_id AND o.message_id = m.message_id
-                        WHERE m.message_id = e.number AND m.idempotency_key = e.key
+                        WHERE e.number IS NOT NULL AND m.message_id = e.number AND m.idempotency_key = e.key
                           AND coalesce(o.gateway, m.gateway) = _find_receipt_messages.gateway OFFSET 0) r ON true
     LEFT JOIN LATERAL (SELECT k.client_id, k.message_id
                          FROM mfiauto.provider_key k
