@@ -122,8 +122,8 @@ SELECT l.proname, w[1] AS reason FROM line l, regexp_matches(l.l, '(?:reason|out
  WHERE w[1] NOT IN (SELECT reason FROM mfiauto.message_reason UNION SELECT reason FROM mfiauto.decision_reason)
    -- Outcomes of a run on its way: what becomes of it, not why.
    AND w[1] NOT IN ('run', 'later', 'moved', 'reopened', 'changed', 'unchanged', 'wanted')
-   -- Facts that were set aside have their own words.
-   AND w[1] NOT IN ('duplicate_id', 'no_client') ORDER BY 1, 2;
+   -- Facts that were set aside have their own words, and so have gateways' verdicts.
+   AND w[1] NOT IN ('duplicate_id', 'no_client', 'config_broken') ORDER BY 1, 2;
 SELECT l.proname, w[1] AS reason FROM line l, regexp_matches(l.l, '(?:_cancel_outbox|_end_runs)\([^;]*''([a-z_]+)''\)', 'g') w
  WHERE w[1] NOT IN (SELECT reason FROM mfiauto.message_reason) ORDER BY 1, 2;
 SELECT l.proname, w[1] AS decision, w[2] AS reason FROM line l, regexp_matches(l.l, '''(entered|refused|exited|reopened|moved|branched|skipped|error|unparked|switched|waited|split|repeated)'', ''([a-z_]+)''', 'g') w

@@ -114,7 +114,7 @@ SELECT gateway, state, problem, hint FROM pg_temp.alerts;
 UPDATE mfiauto.gateway_state SET circuit = 'open', open_until = clock_timestamp() + interval '1 hour', last_error = 'HTTP 500';
 SELECT gateway, state, problem, hint FROM pg_temp.alerts;
 UPDATE mfiauto.gateway_state SET circuit = 'closed', throttled_until = NULL;
-INSERT INTO mfiauto.unknown_message VALUES (1, 1, 'provider');
+INSERT INTO mfiauto.unknown_message VALUES (1, 1, 'provider', mfiauto.now());
 SELECT gateway, state, problem, hint FROM pg_temp.alerts;
 SELECT mfiauto.alter_gateway('provider', is_enabled => false);
 SELECT gateway, state, problem, hint FROM pg_temp.alerts;
