@@ -229,7 +229,9 @@ BEGIN
   EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
     RETURN ROW(400, '{}', NULL)::mfiauto._response;
   END;
-  IF config.definition -> 'voice' ? 'ended' AND mfiauto._voice_fits(parameters, config.definition -> 'voice' -> 'ended') THEN
+  -- The end of a call that we turned away is no news of a message.
+  IF config.definition -> 'voice' ? 'ended' AND mfiauto._voice_fits(parameters, config.definition -> 'voice' -> 'ended')
+     AND NOT mfiauto._voice_fits(parameters, coalesce(config.definition -> 'voice' -> 'inbound', '{}')) THEN
     RETURN mfiauto._serve_webhook(gateway, method, query, headers, body);
   END IF;
   RETURN mfiauto._answer_call(gateway, parameters);

@@ -93,3 +93,13 @@ SELECT client_id, channel, kind, from_address FROM mfiauto.inbound_log;
 SELECT f AS format, mfiauto._voice_document(f, 'A & B <c>', o.options, 'https://mfi.example/v/g?ref=1&x="2"')
   FROM unnest('{twiml,africastalking,ncco}'::text[]) f, (VALUES ('{"say_language": "fr-FR"}'::jsonb), ('{"audio": "https://s.example/wo.mp3?a=1&b=2", "digits": {"12": "X"}, "max_digits": 2, "digits_timeout": 7}')) o(options);
 SELECT f AS format, mfiauto._voice_document(f, 'x', '{"digits": {"1": "X"}, "max_digits": 1}', NULL), mfiauto._voice_ending(f, false), mfiauto._voice_ending(f, true) FROM unnest('{twiml,africastalking,ncco}'::text[]) f;
+
+-- Africa's Talking says at the same address that a call is over: that is a receipt. A call that is nobody's is told nothing; one that we turned away is no receipt.
+SELECT mfiauto.create_gateway('at', 'voice', 'africastalking_voice', settings => '{"voice_url": "https://mfi.example/v/at?token=hush"}'), mfiauto.set_secret('at', 'receipt_token', 'hush');
+SELECT pg_temp.ask('token=hush', 'isActive=1&sessionId=AT1&direction=Outbound&callerNumber=%2B221770000001', 'at');
+SELECT pg_temp.ask('token=hush', 'isActive=0&sessionId=AT1&direction=Outbound&hangupCause=NO_ANSWER&durationInSeconds=0', 'at');
+SELECT pg_temp.ask('token=other', 'isActive=0&sessionId=AT1&hangupCause=USER_BUSY', 'at');
+SELECT pg_temp.ask('token=hush', 'isActive=1&sessionId=AT2&direction=Inbound&callerNumber=%2B221770000002&destinationNumber=%2B221338000000', 'at');
+SELECT pg_temp.ask('token=hush', 'isActive=0&sessionId=AT2&direction=Inbound&callerNumber=%2B221770000002&hangupCause=CALL_REJECTED', 'at') LIKE '200%' AS answered;
+SELECT gateway, provider_id, status, state FROM mfiauto.receipt WHERE gateway = 'at';
+SELECT client_id, gateway, kind FROM mfiauto.inbound_log ORDER BY client_id;
