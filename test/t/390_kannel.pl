@@ -137,7 +137,8 @@ add_messages($node, 'bank', 1, 8, text => q{'Bonjour Awa, echeance le 12/01: 25 
 is_soon($node, 'bank', "SELECT circuit FROM mfiauto.gateway_status", 'stopped', 'a wrong password stops the gateway');
 is($node->safe_psql('bank', "SELECT count(*) FROM mfiauto.outbox"), '8', 'and the queue is kept');
 $node->safe_psql('bank', "SELECT mfiauto.set_secret('kannel', 'password', 'secret')");
-is_soon($node, 'bank', states(1, 8), 'sent 8', 'the right one starts it again');
+# Their receipts may come in before anybody looks.
+is_soon($node, 'bank', 'SELECT count(*) FROM mfiauto.outbox', '0', 'the right one starts it again');
 is($node->safe_psql('bank', "SELECT sum(cost) || ' ' || min(currency) FROM mfiauto.message"), '96 XOF', 'at its price');
 
 # Receipts come in by the receiver, as Kannel sends them, in its order; states follow.
