@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Speed as ratios, each measured side by side in one run on a throw-away server:
 #
-#   tools/bench.sh [capture] [engine] [delivery] [reminders] [segments] [idle]      default: all
+#   tools/bench.sh [capture] [engine] [delivery] [receipts] [kannel] [reminders] [segments] [idle]      default: all
 #
 # One line a figure: bench <name> <ratio> <what over what>. The machine may be busy: rounds are
 # interleaved and the median is printed. ROUNDS (5) and SCALE (1) make a run longer or larger.
@@ -147,26 +147,93 @@ bench_segments() {
 }
 
 # ---- delivery: durable messages a second against the bare libcurl loop on the same requests ----
-bench_delivery() {
-	local round http=18981 requests=$((20000 * scale))
-	cc -O2 -Wall -Wextra -o "$work/raw_multi" test/bench/raw_multi.c -lcurl
+start_nginx() {
 	mkdir "$work/nginx"; if [ "$(id -u)" = 0 ]; then chown "$server_user" "$work/nginx"; fi
-	sed "s#@DIR@#$work/nginx#g; s#@PORT@#$http#" test/bench/nginx.conf >"$work/nginx.conf"
+	sed "s#@DIR@#$work/nginx#g; s#@PORT@#$1#" test/bench/nginx.conf >"$work/nginx.conf"
 	as_postgres nginx -e "$work/nginx/start.log" -c "$work/nginx.conf" &
-	psql_server -qd bench -v http="$http" -f test/bench/delivery.sql >/dev/null
+}
+stop_nginx() { as_postgres nginx -e "$work/nginx/start.log" -c "$work/nginx.conf" -s stop; rm -rf "$work/nginx"; }
+
+# deliver ROWS: seconds until that many messages were delivered and recorded; and in how many of them all but what one gateway hangs on.
+deliver() {
+	psql_server -qAtd bench -v rows="$1" -f test/bench/delivery_round.sql >"$work/delivery.out"
+}
+
+bench_delivery() {
+	local round http=18981 silent=18982 requests=$((20000 * scale))
+	cc -O2 -Wall -Wextra -o "$work/raw_multi" test/bench/raw_multi.c -lcurl
+	start_nginx "$http"
+	perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => shift, Listen => 128, ReuseAddr => 1) or die; sleep 3600' "$silent" &
+	local silent_pid=$!
+	psql_server -qd bench -v http="$http" -v silent="$silent" -f test/bench/delivery.sql >/dev/null
 	for ((round = 1; round <= rounds; round++)); do
 		"$work/raw_multi" "http://127.0.0.1:$http/" "$requests" 64 >"$work/raw.out"
 		awk '{print $2}' "$work/raw.out" >>"$work/delivery.raw"
-		awk '{print $4}' "$work/raw.out" >>"$work/delivery.raw.cpu"
-		psql_server -qAtd bench -v rows="$requests" -f test/bench/delivery_round.sql >"$work/delivery.out"
-		sed -n 's/^seconds //p' "$work/delivery.out" >>"$work/delivery.ours"
+		psql_server -qAtd bench -c "SELECT bench.use_gateways(1)" -c "SELECT bench.use_silence(false)" >/dev/null
+		deliver "$requests"
+		sed -n 's/^seconds //p' "$work/delivery.out" >>"$work/delivery.one"
+		psql_server -qAtd bench -c "SELECT bench.use_gateways(50)" >/dev/null
+		deliver "$requests"
+		sed -n 's/^seconds //p' "$work/delivery.out" >>"$work/delivery.fifty"
+		psql_server -qAtd bench -c "SELECT bench.use_silence(true)" >/dev/null
+		deliver "$requests"
+		sed -n 's/^seconds_of_sent //p' "$work/delivery.out" >>"$work/delivery.silent"
 	done
-	as_postgres nginx -e "$work/nginx/start.log" -c "$work/nginx.conf" -s stop
-	line delivery_rate "$(ratio "$(median <"$work/delivery.raw")" "$(median <"$work/delivery.ours")")" \
+	kill "$silent_pid"
+	stop_nginx
+	line delivery_rate "$(ratio "$(median <"$work/delivery.raw")" "$(median <"$work/delivery.one")")" \
 		"durable messages delivered a second over the bare libcurl multi loop, same requests, 64 connections"
+	line delivery_50 "$(ratio "$(median <"$work/delivery.one")" "$(median <"$work/delivery.fifty")")" \
+		"rate with 50 gateways over the rate with one"
+	line delivery_silent "$(ratio "$(median <"$work/delivery.fifty")" "$(median <"$work/delivery.silent")")" \
+		"rate of the others when one more gateway accepts and never answers, over the rate without it"
 }
 
-need_base_packages nginx-light
+# ---- receipts: applied a second, against a bare UPDATE of the same rows ----
+bench_receipts() {
+	local round rows=$((20000 * scale)) kind
+	psql_server -qd bench -f test/bench/receipts.sql >/dev/null
+	for ((round = 1; round <= rounds; round++)); do
+		psql_server -qAtd bench -v rows="$rows" -f test/bench/receipts_round.sql >>"$work/receipts.out"
+		psql_server -qAtd bench -c "SELECT bench.make_sent(30000)" >/dev/null
+		printf 'UPDATE bench.bare SET state = %s, finished_at = now() WHERE message_id = (SELECT nextval(%s));\n' "'delivered'" "'bench.bare_next'" >"$work/one_update.sql"
+		printf 'SELECT bench.receive_one();\n' >"$work/one_receipt.sql"
+		chmod a+r "$work"/one_*.sql
+		transactions "$work/one_update.sql" >>"$work/receipts.update"
+		transactions "$work/one_receipt.sql" >>"$work/receipts.one"
+	done
+	for kind in 1000 100; do
+		line "receipts_$kind" "$(ratio "$(sed -n 's/^bare //p' "$work/receipts.out" | median)" "$(sed -n "s/^array_$kind //p" "$work/receipts.out" | median)")" \
+			"receipts applied a second in webhooks of $kind over rows a second of a bare UPDATE of the ledger"
+	done
+	line receipts_single "$(ratio "$(median <"$work/receipts.one")" "$(median <"$work/receipts.update")")" \
+		"webhooks of one receipt a second over single-row updates a second, two connections, each durable"
+}
+
+# ---- kannel: its sendsms kept busy by us, against the load tool ----
+bench_kannel() {
+	local round requests=$((4000 * scale)) kannel=$work/kannel
+	mkdir "$kannel"; if [ "$(id -u)" = 0 ]; then chown "$server_user" "$kannel"; fi
+	sed "s#@DIR@#$kannel#g; s#@ADMIN@#18991#; s#@BOX@#18992#; s#@SENDSMS@#18993#; s#@SMPP@#18994#; s#@FRONT@#18995#" test/lib/kannel.conf >"$kannel.conf"
+	as_postgres perl test/lib/smsc_simulator.pl 18994 18996 "$kannel/smsc.log" &
+	local smsc=$!
+	sleep 1; as_postgres bearerbox "$kannel.conf" >/dev/null 2>&1 &
+	sleep 2; as_postgres smsbox "$kannel.conf" >/dev/null 2>&1 &
+	sleep 2
+	psql_server -qd bench -f test/bench/kannel.sql >/dev/null
+	for ((round = 1; round <= rounds; round++)); do
+		ab -q -k -c 32 -n "$requests" "http://127.0.0.1:18993/cgi-bin/sendsms?username=mfi&password=secret&from=MFI&to=%2B221770000008&text=Bonjour%2C+votre+echeance+de+12+500+FCFA+est+le+5+janvier+2026.&charset=UTF-8&coding=0" |
+			sed -n 's/^Time taken for tests: *\([0-9.]*\).*/\1/p' >>"$work/kannel.ab"
+		deliver "$requests"
+		sed -n 's/^seconds //p' "$work/delivery.out" >>"$work/kannel.ours"
+	done
+	as_root pkill -f "$kannel.conf" || true
+	kill "$smsc" || true
+	line kannel_rate "$(ratio "$(median <"$work/kannel.ab")" "$(median <"$work/kannel.ours")")" \
+		"messages a second through Kannel by us over its sendsms called by ab, 32 connections each"
+}
+
+need_base_packages nginx-light kannel apache2-utils perl
 build_and_install
 start_server "synchronous_commit = on" "fsync = on" "mfiauto.private_hosts = '127.0.0.1'" "shared_buffers = 512MB" "max_wal_size = 4GB" "autovacuum = on"
 psql_server -q -c 'CREATE DATABASE bench' -c "ALTER DATABASE bench SET mfiauto.workers = off"
@@ -174,6 +241,8 @@ psql_server -qd bench -c "CREATE EXTENSION mfiauto" -c "SELECT mfiauto.install()
 if is_wanted capture; then bench_capture; fi
 if is_wanted engine; then bench_engine; fi
 if is_wanted delivery; then bench_delivery; fi
+if is_wanted receipts; then bench_receipts; fi
+if is_wanted kannel; then bench_kannel; fi
 if is_wanted idle; then bench_idle; fi
 if is_wanted reminders; then bench_reminders; fi
 if is_wanted segments; then bench_segments; fi

@@ -12,3 +12,4 @@ SELECT clock_timestamp() AS t \gset
 SELECT sent AS sent FROM mfiauto.run_delivery() \gset
 SELECT 'seconds ' || round(extract(epoch FROM clock_timestamp() - :'t'), 3);
 SELECT 'sent ' || :sent;
+SELECT 'seconds_of_sent ' || round(extract(epoch FROM max(sent_at) - :'t'), 3) FROM mfiauto.message_ledger WHERE state = 'sent' AND created_at >= :'t'::timestamptz - interval '1 minute' AND sent_at >= :'t';

@@ -60,59 +60,11 @@ my $node = new_server('main', "mfiauto.private_hosts = '127.0.0.1'");
 add_database($node, 'bank');
 my $front = run_receiver($node, 'bank');
 
-append_to_file("$dir/kannel.conf", <<"CONF");
-group = core
-admin-interface = 127.0.0.1
-admin-port = $port{admin}
-admin-password = bar
-smsbox-interface = 127.0.0.1
-smsbox-port = $port{box}
-box-deny-ip = "*.*.*.*"
-box-allow-ip = "127.0.0.1"
-log-file = "$dir/bearerbox.log"
-log-level = 1
-dlr-storage = internal
-sms-resend-freq = 1
-sms-resend-retry = 2
-
-group = smsc
-smsc = smpp
-smsc-id = sim
-host = 127.0.0.1
-port = $port{smpp}
-transceiver-mode = true
-smsc-username = mfi
-smsc-password = simpass
-system-type = ""
-address-range = ""
-reconnect-delay = 1
-source-addr-autodetect = true
-
-group = smsbox
-bearerbox-host = 127.0.0.1
-sendsms-interface = 127.0.0.1
-sendsms-port = $port{sendsms}
-mo-recode = true
-http-request-retry = 20
-http-queue-delay = 1
-log-file = "$dir/smsbox.log"
-log-level = 1
-
-group = sendsms-user
-username = mfi
-password = secret
-user-allow-ip = "127.0.0.1"
-max-messages = 10
-concatenation = true
-default-smsc = sim
-
-group = sms-service
-keyword = default
-catch-all = yes
-get-url = "http://127.0.0.1:$front/w/kannel?token=right&from=%p&to=%P&text=%b&id=%I&time=%T"
-max-messages = 0
-omit-empty = yes
-CONF
+my $conf = slurp_file('test/lib/kannel.conf');
+$conf =~ s/\@DIR\@/$dir/g;
+$conf =~ s/\@FRONT\@/$front/g;
+$conf =~ s/\@(ADMIN|BOX|SENDSMS|SMPP)\@/$port{lc $1}/g;
+append_to_file("$dir/kannel.conf", $conf);
 
 run_child($^X, 'test/lib/smsc_simulator.pl', $port{smpp}, $port{http}, "$dir/smsc.log");
 wait_for_port($port{smpp});
