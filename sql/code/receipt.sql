@@ -78,7 +78,6 @@ RETURNS integer
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  -- Variables of their own, not records: their elements are then found at once.
   owners bigint[];
   targets bigint[];
   kept mfiauto._webhook_event[];
@@ -101,34 +100,40 @@ BEGIN
          array_agg(f.receipt_id ORDER BY f.ord) AS receipts, array_agg(f.received_at ORDER BY f.ord) AS moments, array_agg(f.is_chosen ORDER BY f.ord) AS chosen,
          count(f.message_id) AS matched, coalesce(bool_or(f.message_id IS NOT NULL AND (f.opted_out OR f.dead OR f.interaction IS NOT NULL OR f.detail IS NOT NULL)), false) AS has_more
     INTO kept, clients, messages, receipts, moments, chosen, matched, has_more
-    FROM (SELECT d.*, events[d.ord] AS event,
+    FROM (SELECT d.*,
                  d.message_id IS NOT NULL AND d.state <> 'ignore' AND row_number() OVER (
                    PARTITION BY d.message_id ORDER BY array_position(ARRAY['delivered', 'undelivered', 'failed', 'expired', 'sent', 'submitted'], d.state), d.ord) = 1 AS is_chosen
-            FROM (SELECT DISTINCT ON (e.digest) e.ordinality::integer AS ord, e.digest, e.state, e.opted_out, e.dead, e.interaction, e.detail,
-                         owners[e.ordinality] AS client_id, targets[e.ordinality] AS message_id,
-                         receipt_ids[e.ordinality] AS receipt_id, received_ats[e.ordinality] AS received_at
-                    FROM unnest(events) WITH ORDINALITY AS e
+            FROM (SELECT DISTINCT ON (e.digest) e.*, ROW(e.part, e.provider_id, e.reference, e.status, e.state, e.interaction, e.error, e.at, e.detail, e.opted_out, e.dead,
+                                                         e.is_bot, e.digest, e.kind, e.from_address, e.to_address, e.body)::mfiauto._webhook_event AS event
+                    FROM ROWS FROM (unnest(events), unnest(owners), unnest(targets), unnest(receipt_ids), unnest(received_ats)) WITH ORDINALITY
+                           AS e(part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead, is_bot, digest, kind, from_address, to_address, body,
+                                client_id, message_id, receipt_id, received_at, ord)
                    WHERE NOT EXISTS (SELECT FROM mfiauto.receipt r
                                       WHERE r.gateway = _apply_receipts.gateway AND r.digest = e.digest AND r.received_at > mfiauto.now() - interval '10 days'
-                                        AND r.receipt_id IS DISTINCT FROM receipt_ids[e.ordinality]
-                                        AND (r.client_id <> 0 OR receipt_ids[e.ordinality] IS NULL) OFFSET 0)
-                   ORDER BY e.digest, e.ordinality) d) f;
+                                        AND r.receipt_id IS DISTINCT FROM e.receipt_id
+                                        AND (r.client_id <> 0 OR e.receipt_id IS NULL) OFFSET 0)
+                   ORDER BY e.digest, e.ord) d) f;
   IF matched > 0 THEN
     settled := ARRAY(SELECT s.message_id
       FROM (SELECT array_agg(u.client_id) AS owners, array_agg(u.message_id) AS targets,
-                   array_agg(CASE e.state WHEN 'expired' THEN 'undelivered' ELSE e.state END) AS states,
-                   array_agg(CASE WHEN e.opted_out THEN 'recipient_opted_out' WHEN e.dead THEN 'recipient_rejected' WHEN e.state = 'expired' THEN 'receipt_expired'
-                                  WHEN e.state IN ('undelivered', 'failed') THEN 'receipt_failed' END) AS reasons
-              FROM unnest(clients, messages, chosen) WITH ORDINALITY AS u(client_id, message_id, is_chosen, ord)
-              CROSS JOIN LATERAL (SELECT (kept[u.ord]).state, (kept[u.ord]).opted_out, (kept[u.ord]).dead) e
-             WHERE u.is_chosen AND e.state IS NOT NULL) q,
+                   array_agg(CASE u.state WHEN 'expired' THEN 'undelivered' ELSE u.state END) AS states,
+                   array_agg(CASE WHEN u.opted_out THEN 'recipient_opted_out' WHEN u.dead THEN 'recipient_rejected' WHEN u.state = 'expired' THEN 'receipt_expired'
+                                  WHEN u.state IN ('undelivered', 'failed') THEN 'receipt_failed' END) AS reasons
+              FROM ROWS FROM (unnest(clients), unnest(messages), unnest(chosen), unnest(kept))
+                     AS u(client_id, message_id, is_chosen, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead)
+             WHERE u.is_chosen AND u.state IS NOT NULL) q,
            LATERAL mfiauto._settle_messages(q.owners, q.targets, q.states, q.reasons) s
      WHERE q.targets IS NOT NULL);
   END IF;
   PERFORM mfiauto._store_receipts(_apply_receipts.gateway, kept, clients, messages, receipts, moments, chosen, settled);
   IF has_more THEN
-    PERFORM mfiauto._follow_receipts(array_agg(u.client_id ORDER BY u.ord), array_agg(u.message_id ORDER BY u.ord), array_agg(kept[u.ord] ORDER BY u.ord))
-       FROM unnest(clients, messages) WITH ORDINALITY AS u(client_id, message_id, ord) WHERE u.message_id IS NOT NULL;
+    PERFORM mfiauto._follow_receipts(array_agg(u.client_id ORDER BY u.ord), array_agg(u.message_id ORDER BY u.ord),
+              array_agg(ROW(u.part, u.provider_id, u.reference, u.status, u.state, u.interaction, u.error, u.at, u.detail, u.opted_out, u.dead, u.is_bot, u.digest, u.kind,
+                            u.from_address, u.to_address, u.body)::mfiauto._webhook_event ORDER BY u.ord))
+       FROM ROWS FROM (unnest(clients), unnest(messages), unnest(kept)) WITH ORDINALITY
+              AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead, is_bot, digest, kind, from_address, to_address,
+                   body, ord)
+      WHERE u.message_id IS NOT NULL;
   END IF;
   RETURN coalesce(cardinality(kept), 0);
 END $$;
