@@ -530,10 +530,10 @@ LANGUAGE sql AS $$
 $$;
 
 -- An opt-out that the provider knows of is one that we know of from now on.
-CREATE FUNCTION mfiauto._record_provider_opt_outs(client_ids bigint[], message_ids bigint[]) RETURNS void
+CREATE FUNCTION mfiauto._record_provider_opt_outs(client_ids bigint[], message_ids bigint[], reason text DEFAULT 'the gateway says so') RETURNS void
 LANGUAGE sql AS $$
   INSERT INTO mfiauto.consent (client_id, channel, granted, reason, source, given_at, recorded_by)
-  SELECT m.client_id, m.channel, false, 'the gateway says so', 'gateway', mfiauto.now(), mfiauto._caller()
+  SELECT m.client_id, m.channel, false, _record_provider_opt_outs.reason, 'gateway', mfiauto.now(), mfiauto._caller()
     FROM unnest(client_ids, message_ids) AS u(client_id, message_id)
     JOIN mfiauto.message_ledger m ON m.message_id = u.message_id AND m.client_id = u.client_id
 $$;

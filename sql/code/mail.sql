@@ -11,17 +11,6 @@ LANGUAGE sql IMMUTABLE AS $$
   SELECT coalesce(status ~ '^5\.(1\.([0-6]|9|10)|2\.1)$' OR (status = '5.0.0' AND diagnostic IN ('550', '551', '553')), false)
 $$;
 
--- Puts the addresses of e-mails on the suppression list, as bounced.
-CREATE FUNCTION mfiauto._suppress_bounced(client_ids bigint[], message_ids bigint[]) RETURNS void
-LANGUAGE sql AS $$
-  INSERT INTO mfiauto.suppression (channel, address_hash, reason, suppressed_at)
-  SELECT DISTINCT 'email', mfiauto._address_hash('email', m.to_address), 'bounced', mfiauto.now()
-    FROM unnest(client_ids, message_ids) AS u(client_id, message_id)
-    JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = u.client_id AND m.message_id = u.message_id OFFSET 0) m
-      ON m.channel = 'email' AND m.to_address IS NOT NULL
-  ON CONFLICT ON CONSTRAINT suppression_pkey DO NOTHING
-$$;
-
 -- An opt-out that came by mail: from every class that can be opted out of.
 CREATE FUNCTION mfiauto._opt_out_by_mail(client_id bigint, message_id bigint, kind text, proof jsonb) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -31,29 +31,37 @@ BEGIN
     CROSS JOIN LATERAL (SELECT FROM mfiauto.message_ledger m WHERE m.message_id = u.message_id AND m.client_id = u.client_id FOR NO KEY UPDATE) m;
 END $$;
 
+-- Puts the addresses of e-mails on the suppression list, as bounced.
+CREATE FUNCTION mfiauto._suppress_bounced(client_ids bigint[], message_ids bigint[]) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO mfiauto.suppression (channel, address_hash, reason, suppressed_at)
+  SELECT DISTINCT 'email', mfiauto._address_hash('email', m.to_address), 'bounced', mfiauto.now()
+    FROM unnest(client_ids, message_ids) AS u(client_id, message_id)
+    JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = u.client_id AND m.message_id = u.message_id OFFSET 0) m
+      ON m.channel = 'email' AND m.to_address IS NOT NULL
+  ON CONFLICT ON CONSTRAINT suppression_pkey DO NOTHING
+$$;
+
 -- What receipts mean beyond the message: opt-outs, complaints, bounces, and what people did. (A device or a name at a chat provider that is no more is retired
 -- where the message is settled.)
 CREATE FUNCTION mfiauto._follow_receipts(client_ids bigint[], message_ids bigint[], events mfiauto._webhook_event[]) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-  PERFORM mfiauto._record_provider_opt_outs(array_agg(q.client_id), array_agg(q.message_id))
-     FROM (SELECT DISTINCT u.client_id, u.message_id FROM ROWS FROM (unnest(client_ids), unnest(message_ids), unnest(events))
-             AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out) WHERE u.opted_out) q
-   HAVING count(*) > 0;
-  -- Bounces and complaints of e-mail: never again, whatever the class.
-  INSERT INTO mfiauto.suppression (channel, address_hash, reason, suppressed_at)
-  SELECT DISTINCT ON (m.to_address) m.channel, mfiauto._address_hash(m.channel, m.to_address),
-         CASE WHEN u.interaction = 'complained' THEN 'complaint' ELSE 'bounced' END, mfiauto.now()
-    FROM ROWS FROM (unnest(client_ids), unnest(message_ids), unnest(events))
-           AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead)
-    JOIN LATERAL (SELECT m.channel, m.to_address FROM mfiauto.message_ledger m WHERE m.message_id = u.message_id AND m.client_id = u.client_id OFFSET 0) m ON true
-   WHERE (u.dead OR u.interaction = 'complained') AND m.channel = 'email' AND m.to_address IS NOT NULL
-   ORDER BY m.to_address, u.interaction = 'complained' DESC
-  ON CONFLICT DO NOTHING;
+  -- Who complains wants no more of what can be opted out of.
+  PERFORM mfiauto._record_provider_opt_outs(array_agg(q.client_id), array_agg(q.message_id), CASE WHEN q.opted_out THEN 'the gateway says so' ELSE 'complaint' END)
+     FROM (SELECT u.client_id, u.message_id, bool_or(u.opted_out) AS opted_out FROM ROWS FROM (unnest(client_ids), unnest(message_ids), unnest(events))
+             AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out)
+            WHERE u.opted_out OR u.interaction = 'complained' GROUP BY u.client_id, u.message_id) q
+    GROUP BY q.opted_out;
+  -- An address that does not exist: never again, whatever the class.
+  PERFORM mfiauto._suppress_bounced(array_agg(u.client_id), array_agg(u.message_id))
+     FROM ROWS FROM (unnest(client_ids), unnest(message_ids), unnest(events))
+            AS u(client_id, message_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead) WHERE u.dead;
   PERFORM mfiauto._journal_append(0, 'p', 0, q.client_id)
      FROM (SELECT DISTINCT u.client_id FROM ROWS FROM (unnest(client_ids), unnest(events))
-             AS u(client_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead) WHERE u.opted_out OR u.dead) q;
+             AS u(client_id, part, provider_id, reference, status, state, interaction, error, at, detail, opted_out, dead)
+            WHERE u.opted_out OR u.dead OR u.interaction = 'complained') q;
   PERFORM mfiauto._note_interaction(q.client_id, q.message_id, q.kind, q.detail, q.is_bot, q.at)
      FROM (SELECT u.client_id, u.message_id, k.kind, nullif(k.detail, '{}') AS detail, coalesce(u.is_bot, false) AS is_bot,
                   CASE WHEN u.at BETWEEN mfiauto.now() - interval '30 days' AND mfiauto.now() + interval '5 minutes' THEN u.at END AS at

@@ -69,7 +69,7 @@ SELECT mfiauto.unbind('shoe');
 SELECT mfiauto.resync('client');
 SELECT mfiauto.resync('shoe');
 SELECT count(*) AS bindings FROM mfiauto.binding;
-SELECT count(*) AS triggers FROM pg_trigger WHERE NOT tgisinternal;
+SELECT count(*) AS triggers FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE NOT tgisinternal AND relnamespace <> 'mfiauto'::regnamespace;
 
 -- A bank in order: roles come in any order, and what already was is no event.
 SELECT mfiauto.bind('installment', 'bank.installment', '{"installment_id":"id","loan_id":"loan_id","number":"number","due_date":"due_date","amount_due":"amount","amount_paid":"coalesce(paid, 0)"}');
@@ -80,7 +80,7 @@ SELECT installment_id, loan_id, client_id FROM mfiauto.installment ORDER BY 1;
 SELECT role, subject_id, client_id, loan_id, status, amount, paid, on_date FROM mfiauto.subject_state ORDER BY 1, 2;
 SELECT count(*) AS events FROM mfiauto.event;
 SELECT role, relation, columns ->> 'status' AS status, row_filter, captured, captured_from, problem, bound_by FROM mfiauto.binding ORDER BY 1;
-SELECT tgrelid::regclass AS on_table, pg_get_triggerdef(oid) AS definition FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2;
+SELECT tgrelid::regclass AS on_table, pg_get_triggerdef(pg_trigger.oid) AS definition FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE NOT tgisinternal AND relnamespace <> 'mfiauto'::regnamespace ORDER BY 1, 2;
 
 -- The same again is fine; anything else wants an unbind first.
 SELECT mfiauto.bind('client', 'bank.client', '{"client_id":"id","name":"upper(display_name)","phone":"mobile_no","status":"CASE status WHEN 300 THEN ''active'' ELSE ''pending'' END"}');
@@ -192,7 +192,7 @@ SELECT mfiauto.unbind('loan');
 SELECT * FROM public.report;
 SELECT mfiauto.unbind('client');
 SELECT mfiauto.unbind('installment');
-SELECT count(*) AS triggers FROM pg_trigger WHERE NOT tgisinternal;
+SELECT count(*) AS triggers FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE NOT tgisinternal AND relnamespace <> 'mfiauto'::regnamespace;
 SELECT count(*) AS bindings FROM mfiauto.binding;
 SELECT count(*) AS state FROM mfiauto.subject_state;
 DROP VIEW public.report;
