@@ -82,8 +82,8 @@ for file in $(files 'expected/*.out'); do
 	[ -f "test/sql/$name.sql" ] || [ -f "test/specs/$name.spec" ] || echo "$file"
 done | complain 'expected output without a test'
 
-# What the product owes on triggers (t01 to t17), workflow mechanics (w01 to w12) and segmentation (s01 to s16): a test a row.
-for row in t{01..17} w{01..12} s{01..16}; do
+# What the product owes on triggers (t01 to t17), workflow mechanics (w01 to w12), segmentation (s01 to s16) and channels (c01 to c14): a test a row.
+for row in t{01..17} w{01..12} s{01..16} c{01..14}; do
 	[ -n "$(files "test/sql/${row}_*.sql")" ] || echo "$row"
 done | complain 'rows without a test of their name'
 
