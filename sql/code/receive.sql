@@ -70,8 +70,9 @@ DECLARE
 BEGIN
   PERFORM mfiauto._check_gateway_exists(gateway);
   SELECT g.channel, g.definition, g.settings INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _receive.gateway;
-  IF NOT config.definition ?| '{receipt,inbound}' OR config.definition ? 'sql' THEN
-    RAISE EXCEPTION 'gateway "%" has no receipts', gateway USING ERRCODE = '55000', HINT = 'Its definition says nothing of "receipt" or "inbound", or it is one of tables, which are read.';
+  IF NOT config.definition ?| '{receipt,inbound}' OR config.definition ? 'sql' OR NOT config.definition ? 'signature' THEN
+    RAISE EXCEPTION 'gateway "%" has no receipts', gateway USING ERRCODE = '55000',
+      HINT = 'Its definition says nothing of "receipt" or "inbound", or nothing of "signature", or it is one of tables, which are read.';
   END IF;
   IF jsonb_typeof(given) <> 'object' THEN
     RAISE EXCEPTION 'headers must be a JSON object' USING ERRCODE = '22023';
@@ -115,7 +116,8 @@ DECLARE
   challenge text;
 BEGIN
   SELECT g.channel, g.definition, g.settings INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _serve_webhook.gateway;
-  IF NOT FOUND OR NOT config.definition ?| '{receipt,inbound,challenge}' OR config.definition ? 'sql' THEN
+  -- Who is polled and says nothing of signatures is not posted to.
+  IF NOT FOUND OR NOT config.definition ?| '{receipt,inbound,challenge}' OR config.definition ? 'sql' OR NOT config.definition ? 'signature' THEN
     RETURN mfiauto._response_of(404);
   ELSIF method IS NULL OR method NOT IN ('GET', 'POST') THEN
     RETURN mfiauto._response_of(405, headers => '{"allow": "GET, POST"}');

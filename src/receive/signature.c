@@ -37,6 +37,7 @@ static const struct
 static bool find_secret(Jsonb *secrets, const char *name, MfiSecret *secret);
 static bool is_fresh(json_t *rule, const MfiProof *proof, int64 now_s);
 static const char *judge(const MfiWebhook *webhook, json_t *rule, Jsonb *secrets, MfiProof *proof);
+static void read_request(FunctionCallInfo fcinfo, MfiWebhook *webhook);
 
 char *
 mfi_signature_address(const MfiWebhook *webhook)
@@ -118,17 +119,23 @@ judge(const MfiWebhook *webhook, json_t *rule, Jsonb *secrets, MfiProof *proof)
 }
 
 /*
- * SQL: mfiauto._check_webhook(gateway, rule, method, url, query, headers, body, at, OUT verdict, OUT nonce)
- *
- * verdict: good, bad, late (good, but of another time), unset (no secret to
- * check with). nonce: what the delivery is remembered by.
+ * read_request takes the arguments of _check_webhook(); of them only our own
+ * address may be null.
  */
-Datum
-mfiauto_check_webhook(PG_FUNCTION_ARGS)
+static void
+read_request(FunctionCallInfo fcinfo, MfiWebhook *webhook)
 {
-	bytea	   *body = PG_GETARG_BYTEA_PP(6);
-	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(4));
-	MfiWebhook	webhook = {
+	bytea	   *body;
+	char	   *query;
+
+	for (int i = 0; i < PG_NARGS(); i++)
+		if (i != 3 && PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a webhook is checked by its method, query, headers, body and time: none may be null")));
+	body = PG_GETARG_BYTEA_PP(6);
+	query = text_to_cstring(PG_GETARG_TEXT_PP(4));
+	*webhook = (MfiWebhook) {
 		.method = text_to_cstring(PG_GETARG_TEXT_PP(2)),
 		.url = PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)),
 		.query = query + (*query == '?'),
@@ -137,7 +144,19 @@ mfiauto_check_webhook(PG_FUNCTION_ARGS)
 		.body_length = VARSIZE_ANY_EXHDR(body),
 		.now_s = PG_GETARG_TIMESTAMPTZ(7) / USECS_PER_SEC + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY,
 	};
-	json_t	   *rule = mfi_reader_parse(text_to_cstring(PG_GETARG_TEXT_PP(1)), "signature");
+}
+
+/*
+ * SQL: mfiauto._check_webhook(gateway, rule, method, url, query, headers, body, at, OUT verdict, OUT nonce)
+ *
+ * verdict: good, bad, late (good, but of another time), unset (no secret to
+ * check with). nonce: what the delivery is remembered by.
+ */
+Datum
+mfiauto_check_webhook(PG_FUNCTION_ARGS)
+{
+	MfiWebhook	webhook;
+	json_t	   *rule;
 	MfiProof	proof = {0};
 	TupleDesc	descriptor;
 	Datum		values[2];
@@ -147,6 +166,8 @@ mfiauto_check_webhook(PG_FUNCTION_ARGS)
 	const char *verdict;
 	MemoryContext outer = CurrentMemoryContext;
 
+	read_request(fcinfo, &webhook);
+	rule = mfi_reader_parse(text_to_cstring(PG_GETARG_TEXT_PP(1)), "signature");
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (SPI_connect() != SPI_OK_CONNECT)

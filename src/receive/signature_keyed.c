@@ -211,8 +211,13 @@ mfi_signature_vonage_sms(const MfiWebhook *webhook, json_t *rule, const MfiSecre
 	if (signature == NULL || timestamp == NULL)
 		return false;
 	json_object_foreach(parameters, name, value)
+	{
+		/* Values have these taken out; a name that held one could stand for two parameters. */
+		if (strpbrk(name, "&=") != NULL)
+			return false;
 		if (strcmp(name, "sig") != 0)
 			names[count++] = name;
+	}
 	qsort(names, count, sizeof(char *), compare_names);
 	initStringInfo(&data);
 	for (int i = 0; i < count; i++)

@@ -5,14 +5,14 @@ CREATE EXTENSION mfiauto;
 SELECT mfiauto.install();
 SELECT mfiauto.set_clock('2026-01-05 09:00+00');
 -- Without its signature, which has a test of its own.
-SELECT mfiauto.create_gateway('twilio', 'sms', definition => (p.definition - 'signature')::json, settings => '{"sender": "MFI"}') FROM mfiauto.gateway_preset p WHERE p.preset = 'twilio';
+SELECT mfiauto.create_gateway('twilio', 'sms', definition => (p.definition || '{"signature": {"method": "none"}}')::json, settings => '{"sender": "MFI"}') FROM mfiauto.gateway_preset p WHERE p.preset = 'twilio';
 SELECT mfiauto.create_gateway('kannel', 'sms', 'kannel', settings => '{"url": "http://127.0.0.1:1/"}');
 SELECT mfiauto.create_gateway('meta', 'whatsapp', definition => '{
-  "request": {"url": "https://x.example/"},
+  "request": {"url": "https://x.example/"}, "signature": {"method": "none"},
   "receipt": {"format": "json", "list": "entry[].changes[].value.statuses[]", "id": "id", "status": "status", "error": "errors[0].code",
               "states": {"sent": "sent", "delivered": "delivered", "read": "delivered", "failed": "failed"}, "opted_out_errors": ["131050"]}}');
 SELECT mfiauto.create_gateway('grid', 'email', definition => '{
-  "request": {"url": "https://x.example/"},
+  "request": {"url": "https://x.example/"}, "signature": {"method": "none"},
   "receipt": {"format": "json", "id": "sg_message_id", "id_prefix": true, "status": "event", "match": "prefix",
               "states": {"deliver": "delivered", "drop": "undelivered", "open": "ignore"}}}');
 SELECT mfiauto.create_gateway('mute', 'push', 'sandbox');

@@ -14,7 +14,7 @@ CREATE FUNCTION sent(client bigint, gateway text, channel text DEFAULT 'email') 
   INSERT INTO mfiauto.provider_key (client_id, message_id, gateway, provider_id, named_at) SELECT m.client_id, m.message_id, m.gateway, m.provider_id, m.created_at FROM made m $$;
 CREATE VIEW told AS SELECT r.gateway, r.client_id, r.status, r.state, r.applied, r.error FROM mfiauto.receipt r ORDER BY r.receipt_id;
 CREATE FUNCTION declare(gateway text, channel text, more json, settings json DEFAULT '{}') RETURNS void LANGUAGE sql AS $$
-  SELECT mfiauto.create_gateway(gateway, channel, definition => ('{"request": {"url": "https://x.example/"}}'::jsonb || more::jsonb)::json, settings => settings) $$;
+  SELECT mfiauto.create_gateway(gateway, channel, definition => ('{"request": {"url": "https://x.example/"}, "signature": {"method": "none"}}'::jsonb || more::jsonb)::json, settings => settings) $$;
 
 -- Who is answered what.
 SELECT declare('meta', 'whatsapp', '{"signature": {"method": "meta", "secret": "app_secret"},
