@@ -17,6 +17,7 @@
 #define RECORD_AFTER_MS 50
 #define IDLE_MS 1000
 
+static void look_beside(int64 now_ms);
 static bool has_unsaved(void);
 static bool is_quiet(void);
 
@@ -84,6 +85,14 @@ has_unsaved(void)
 	return false;
 }
 
+/* What else is looked at where the gateways are. */
+static void
+look_beside(int64 now_ms)
+{
+	mfi_fetch_look();
+	mfi_handover_poll(now_ms);
+}
+
 void
 mfi_delivery_pump(void)
 {
@@ -92,7 +101,7 @@ mfi_delivery_pump(void)
 
 	mfi_http_step();
 	mfi_send_collect(now_ms);
-	mfi_lane_look(now_ms);
+	mfi_lane_look(now_ms, look_beside);
 	mfi_send_ready(now_ms);
 	mfi_claim_due(now_ms);
 	mfi_send_ready(now_ms);

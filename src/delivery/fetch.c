@@ -21,6 +21,7 @@
 
 static bool has_polls(void);
 static bool may_poll(MfiLane *lane, int64 now_ms);
+static void take_answer(MfiItem *item, const MfiAnswer *answer);
 static void record_one(MfiItem *item);
 
 static bool
@@ -88,7 +89,7 @@ mfi_fetch_start(int64 now_ms)
 			lane->in_flight >= lane->gateway->concurrency || mfi_machine.in_flight >= mfi_guc_connections)
 			continue;
 		item = mfi_item_new(lane);
-		item->is_poll = true;
+		item->take_answer = take_answer;
 		item->since_ms = now_ms;
 		item->envelope.to = "-";
 		item->envelope.key = NO_KEY;
@@ -111,10 +112,10 @@ mfi_fetch_start(int64 now_ms)
 }
 
 /*
- * mfi_fetch_finish takes in the answer, or why there is none.
+ * take_answer keeps the answer until it is recorded, or why there is none.
  */
-void
-mfi_fetch_finish(MfiItem *item, const MfiAnswer *answer)
+static void
+take_answer(MfiItem *item, const MfiAnswer *answer)
 {
 	item->poll_status = answer->status;
 	if (answer->transport != MFI_TRANSPORT_ANSWERED)

@@ -56,10 +56,10 @@ take_result(MfiItem *item, HeapTuple row, TupleDesc descriptor)
 
 /*
  * mfi_handover_run hands those of items that leave by lane's tables over, in
- * the caller's transaction, and only then decides what becomes of them.
+ * the caller's transaction, and notes the outcome of each.
  */
 void
-mfi_handover_run(List *items, MfiLane *lane, int64 now_ms)
+mfi_handover_run(List *items, MfiLane *lane)
 {
 	Oid types[2] = { TEXTOID, INT8ARRAYOID };
 	Datum values[2];
@@ -96,8 +96,6 @@ mfi_handover_run(List *items, MfiLane *lane, int64 now_ms)
 		if (item != NULL)
 			take_result(item, rows->vals[i], rows->tupdesc);
 	}
-	foreach (cell, handed)
-		mfi_record_decide(lfirst(cell), now_ms);
 }
 
 /*

@@ -348,7 +348,7 @@ sweep(void)
 }
 
 void
-mfi_lane_look(int64 now_ms)
+mfi_lane_look(int64 now_ms, void (*beside) (int64 now_ms))
 {
 	if (now_ms < mfi_machine.look_at_ms || now_ms < mfi_machine.trouble_until_ms)
 		return;
@@ -359,13 +359,13 @@ mfi_lane_look(int64 now_ms)
 		load_lanes(now_ms);
 		load_holds();
 		match_receipts();
-		mfi_fetch_look();
 		if (mfi_machine.may_send && now_ms >= mfi_machine.sweep_at_ms)
 		{
 			sweep();
 			mfi_machine.sweep_at_ms = now_ms + SWEEP_EVERY_MS;
 		}
-		mfi_handover_poll(now_ms);
+		if (beside != NULL)
+			beside(now_ms);
 		mfi_machine_commit();
 		mfi_machine.look_at_ms = now_ms + LOOK_EVERY_MS;
 	}

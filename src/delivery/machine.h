@@ -72,7 +72,7 @@ typedef struct MfiItem
 	MfiGateway *gateway;		/* retained while the item lives */
 	MfiEnvelope envelope;
 	bool		is_token;		/* a request for a token, no message */
-	bool		is_poll;		/* a question for what is new, no message */
+	void		(*take_answer) (struct MfiItem *item, const MfiAnswer *answer);	/* of what is no message: a question for what is new */
 	char	   *poll_body;		/* its answer; NULL: none, poll_error says why */
 	int			poll_length;
 	int			poll_status;
@@ -134,7 +134,8 @@ extern MfiItem *mfi_item_new(MfiLane *lane);
 extern void mfi_item_free(MfiItem *item);
 
 /* lane.c */
-extern void mfi_lane_look(int64 now_ms);
+/* beside: what else is looked at in the same transaction. */
+extern void mfi_lane_look(int64 now_ms, void (*beside) (int64 now_ms));
 extern MfiLane *mfi_lane_find(const char *name);
 extern bool mfi_lane_is_available(MfiLane *lane, int64 now_ms);
 extern bool mfi_lane_keeps_here(const MfiLane *lane);	/* sandbox, dry run, or tables: nothing goes over a network */
@@ -147,7 +148,7 @@ extern void mfi_claim_due(int64 now_ms);
 extern bool mfi_claim_is_wanted(int64 now_ms);
 
 /* handover.c */
-extern void mfi_handover_run(List *items, MfiLane *lane, int64 now_ms);
+extern void mfi_handover_run(List *items, MfiLane *lane);
 extern void mfi_handover_poll(int64 now_ms);
 
 /* record.c */
@@ -158,7 +159,6 @@ extern void mfi_record_release_ready(void);
 /* fetch.c */
 extern void mfi_fetch_look(void);
 extern void mfi_fetch_start(int64 now_ms);
-extern void mfi_fetch_finish(MfiItem *item, const MfiAnswer *answer);
 extern void mfi_fetch_record(int64 now_ms);
 extern bool mfi_fetch_is_idle(int64 now_ms);
 

@@ -216,7 +216,7 @@ mfi_delivery_test(const char *gateway, const char *to, const char *body, MfiDeli
 	mfi_delivery_begin();
 	now_ms = mfi_rate_now_ms();
 	mfi_machine.sweep_at_ms = now_ms + 3600000;
-	mfi_lane_look(now_ms);
+	mfi_lane_look(now_ms, NULL);
 	lane = mfi_lane_find(gateway);
 	strlcpy(result->verdict, "refused", sizeof(result->verdict));
 	if (mfi_machine.trouble[0] != '\0')

@@ -45,6 +45,7 @@ static void record_requeued(List *items, MfiLane *lane);
 static void record_attempts(List *items, MfiLane *lane);
 static void record_extras(List *items, MfiLane *lane);
 static void save_lane(MfiLane *lane, int64 now_ms);
+static void decide_handed_over(List *items, MfiLane *lane, int64 now_ms);
 static void record_items(List *items);
 static bool try_record(List *items);
 
@@ -385,6 +386,24 @@ save_lane(MfiLane *lane, int64 now_ms)
 		elog(ERROR, "could not save the state of a gateway");
 }
 
+/*
+ * decide_handed_over: what becomes of messages that left by tables is known only
+ * now that they were handed over.
+ */
+static void
+decide_handed_over(List *items, MfiLane *lane, int64 now_ms)
+{
+	ListCell   *cell;
+
+	foreach(cell, items)
+	{
+		MfiItem    *item = lfirst(cell);
+
+		if (item->lane == lane && item->is_handed_over)
+			mfi_record_decide(item, now_ms);
+	}
+}
+
 static void
 record_items(List *items)
 {
@@ -395,7 +414,8 @@ record_items(List *items)
 	{
 		MfiLane    *lane = lfirst(cell);
 
-		mfi_handover_run(items, lane, now_ms);
+		mfi_handover_run(items, lane);
+		decide_handed_over(items, lane, now_ms);
 		record_attempts(items, lane);
 		record_extras(items, lane);
 		record_settled(items, lane);

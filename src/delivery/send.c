@@ -194,7 +194,7 @@ build(MfiItem *item, const char *token, MfiRequest *request)
 {
 	if (item->is_token)
 		mfi_gateway_build_token_request(item->gateway, request);
-	else if (item->is_poll)
+	else if (item->take_answer != NULL)
 		mfi_gateway_build_request(item->gateway->poll, &item->envelope, token, request);
 	else
 		mfi_gateway_build_request(item->gateway, &item->envelope, token, request);
@@ -213,7 +213,7 @@ mfi_send_item(MfiItem *item, int64 now_ms)
 	const char *refusal = NULL;
 	char	   *problem = NULL;
 
-	set_limits(item->is_poll ? item->gateway->poll : item->gateway, &limits);
+	set_limits(item->take_answer != NULL ? item->gateway->poll : item->gateway, &limits);
 	item->token_number = item->lane->token_number;
 	PG_TRY();
 	{
@@ -239,14 +239,14 @@ mfi_send_item(MfiItem *item, int64 now_ms)
 		mfi_machine.in_flight++;
 		return;
 	}
-	if (item->is_token || item->is_poll)
+	if (item->is_token || item->take_answer != NULL)
 	{
 		MfiAnswer	answer = {.transport = MFI_TRANSPORT_REFUSED, .error = problem != NULL ? problem : refusal};
 
 		if (item->is_token)
 			finish_token(item, &answer, now_ms);
 		else
-			mfi_fetch_finish(item, &answer);
+			item->take_answer(item, &answer);
 		return;
 	}
 	item->started_at = GetCurrentTimestamp();
@@ -343,8 +343,8 @@ mfi_send_collect(int64 now_ms)
 		item->exchange = NULL;
 		if (item->is_token)
 			finish_token(item, &answer, now_ms);
-		else if (item->is_poll)
-			mfi_fetch_finish(item, &answer);
+		else if (item->take_answer != NULL)
+			item->take_answer(item, &answer);
 		else
 		{
 			mfi_gateway_judge(item->gateway, &answer, &item->outcome);
@@ -381,7 +381,7 @@ mfi_send_drop(int64 now_ms)
 
 		item->lane->in_flight--;
 		mfi_machine.in_flight--;
-		if (item->is_token || item->is_poll)
+		if (item->is_token || item->take_answer != NULL)
 			mfi_item_free(item);
 		else if (mfi_http_is_written(exchange))
 			mfi_send_fail(item, MFI_VERDICT_UNKNOWN, "the server was shut down before the answer came", now_ms);

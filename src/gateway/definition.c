@@ -55,36 +55,6 @@ jsonb_of(json_t *json)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy)));
 }
 
-List *
-mfi_definition_read_fields(json_t *object, const char *path, bool is_header)
-{
-	const char *name;
-	json_t	   *member;
-	List	   *fields = NIL;
-
-	json_object_foreach(object, name, member)
-	{
-		char	   *place = mfi_reader_path(path, name);
-		MfiField   *field = palloc0(sizeof(MfiField));
-		json_t	   *xml;
-
-		if (is_header)
-			mfi_definition_check_header(name, place);
-		field->name = pstrdup(name);
-		xml = json_is_object(member) && !is_header && json_object_size(member) == 1 ? json_object_get(member, "xml") : NULL;
-		if (json_is_string(xml))
-			field->slot = mfi_slot_parse(json_string_value(xml), place, MFI_ESCAPE_XML, MFI_TAGS_MESSAGE);
-		else if (json_is_object(member) && !is_header)
-			field->slot = mfi_slot_parse_document(member, place);
-		else if (json_is_string(member))
-			field->slot = mfi_slot_parse(json_string_value(member), place, MFI_ESCAPE_NONE, MFI_TAGS_MESSAGE);
-		else
-			mfi_reader_fail(place, "expected a string", NULL);
-		fields = lappend(fields, field);
-	}
-	return fields;
-}
-
 static void
 read_body(MfiGateway *gateway, json_t *body, const char *path)
 {

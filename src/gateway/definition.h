@@ -10,6 +10,8 @@
 
 /* {"settings": …, "secret": …}: what templates know before there is a message. */
 extern Jsonb *mfi_gateway_fixed_context(const MfiGateway *gateway);
+/* And what belongs to a message. */
+extern Jsonb *mfi_gateway_message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url);
 
 /* The parts of a definition, each refused with the place of its fault. */
 extern void mfi_definition_read_auth(MfiGateway *gateway, json_t *auth);

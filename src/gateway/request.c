@@ -18,285 +18,9 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-static void add_text(JsonbParseState **state, const char *name, const char *text, int length);
-static void add_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
-static void add_optional(JsonbParseState **state, const char *name, const char *text);
-static void add_number(JsonbParseState **state, const char *name, int64 number);
-static void add_language(JsonbParseState **state, const MfiEnvelope *envelope);
-static int64 find_lifetime(const MfiEnvelope *envelope);
-static void add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope);
-static Jsonb *message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url);
-static char *utf16_hex(const char *text);
-static char *gsm_hex(const char *text);
 static List *append_fields(StringInfo out, List *fields, Jsonb *context, char first, bool *is_first);
 static void build_multipart(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request);
 static List *build_body(const MfiGateway *gateway, Jsonb *context, const char *key, MfiRequest *request);
-
-static void
-add_text(JsonbParseState **state, const char *name, const char *text, int length)
-{
-	JsonbValue	key;
-	JsonbValue	value;
-
-	if (text == NULL)
-		return;
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = strlen(name);
-	pushJsonbValue(state, WJB_KEY, &key);
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = length;
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-static void
-add_jsonb(JsonbParseState **state, const char *name, Jsonb *jsonb)
-{
-	JsonbValue	key;
-	JsonbValue	value;
-
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = strlen(name);
-	pushJsonbValue(state, WJB_KEY, &key);
-	value.type = jbvBinary;
-	value.val.binary.data = &jsonb->root;
-	value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-Jsonb *
-mfi_gateway_fixed_context(const MfiGateway *gateway)
-{
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	add_jsonb(&state, "settings", gateway->settings);
-	add_jsonb(&state, "secret", gateway->secrets);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-/*
- * utf16_hex is the text as hexadecimal UTF-16BE, which some gateways take
- * where their own text parameter is GSM 03.38.
- */
-static char *
-utf16_hex(const char *text)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	while (*text != '\0')
-	{
-		int			length = pg_utf_mblen((const unsigned char *) text);
-		pg_wchar	c = utf8_to_unicode((const unsigned char *) text);
-
-		if (c < 0x10000)
-			appendStringInfo(&out, "%04X", c);
-		else
-			appendStringInfo(&out, "%04X%04X", 0xD800 + ((c - 0x10000) >> 10), 0xDC00 + ((c - 0x10000) & 0x3FF));
-		text += length;
-	}
-	return out.data;
-}
-
-/*
- * gsm_hex is the text as hexadecimal GSM 03.38, a byte a septet.
- */
-static char *
-gsm_hex(const char *text)
-{
-	char	   *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
-	StringInfoData out;
-
-	initStringInfo(&out);
-	mfi_sms_append_gsm_hex(&out, utf8, strlen(utf8));
-	return out.data;
-}
-
-static void
-add_optional(JsonbParseState **state, const char *name, const char *text)
-{
-	if (text != NULL)
-		add_text(state, name, text, strlen(text));
-}
-
-static void
-add_number(JsonbParseState **state, const char *name, int64 number)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, name);
-	value.val.string.len = strlen(name);
-	pushJsonbValue(state, WJB_KEY, &value);
-	value.type = jbvNumeric;
-	value.val.numeric = int64_to_numeric(number);
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-/*
- * The language that a text is in, without its country: what the options say
- * that a voice speaks, else the locale's.
- */
-static void
-add_language(JsonbParseState **state, const MfiEnvelope *envelope)
-{
-	const char *locale = envelope->locale;
-	int			length;
-	JsonbValue	key;
-	JsonbValue *spoken = NULL;
-
-	key.type = jbvString;
-	key.val.string.val = "say_language";
-	key.val.string.len = strlen("say_language");
-	if (envelope->options != NULL)
-		spoken = findJsonbValueFromContainer(&envelope->options->root, JB_FOBJECT, &key);
-	if (spoken != NULL && spoken->type == jbvString)
-		locale = pnstrdup(spoken->val.string.val, spoken->val.string.len);
-	if (locale == NULL || locale[0] == '*')
-		return;
-	length = strcspn(locale, "-_");
-	add_text(state, "language", pnstrdup(locale, length), length);
-}
-
-/*
- * How long the provider may try: as long as the message lives, or less if its
- * text says so; 0: for ever.
- */
-static int64
-find_lifetime(const MfiEnvelope *envelope)
-{
-	static const char *const names[] = {"ttl", "validity"};
-	int64		lifetime_s = envelope->expires_in_s;
-	JsonbValue	key;
-
-	for (int i = 0; envelope->options != NULL && i < (int) lengthof(names); i++)
-	{
-		JsonbValue *value;
-		int64		seconds;
-
-		key.type = jbvString;
-		key.val.string.val = unconstify(char *, names[i]);
-		key.val.string.len = strlen(names[i]);
-		value = findJsonbValueFromContainer(&envelope->options->root, JB_FOBJECT, &key);
-		if (value == NULL || value->type != jbvNumeric)
-			continue;
-		seconds = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
-		if (seconds > 0 && (lifetime_s <= 0 || seconds < lifetime_s))
-			lifetime_s = seconds;
-	}
-	return lifetime_s;
-}
-
-/* Where the message comes from, and how long it may take. */
-static void
-add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope)
-{
-	int64		lifetime_s = find_lifetime(envelope);
-
-	if (envelope->options != NULL)
-		add_jsonb(state, "options", envelope->options);
-	add_language(state, envelope);
-	add_optional(state, "unsubscribe_url", envelope->unsubscribe_url);
-	add_optional(state, "class", envelope->class);
-	add_optional(state, "country", envelope->country);
-	add_optional(state, "workflow", envelope->workflow);
-	add_optional(state, "step", envelope->step);
-	if (lifetime_s <= 0)
-		return;
-	add_number(state, "expires_in", lifetime_s);
-	add_number(state, "expires_at_unix", timestamptz_to_time_t(mfi_clock_now()) + lifetime_s);
-}
-
-static Jsonb *
-message_context(const MfiGateway *gateway, const MfiEnvelope *envelope, const char *receipt_url)
-{
-	JsonbParseState *state = NULL;
-	JsonbValue	key;
-	JsonbValue	value;
-	char		number[32];
-	char		reference[80];
-	const char *to = envelope->to != NULL ? envelope->to : "";
-	const char *text = envelope->text != NULL ? envelope->text : "";
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	add_text(&state, "to", to, strlen(to));
-	add_text(&state, "to_digits", to + (*to == '+'), strlen(to) - (*to == '+'));
-	add_text(&state, "text", text, strlen(text));
-	add_optional(&state, "title", envelope->title);
-	add_optional(&state, "html", envelope->html);
-	add_optional(&state, "locale", envelope->locale);
-	add_circumstances(&state, envelope);
-	add_text(&state, "key", envelope->key, strlen(envelope->key));
-	snprintf(number, sizeof(number), INT64_FORMAT, envelope->message_id);
-	add_text(&state, "message_id", pstrdup(number), strlen(number));
-	snprintf(reference, sizeof(reference), INT64_FORMAT "-%s", envelope->message_id, envelope->key);
-	add_text(&state, "reference", pstrdup(reference), strlen(reference));
-	snprintf(number, sizeof(number), INT64_FORMAT, envelope->client_id);
-	add_text(&state, "client_id", pstrdup(number), strlen(number));
-	if (gateway->needs_text_hex)
-	{
-		char	   *hex = utf16_hex(text);
-
-		add_text(&state, "text_hex", hex, strlen(hex));
-		if (!envelope->is_ucs2)
-		{
-			hex = gsm_hex(text);
-			add_text(&state, "text_gsm_hex", hex, strlen(hex));
-		}
-	}
-	if (gateway->sender != NULL)
-		add_text(&state, "sender", gateway->sender, strlen(gateway->sender));
-	if (receipt_url != NULL)
-		add_text(&state, "receipt_url", receipt_url, strlen(receipt_url));
-	key.type = jbvString;
-	key.val.string.val = "ucs2";
-	key.val.string.len = strlen("ucs2");
-	pushJsonbValue(&state, WJB_KEY, &key);
-	value.type = jbvBool;
-	value.val.boolean = envelope->is_ucs2;
-	pushJsonbValue(&state, WJB_VALUE, &value);
-	add_jsonb(&state, "settings", gateway->settings);
-	add_jsonb(&state, "secret", gateway->secrets);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-void
-mfi_request_append_parameter(StringInfo out, const char *name, const char *value, char first, bool *is_first)
-{
-	if (!*is_first)
-		appendStringInfoChar(out, '&');
-	else if (first != '\0')
-		appendStringInfoChar(out, first);
-	*is_first = false;
-	mfi_escape_append(out, name, strlen(name), MFI_ESCAPE_URL);
-	appendStringInfoChar(out, '=');
-	mfi_escape_append(out, value, strlen(value), MFI_ESCAPE_URL);
-}
-
-void
-mfi_request_add_parameter(MfiRequest *request, bool is_form, const char *name, const char *value)
-{
-	StringInfoData out;
-	bool		is_first;
-
-	initStringInfo(&out);
-	if (is_form)
-	{
-		appendBinaryStringInfo(&out, request->body, request->body_length);
-		is_first = out.len == 0;
-		mfi_request_append_parameter(&out, name, value, '\0', &is_first);
-		request->body = out.data;
-		request->body_length = out.len;
-		return;
-	}
-	appendStringInfoString(&out, request->url);
-	is_first = true;
-	mfi_request_append_parameter(&out, name, value, strchr(request->url, '?') != NULL ? '&' : '?', &is_first);
-	request->url = out.data;
-}
 
 /*
  * append_fields appends the fields that have a value, and returns them as pairs.
@@ -320,17 +44,6 @@ append_fields(StringInfo out, List *fields, Jsonb *context, char first, bool *is
 		pairs = lappend(pairs, pair);
 	}
 	return pairs;
-}
-
-void
-mfi_request_add_header(MfiRequest *request, const char *name, const char *value)
-{
-	for (const char *c = value; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || *c == 0x7f)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("value for header \"%s\" holds a line break or another control character", name)));
-	request->headers = lappend(request->headers, psprintf("%s: %s", name, value));
 }
 
 static void
@@ -405,7 +118,7 @@ void
 mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope,
 						  const char *token, MfiRequest *request)
 {
-	Jsonb	   *context = message_context(gateway, envelope, NULL);
+	Jsonb	   *context = mfi_gateway_message_context(gateway, envelope, NULL);
 	StringInfoData url;
 	ListCell   *cell;
 	List	   *pairs;
@@ -416,7 +129,7 @@ mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("message has no address")));
 	if (gateway->receipt_url != NULL)
-		context = message_context(gateway, envelope, mfi_slot_render(gateway->receipt_url, context));
+		context = mfi_gateway_message_context(gateway, envelope, mfi_slot_render(gateway->receipt_url, context));
 	request->method = gateway->method;
 	if (gateway->is_mail)
 	{
@@ -440,23 +153,4 @@ mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope
 		mfi_request_add_header(request, gateway->idempotency_header, envelope->key);
 	pairs = list_concat(pairs, build_body(gateway, context, envelope->key, request));
 	mfi_auth_apply(gateway, pairs, token, request);
-}
-
-/*
- * mfi_gateway_base_url is the address up to the path, as far as it is known
- * without a message; NULL for the sandbox.
- */
-char *
-mfi_gateway_base_url(const MfiGateway *gateway)
-{
-	char	   *url;
-	char	   *host;
-
-	if (gateway->url == NULL)
-		return NULL;
-	url = mfi_slot_render(gateway->url, mfi_gateway_fixed_context(gateway));
-	host = strstr(url, "://");
-	if (host == NULL)
-		return pstrdup(url);
-	return pnstrdup(url, host + 3 - url + strcspn(host + 3, "/?#"));
 }
