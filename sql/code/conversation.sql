@@ -58,7 +58,8 @@ BEGIN
   RETURN mfiauto._queue_answer(_answer_with.client_id, _answer_with.channel, _answer_with.address, made.locale, made.template_id, made.title, made.body, made.html, made.options,
     made.encoding, made.parts);
 EXCEPTION WHEN data_exception OR plpgsql_error OR object_not_in_prerequisite_state THEN
-  RAISE WARNING 'template "%" could not answer an inbound message: %', _answer_with.template, SQLERRM;
+  -- What the error says may hold what the client wrote.
+  RAISE WARNING 'template "%" could not answer an inbound message', _answer_with.template USING ERRCODE = SQLSTATE;
   RETURN NULL;
 END $$;
 

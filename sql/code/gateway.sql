@@ -34,6 +34,16 @@ BEGIN
   END IF;
 END $$;
 
+-- Statements of a gateway that is tables, and triggers on those tables, run with the owner's rights.
+CREATE FUNCTION mfiauto._check_tables_right(definition jsonb) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF definition ? 'sql' AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = mfiauto._caller()) THEN
+    RAISE EXCEPTION 'must be superuser to declare a gateway of tables while a superuser owns the installation' USING ERRCODE = '42501',
+      DETAIL = 'Its statements run with the owner''s rights.', HINT = 'Let a superuser do it, or install with an owner who is none.';
+  END IF;
+END $$;
+
 CREATE FUNCTION mfiauto._create_gateway(name text, channel text, preset text DEFAULT NULL, definition json DEFAULT NULL, settings json DEFAULT '{}',
   priority integer DEFAULT 100) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -72,6 +82,7 @@ BEGIN
     RAISE EXCEPTION 'priority must not be null' USING ERRCODE = '22004';
   END IF;
   PERFORM mfiauto._check_gateway(name, channel, definition::text, given::text);
+  PERFORM mfiauto._check_tables_right(definition::jsonb);
   INSERT INTO mfiauto.gateway_config (gateway, channel, preset, definition, source, settings, priority, created_at, created_by)
   VALUES (name, channel, preset, definition::jsonb, CASE WHEN preset IS NULL THEN definition::text END, given::jsonb, priority, mfiauto.now(), mfiauto._caller());
   PERFORM mfiauto._forget_over_budget(channel, name);
@@ -100,6 +111,9 @@ BEGIN
   -- A preset's gateway follows the preset as it ships now.
   new_definition := coalesce(definition::jsonb, (SELECT p.definition FROM mfiauto.gateway_preset p WHERE p.preset = old.preset), old.definition);
   PERFORM mfiauto._check_gateway(name, old.channel, new_definition::text, new_settings::text);
+  IF settings IS NOT NULL OR definition IS NOT NULL THEN
+    PERFORM mfiauto._check_tables_right(new_definition);
+  END IF;
   UPDATE mfiauto.gateway_config g
      SET settings = new_settings, definition = new_definition, source = coalesce(definition::text, old.source), priority = coalesce(_alter_gateway.priority, old.priority),
          is_enabled = coalesce(_alter_gateway.is_enabled, old.is_enabled), preset = CASE WHEN definition IS NULL THEN old.preset END

@@ -34,7 +34,7 @@ SELECT mfiauto._open_door('mfiauto._rotate_link_key(boolean)', '{admin}',
 CREATE FUNCTION mfiauto._set_link_key(value text DEFAULT NULL, file text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-  IF num_nonnulls(value, file) <> 1 THEN
+  IF num_nonnulls(value, file) = 0 THEN
     RAISE EXCEPTION 'a link key needs either a value or a file' USING ERRCODE = '22023', HINT = 'rotate_link_key() makes a random one.';
   END IF;
   PERFORM mfiauto._add_link_key(value, file, true);

@@ -141,6 +141,7 @@ BEGIN
                 WHEN coalesce(t.v ->> 'userId', '') <> '' AND t.client_id IS NULL THEN 'user_not_known'
                 WHEN jsonb_typeof(t.properties) <> 'object' THEN 'properties_not_an_object'
                 WHEN jsonb_typeof(t.traits) <> 'object' THEN 'traits_not_an_object'
+                WHEN t.call = 'identify' AND t.traits ?| '{country,messenger,telegram}' THEN 'trait_reserved'
                 WHEN t.v ->> 'timestamp' IS NOT NULL AND t.told_at IS NULL THEN 'timestamp_not_valid'
                 WHEN t.call = 'track' AND (t.name IS NULL OR length(t.name) NOT BETWEEN 1 AND 200) THEN 'event_name_not_valid'
                 WHEN t.call = 'track' AND t.name = ANY (reserved) THEN 'event_reserved'

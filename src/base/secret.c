@@ -65,7 +65,7 @@ check_source(const char *file, const char *env)
 
 	if (file != NULL && !has_privs_of_role(caller, ROLE_PG_READ_SERVER_FILES))
 		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errhidestmt(true),
 				 errmsg("permission denied to read a secret from a file of the server"),
 				 errhint("Only roles with privileges of the role pg_read_server_files may.")));
 	if (env != NULL && !superuser_arg(caller))
@@ -74,7 +74,7 @@ check_source(const char *file, const char *env)
 				 errmsg("must be superuser to read a secret from the server's environment")));
 	if (file != NULL && !is_absolute_path(file))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errhidestmt(true),
 				 errmsg("path of a secret's file must be absolute")));
 }
 

@@ -34,3 +34,35 @@ SELECT b.body, c.verdict
   FROM (SELECT md5('&msisdn=221770000001&text=hi&timestamp=1767603600' || 'key') AS sig) k,
        LATERAL (VALUES ('msisdn=221770000001&text=hi&timestamp=1767603600&sig='), ('msisdn=221770000001%26text%3Dhi&timestamp=1767603600&sig='), ('msisdn%3D221770000001%26text=hi&timestamp=1767603600&sig=')) b(body),
        LATERAL mfiauto._check_webhook('said', '{"method": "vonage_sms", "secret": "s"}', 'POST', NULL, '', '{"content-type": "application/x-www-form-urlencoded"}', convert_to(b.body || k.sig, 'UTF8'), mfiauto.now()) c;
+
+-- What an app says of a client comes from whoever has the app. It decides neither where we write to nor whose word it is that comes in.
+CREATE SCHEMA bank;
+CREATE TABLE bank.client (id bigint PRIMARY KEY, name text, phone text, email text);
+INSERT INTO bank.client VALUES (1, 'Awa', '77 000 00 01', 'awa@x.example'), (2, 'Binta', '77 000 00 02', NULL);
+SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id", "name": "name", "phone": "phone", "email": "email"}');
+SELECT mfiauto.set_institution(name => 'MFI', country => 'SN');
+SELECT r.parked FROM mfiauto.run_engine() r;
+SELECT mfiauto.create_write_key('app') AS write_key \gset
+CREATE FUNCTION told(write_key text, call text, content jsonb) RETURNS text LANGUAGE sql AS $$
+  SELECT r.status || ' ' || convert_from(r.body, 'UTF8') FROM mfiauto._serve('POST', '/v1/' || call, '',
+    jsonb_build_object('authorization', 'Basic ' || translate(encode(convert_to(write_key || ':', 'UTF8'), 'base64'), E'\n', '')), convert_to(content::text, 'UTF8'), '192.0.2.1') r $$;
+SELECT told(:'write_key', 'identify', '{"userId": "1", "traits": {"telegram": "666"}}');
+SELECT told(:'write_key', 'identify', '{"userId": "1", "traits": {"messenger": "666"}}');
+SELECT told(:'write_key', 'identify', '{"userId": "1", "traits": {"country": "US"}}');
+SELECT told(:'write_key', 'identify', '{"userId": "1", "traits": {"shoe": 41}}');
+SELECT told(:'write_key', 'batch', '{"batch": [{"type": "identify", "userId": "1", "traits": {"telegram": "666"}}, {"type": "identify", "userId": "1", "traits": {"hat": 58}}]}');
+SELECT traits FROM mfiauto.client_trait;
+SELECT r.parked FROM mfiauto.run_engine() r;
+SELECT client_id, kind, address FROM mfiauto.address_book ORDER BY client_id, kind;
+
+-- Statements of a gateway run with the owner's rights: a superuser's are not for an admin.
+CREATE ROLE security_web_admin;
+SELECT mfiauto.grant_access('security_web_admin', 'admin');
+SET ROLE security_web_admin;
+SELECT mfiauto.create_gateway('mine', 'sms', definition => '{"sql": {"hand_over": "SELECT m ->> ''reference'', rolpassword FROM jsonb_array_elements($1) m, pg_authid"}}');
+SELECT mfiauto.create_gateway('mine', 'sms', 'gammu', settings => '{"schema": "theirs"}');
+SELECT mfiauto.import_definitions('{"mfiauto": 1, "gateways": [{"name": "mine", "channel": "sms", "preset": "gammu", "settings": {"schema": "theirs"}}]}');
+SELECT mfiauto.create_gateway('mine', 'sms', 'sandbox');
+SELECT mfiauto.alter_gateway('mine', definition => '{"sql": {"hand_over": "SELECT 1"}}');
+RESET ROLE;
+SELECT gateway, preset FROM mfiauto.gateway_config WHERE gateway = 'mine';
