@@ -4,6 +4,7 @@
 #   make install         into the PostgreSQL that PG_CONFIG names
 #   make demo            the main job end to end, on a throw-away server
 #   make test            everything, on throw-away servers; ends with "N passed, N failed"
+#   make test-contracts  presets against the providers' own OpenAPI documents (needs the network)
 #   make bench           speed as ratios, each measured side by side in one run
 #   make receiver        the web front, contrib/receiver (needs libmicrohttpd and libpq)
 #   make lint            format and house rules; silence is success
@@ -42,6 +43,10 @@ EXTRA_CLEAN = $(EXT_SCRIPT) $(EXT_SCRIPT).part
 .PHONY: demo test bench lint
 demo test bench lint:
 	tools/$@.sh
+
+.PHONY: test-contracts
+test-contracts:
+	tools/test_contracts.sh
 
 .PHONY: receiver
 receiver:
