@@ -44,6 +44,22 @@ BEGIN
   END IF;
 END $$;
 
+-- Settings are read by more people than may speak for the provider.
+CREATE FUNCTION mfiauto._check_no_token(definition jsonb, settings jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  parameter text := definition -> 'signature' ->> 'parameter';
+  wrong text := (SELECT s.key FROM jsonb_each_text(settings) s
+                  WHERE EXISTS (SELECT FROM unnest(string_to_array(split_part(split_part(s.value, '#', 1), '?', 2), '&')) AS p(pair)
+                                 WHERE split_part(p.pair, '=', 1) = parameter AND split_part(p.pair, '=', 2) !~ '^(\{\{&? *secret\.[a-z0-9_]+ *\}\})?$')
+                  ORDER BY s.key LIMIT 1);
+BEGIN
+  IF wrong IS NOT NULL THEN
+    RAISE EXCEPTION 'setting "%" holds the value of parameter "%", which is a secret', wrong, parameter USING ERRCODE = '22023',
+      HINT = format('Write ?%s={{secret.%s}} there, and give the value to set_secret().', parameter, definition -> 'signature' ->> 'secret');
+  END IF;
+END $$;
+
 CREATE FUNCTION mfiauto._create_gateway(name text, channel text, preset text DEFAULT NULL, definition json DEFAULT NULL, settings json DEFAULT '{}',
   priority integer DEFAULT 100) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -83,6 +99,7 @@ BEGIN
   END IF;
   PERFORM mfiauto._check_gateway(name, channel, definition::text, given::text);
   PERFORM mfiauto._check_tables_right(definition::jsonb);
+  PERFORM mfiauto._check_no_token(definition::jsonb, given::jsonb);
   INSERT INTO mfiauto.gateway_config (gateway, channel, preset, definition, source, settings, priority, created_at, created_by)
   VALUES (name, channel, preset, definition::jsonb, CASE WHEN preset IS NULL THEN definition::text END, given::jsonb, priority, mfiauto.now(), mfiauto._caller());
   PERFORM mfiauto._forget_over_budget(channel, name);
@@ -113,6 +130,7 @@ BEGIN
   PERFORM mfiauto._check_gateway(name, old.channel, new_definition::text, new_settings::text);
   IF settings IS NOT NULL OR definition IS NOT NULL THEN
     PERFORM mfiauto._check_tables_right(new_definition);
+    PERFORM mfiauto._check_no_token(new_definition, new_settings);
   END IF;
   UPDATE mfiauto.gateway_config g
      SET settings = new_settings, definition = new_definition, source = coalesce(definition::text, old.source), priority = coalesce(_alter_gateway.priority, old.priority),

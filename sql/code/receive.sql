@@ -82,7 +82,10 @@ BEGIN
   END IF;
   is_query := coalesce(config.definition -> 'receipt' ->> 'format', config.definition -> 'receipt' -> 0 ->> 'format',
                        config.definition -> 'inbound' ->> 'format', config.definition -> 'inbound' -> 0 ->> 'format') = 'query';
-  query := CASE WHEN is_query THEN ltrim(coalesce(body, ''), '?') ELSE coalesce(split_part(config.settings ->> 'receipt_url', '?', 2), '') END;
+  -- Who signs our address signs it with the query that we gave; a secret that should have come along in it is not taken from ourselves.
+  query := CASE WHEN is_query THEN ltrim(coalesce(body, ''), '?')
+                WHEN config.definition -> 'signature' ->> 'method' IN ('twilio', 'bird', 'messagebird_jwt', 'hmac') THEN coalesce(split_part(config.settings ->> 'receipt_url', '?', 2), '')
+                ELSE '' END;
   bytes := CASE WHEN is_query THEN '' ELSE convert_to(coalesce(body, ''), 'UTF8') END;
   proof := mfiauto._refuse_webhook(gateway, config.definition, config.settings, CASE WHEN is_query THEN 'GET' ELSE 'POST' END, query, given, bytes);
   IF proof.refusal = 'unset' THEN

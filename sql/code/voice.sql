@@ -97,7 +97,7 @@ DECLARE
   digits text;
   back text;
 BEGIN
-  SELECT g.definition -> 'voice' AS rule, g.settings INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _answer_call.gateway;
+  SELECT g.definition -> 'voice' AS rule, g.definition -> 'signature' ->> 'parameter' AS parameter, g.settings INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _answer_call.gateway;
   rule := config.rule;
   IF rule IS NULL THEN
     RETURN ROW(404, '{}', NULL)::mfiauto._response;
@@ -129,9 +129,16 @@ BEGIN
                     AND i.detail ->> 'call' IS NOT DISTINCT FROM call) THEN
     PERFORM mfiauto._note_interaction(message.client_id, message.message_id, 'answered', jsonb_strip_nulls(jsonb_build_object('call', call)));
   END IF;
+  -- What proved this request right will have to prove the next one.
   IF config.settings ? 'voice_url' THEN
-    SELECT format('%s%sstep=digits&ref=%s-%s', config.settings ->> 'voice_url', CASE WHEN config.settings ->> 'voice_url' ~ '\?' THEN '&' ELSE '?' END, m.message_id, m.idempotency_key)
-      INTO back FROM mfiauto.message_ledger m WHERE m.client_id = message.client_id AND m.message_id = message.message_id;
+    SELECT split_part(config.settings ->> 'voice_url', '?', 1) || '?' || concat_ws('&', nullif(q.query, ''),
+             CASE WHEN parameters ? config.parameter THEN mfiauto.render('{{name}}={{value}}', jsonb_build_object('name', config.parameter, 'value', parameters ->> config.parameter), NULL, 'url') END,
+             'step=digits', format('ref=%s-%s', m.message_id, m.idempotency_key))
+      INTO back
+      FROM mfiauto.message_ledger m,
+           (SELECT string_agg(p.pair, '&' ORDER BY p.n) AS query FROM unnest(string_to_array(split_part(config.settings ->> 'voice_url', '?', 2), '&')) WITH ORDINALITY AS p(pair, n)
+             WHERE split_part(p.pair, '=', 1) IS DISTINCT FROM config.parameter) q
+     WHERE m.client_id = message.client_id AND m.message_id = message.message_id;
   END IF;
   RETURN mfiauto._voice_response(format, mfiauto._voice_document(format, message.body, coalesce(message.options, '{}'), back));
 END $$;

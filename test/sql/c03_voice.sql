@@ -14,7 +14,7 @@ SELECT mfiauto.create_workflow('w', '{"for_each": "installment", "anchor": "due_
 SELECT mfiauto.activate_workflow('w');
 -- The presets' own rules for what comes back; what goes out stays here.
 SELECT mfiauto.create_gateway('calls', 'voice', definition => (jsonb_set(definition, '{signature}', '{"method": "token", "parameter": "token", "secret": "receipt_token"}') || '{"sandbox": true}')::json,
-                              settings => '{"voice_url": "https://mfi.example/v/calls?token=hush", "receipt_url": "https://mfi.example/w/calls?token=hush"}')
+                              settings => '{"voice_url": "https://mfi.example/v/calls", "receipt_url": "https://mfi.example/w/calls?token={{secret.receipt_token}}"}')
   FROM mfiauto.gateway_preset WHERE preset = 'twilio_voice';
 SELECT mfiauto.set_secret('calls', 'receipt_token', 'hush'), mfiauto.set_secret('calls', 'account_sid', 'x'), mfiauto.set_secret('calls', 'auth_token', 'x');
 SELECT mfiauto.arm_delivery() <> '' AS armed;
@@ -95,7 +95,7 @@ SELECT f AS format, mfiauto._voice_document(f, 'A & B <c>', o.options, 'https://
 SELECT f AS format, mfiauto._voice_document(f, 'x', '{"digits": {"1": "X"}, "max_digits": 1}', NULL), mfiauto._voice_ending(f, false), mfiauto._voice_ending(f, true) FROM unnest('{twiml,africastalking,ncco}'::text[]) f;
 
 -- Africa's Talking says at the same address that a call is over: that is a receipt. A call that is nobody's is told nothing; one that we turned away is no receipt.
-SELECT mfiauto.create_gateway('at', 'voice', 'africastalking_voice', settings => '{"voice_url": "https://mfi.example/v/at?token=hush"}'), mfiauto.set_secret('at', 'receipt_token', 'hush');
+SELECT mfiauto.create_gateway('at', 'voice', 'africastalking_voice', settings => '{"voice_url": "https://mfi.example/v/at"}'), mfiauto.set_secret('at', 'receipt_token', 'hush');
 SELECT pg_temp.ask('token=hush', 'isActive=1&sessionId=AT1&direction=Outbound&callerNumber=%2B221770000001', 'at');
 SELECT pg_temp.ask('token=hush', 'isActive=0&sessionId=AT1&direction=Outbound&hangupCause=NO_ANSWER&durationInSeconds=0', 'at');
 SELECT pg_temp.ask('token=other', 'isActive=0&sessionId=AT1&hangupCause=USER_BUSY', 'at');

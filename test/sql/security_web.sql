@@ -66,3 +66,17 @@ SELECT mfiauto.create_gateway('mine', 'sms', 'sandbox');
 SELECT mfiauto.alter_gateway('mine', definition => '{"sql": {"hand_over": "SELECT 1"}}');
 RESET ROLE;
 SELECT gateway, preset FROM mfiauto.gateway_config WHERE gateway = 'mine';
+
+-- A token that proves the provider stands in no setting, which authors read; and receive() does not take it from our own address.
+SELECT mfiauto.create_gateway('tok', 'sms', 'vonage', settings => '{"receipt_url": "https://m.example/w/tok?a=b&token=sesame"}');
+SELECT mfiauto.create_gateway('tok', 'sms', 'vonage', settings => '{"receipt_url": "https://m.example/w/tok?token={{secret.receipt_token}}sesame"}');
+SELECT mfiauto.create_gateway('tok', 'sms', 'vonage', settings => '{"sender": "MFI", "receipt_url": "https://m.example/w/tok?token={{secret.receipt_token}}"}');
+SELECT mfiauto.alter_gateway('tok', settings => '{"receipt_url": "https://m.example/w/tok?token=sesame"}');
+SELECT mfiauto.set_secret('tok', 'receipt_token', 'sesame'), mfiauto.set_secret('tok', 'api_key', 'k'), mfiauto.set_secret('tok', 'api_secret', 's');
+SELECT r.body ~ 'callback=https%3A%2F%2Fm.example%2Fw%2Ftok%3Ftoken%3Dsesame' AS is_sent
+  FROM mfiauto.gateway_config g, mfiauto._request_of('sms', g.definition::json, g.settings::json, '{"receipt_token": "sesame", "api_key": "k", "api_secret": "s"}', '{"to": "+221770000001", "text": "a"}') r WHERE g.gateway = 'tok';
+SELECT (mfiauto._serve('POST', '/w/tok', 'token=sesame', '{"content-type": "application/x-www-form-urlencoded"}', 'messageId=1&status=delivered', '192.0.2.1')).status,
+       (mfiauto._serve('POST', '/w/tok', '', '{"content-type": "application/x-www-form-urlencoded"}', 'messageId=1&status=delivered', '192.0.2.1')).status AS without;
+SELECT mfiauto.receive('tok', '{"content-type": "application/x-www-form-urlencoded"}', 'messageId=2&status=delivered');
+UPDATE mfiauto.gateway_config SET settings = '{"receipt_url": "https://m.example/w/tok?token=sesame"}' WHERE gateway = 'tok';
+SELECT mfiauto.receive('tok', '{"content-type": "application/x-www-form-urlencoded"}', 'messageId=2&status=delivered');

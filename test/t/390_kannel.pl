@@ -79,7 +79,7 @@ $node->safe_psql('bank', qq{
 	UPDATE mfiauto.policy SET weekdays = '{1,2,3,4,5,6,7}', contact_from = '00:00', contact_until = '24:00';
 	SELECT mfiauto.arm_delivery();
 	SELECT mfiauto.create_gateway('kannel', 'sms', 'kannel', settings => '{"url": "http://127.0.0.1:$port{sendsms}/cgi-bin/sendsms", "sender": "MFI",
-		"receipt_url": "http://127.0.0.1:$front/w/kannel?token=right", "cost_per_part": 12}');
+		"receipt_url": "http://127.0.0.1:$front/w/kannel?token={{secret.receipt_token}}", "cost_per_part": 12}');
 	SELECT mfiauto.set_secret('kannel', 'username', 'mfi');
 	SELECT mfiauto.set_secret('kannel', 'password', 'wrong');
 	SELECT mfiauto.set_secret('kannel', 'receipt_token', 'right')});
