@@ -2,7 +2,7 @@
 # The main job end to end, on a throw-away server: a small bank's books in, reminders out over HTTP to a
 # provider that runs here, four weeks of payments, and what came of it.
 #
-#   tools/demo.sh               CLIENTS=500 START=2026-01-05 (a Monday) SEED=teranga
+#   tools/demo.sh               CLIENTS=500 START=2026-01-05 (a Monday) SEED=teranga DAYS=28
 #   KEEP=1 tools/demo.sh        leaves the server's files behind, too
 #
 # Ends with status 0 only if what the ledger says left is what the provider saw, and nobody was
@@ -14,10 +14,11 @@ set -euo pipefail
 clients=${CLIENTS:-500}
 start=${START:-2026-01-05}
 seed=${SEED:-teranga}
+days=${DAYS:-28}
 database=demo_bank
-[[ $clients =~ ^[0-9]+$ && $start =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}$ ]] || die "CLIENTS is a number, START a date like 2026-01-05."
+[[ $clients =~ ^[0-9]+$ && $days =~ ^[0-9]+$ && $start =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}$ ]] || die "CLIENTS and DAYS are numbers, START a date like 2026-01-05."
 
-need_base_packages perl-base
+need_base_packages perl
 say "building mfiauto"
 build_and_install
 began=$SECONDS
@@ -54,12 +55,12 @@ say "loading a bank of $clients clients"
 psql_server -qc "CREATE DATABASE $database"
 demo_psql -o /dev/null -f bank.sql -f data.sql -f install.sql -f play.sql
 
-say "four weeks, day by day"
+say "$days days, one by one"
 {
 	echo '\set QUIET on'
 	echo '\pset tuples_only on'
 	echo '\pset format unaligned'
-	for day in $(seq 0 27); do
+	for day in $(seq 0 $((days - 1))); do
 		printf "\\\\set day '%s'\n\\\\i day.sql\n" "$(date -u -d "$start + $day days" +%F)"
 	done
 } >days.sql

@@ -86,6 +86,14 @@ run_rules() {
 	[ "$status" = 0 ] || cat "$work/rules.log"
 }
 
+# The demo, a week of it: its provider, its callbacks and its report are nobody else's.
+run_demo() {
+	local status=0 began=$SECONDS
+	DAYS=8 CLIENTS=150 tools/demo.sh >"$work/demo.log" 2>&1 || status=$?
+	report demo short_demo "$status" $((SECONDS - began))
+	[ "$status" = 0 ] || tail -n 30 "$work/demo.log"
+}
+
 # wanted_needs WORD: what the wanted tests' lines "# WORD: …" (in SQL "-- WORD: …") name.
 wanted_needs() {
 	local file
@@ -111,6 +119,7 @@ mkdir -p "$suite/ports" "$suite/results"
 if [ "$(id -u)" = 0 ]; then chown -R "$server_user" "$suite"; fi
 
 if is_wanted rules; then run_rules; fi
+if is_wanted short_demo; then run_demo; fi
 for file in test/sql/*.sql test/specs/*.spec; do
 	[ -e "$file" ] || continue
 	name=$(basename "${file%.*}")

@@ -6,12 +6,13 @@
 #
 #   POST /2010-04-01/Accounts/AC.../Messages.json   To, From, Body  -> 201 {"sid": ...}
 #        one number in 150 is answered 400 (code 21211), one request in 250 gets 429 with Retry-After, one in 200 gets 503
-#   GET  /receipts   what it has to report since it was last asked: one status callback a line, as Twilio posts them
+#   GET  /receipts   what it has to report since it was last asked: one callback a line, as Twilio posts them: its signature, a tab, the form; states of messages, and what people write back
 #   GET  /count      requests seen and accepted
 #
 # One process, no module that Debian's perl does not have.
 use strict;
 use warnings;
+use Digest::SHA qw(hmac_sha1_base64);
 use IO::Select;
 use IO::Socket::INET;
 
@@ -26,6 +27,8 @@ if (@ARGV && $ARGV[0] eq '--ask') {
 }
 my ($port_file, $log_file) = @ARGV;
 die "usage: gateway.pl PORT_FILE LOG\n" unless defined $log_file;
+# What signs the callbacks; install.sql sets the same.
+my $token = 'only-for-the-demo';
 $SIG{PIPE} = 'IGNORE';
 $SIG{TERM} = sub { exit 0 };
 
@@ -38,7 +41,7 @@ close $out;
 rename "$port_file.new", $port_file or die "$port_file: $!\n";
 
 my $sockets = IO::Select->new($server);
-my (%received, @receipts);
+my (%received, @receipts, %has_written);
 my %count = (requests => 0, accepted => 0, refused => 0, throttled => 0, unavailable => 0);
 
 # The same number has the same fate at each attempt; who is asked to wait is not.
@@ -53,6 +56,17 @@ sub form
 		$field{$name} = $value;
 	}
 	return %field;
+}
+
+sub encoded { my $text = shift; $text =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge; return $text; }
+
+# A callback as Twilio signs it: the address that we gave, and the parameters in the order of their names.
+sub call_back
+{
+	my ($url, %field) = @_;
+	my $signature = hmac_sha1_base64($url . join('', map { $_ . $field{$_} } sort keys %field), $token);
+	push @receipts, "$signature=\t" . join '&', map { "$_=" . encoded($field{$_}) } sort keys %field;
+	return;
 }
 
 sub send_message
@@ -75,9 +89,14 @@ sub send_message
 	$count{accepted}++;
 	my $sid = sprintf 'SM%032x', $number;
 	my $status = fate($to) % 40 == 3 ? 'undelivered' : 'delivered';
-	# Not everything that happens is reported; "sent" only now and then.
-	push @receipts, "MessageSid=$sid&MessageStatus=sent" if $number % 20 == 0;
-	push @receipts, "MessageSid=$sid&MessageStatus=$status" . ($status eq 'undelivered' ? '&ErrorCode=30003' : '');
+	my $url = $field{StatusCallback};
+	if ($url) {
+		# Not everything that happens is reported; "sent" only now and then.
+		call_back($url, MessageSid => $sid, MessageStatus => 'sent') if $number % 20 == 0;
+		call_back($url, MessageSid => $sid, MessageStatus => $status, $status eq 'undelivered' ? (ErrorCode => 30003) : ());
+		my $says = { 11 => 'Stop svp', 12 => 'AIDE', 13 => 'Comment payer svp?', 14 => 'Mon mari est malade, je ne peux pas venir' }->{ fate($to) % 90 };
+		call_back($url, MessageSid => "SM$number" . 'in', From => $to, To => $field{From}, Body => $says) if $says && !$has_written{$to}++;
+	}
 	return (201, qq({"sid":"$sid","status":"queued","num_segments":"1","error_code":null,"price":null}), '');
 }
 

@@ -79,7 +79,8 @@ DECLARE
   taken bigint := 0;
 BEGIN
   FOR line IN SELECT l FROM string_to_table(lines, E'\n') l WHERE l <> '' LOOP
-    PERFORM mfiauto.receive('demo_sms', headers => '{"Content-Type": "application/x-www-form-urlencoded"}'::jsonb, body => line);
+    PERFORM mfiauto.receive('demo_sms', body => split_part(line, E'\t', 2),
+      headers => jsonb_build_object('content-type', 'application/x-www-form-urlencoded', 'x-twilio-signature', split_part(line, E'\t', 1)));
     taken := taken + 1;
   END LOOP;
   RETURN taken;

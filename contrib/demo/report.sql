@@ -30,6 +30,11 @@ SELECT m.state, m.reason, count(*) AS messages, left(r.meaning, 56) AS meaning
   FROM mfiauto.message m LEFT JOIN mfiauto.message_reason r ON r.reason = m.reason
  WHERE m.state <> 'delivered' AND m.reason IS NOT NULL GROUP BY m.state, m.reason, r.meaning ORDER BY messages DESC, m.reason LIMIT 12;
 
+\echo 'WHAT PEOPLE WROTE BACK'
+SELECT i.body AS they_wrote, coalesce(i.intent, i.action) AS taken_as, count(*) AS messages, count(i.answer_id) AS answered, count(c.client_id) AS wait_for_a_person
+  FROM mfiauto.inbound_log i LEFT JOIN mfiauto.conversation c ON c.client_id = i.client_id AND c.channel = i.channel AND i.action = 'handover'
+ GROUP BY i.body, coalesce(i.intent, i.action) ORDER BY messages DESC, i.body;
+
 \echo 'VISITS FOR THE OFFICERS'
 SELECT t.state, count(*) AS tasks FROM mfiauto.task t GROUP BY t.state ORDER BY t.state;
 
@@ -63,11 +68,14 @@ SELECT period, sum(loan_count) AS loans, sum(outstanding) AS outstanding, curren
 \echo 'EVERY KPI, LAST 30 DAYS'
 SELECT name, value, unit, numerator, denominator FROM mfiauto.kpi;
 
--- Somebody who was late, and whom the reminders brought back.
-SELECT m.client_id AS story FROM mfiauto.message m JOIN bank.client c ON c.id = m.client_id JOIN bank.installment i ON i.id = m.subject_id
-  JOIN bank.loan l ON l.id = i.loan_id AND l.repay_every = 'month'
- WHERE m.state = 'delivered' AND i.paid_on > i.due_date + 3 AND i.due_date > (SELECT start_on + 7 FROM bank.scenario) AND c.id NOT IN (SELECT client_id FROM bank.loan_member)
- GROUP BY m.client_id HAVING count(*) BETWEEN 4 AND 9 ORDER BY m.client_id LIMIT 1 \gset
+-- Somebody who was late, and whom the reminders brought back; in a short run, whom most was said to.
+SELECT m.client_id AS story
+  FROM mfiauto.message m JOIN bank.client c ON c.id = m.client_id JOIN bank.installment i ON i.id = m.subject_id JOIN bank.loan l ON l.id = i.loan_id
+ WHERE m.state = 'delivered'
+ GROUP BY m.client_id
+ ORDER BY count(*) FILTER (WHERE l.repay_every = 'month' AND i.paid_on > i.due_date + 3 AND i.due_date > (SELECT start_on + 7 FROM bank.scenario)
+                             AND c.id NOT IN (SELECT client_id FROM bank.loan_member)) BETWEEN 4 AND 9 DESC,
+          count(*) DESC, m.client_id LIMIT 1 \gset
 \echo 'ONE CLIENT''S STORY, EXPLAINED'
 SELECT 'client ' || id || ', ' || display_name || ', ' || coalesce(lang, 'no language') || ', literacy ' || literacy AS who FROM bank.client WHERE id = :story;
 SELECT to_char(at, 'DD Mon HH24:MI') AS at, what, subject_id AS id, left(detail, 70) AS detail
