@@ -24,6 +24,37 @@ SELECT d.function_oid::regprocedure FROM mfiauto._door d WHERE NOT d.profiles <@
 -- Who has which door; those with no profile are for the owner alone.
 SELECT d.function_oid::regprocedure::text AS for_the_owner_alone FROM mfiauto._door d WHERE d.profiles = '{}' ORDER BY d.function_oid::regprocedure::text COLLATE "C";
 SELECT d.function_oid::regprocedure::text AS app_or_receiver, d.profiles FROM mfiauto._door d WHERE d.profiles && '{app,receiver}' ORDER BY d.function_oid::regprocedure::text COLLATE "C";
+-- The doors of those who see only their own clients, and of those who see figures alone.
+SELECT d.function_oid::regprocedure::text AS officer_or_branch, d.profiles FROM mfiauto._door d WHERE d.profiles && '{officer,branch}' AND NOT d.profiles && '{app}' ORDER BY d.function_oid::regprocedure::text COLLATE "C";
+SELECT d.function_oid::regprocedure::text AS analyst FROM mfiauto._door d WHERE 'analyst' = ANY (d.profiles) ORDER BY d.function_oid::regprocedure::text COLLATE "C";
+-- What each profile but admin reads, what any of them writes, and which functions the web front can call that PUBLIC cannot; what admin does not read.
+CREATE ROLE security_nobody_at_all; CREATE ROLE security_author; CREATE ROLE security_analyst; CREATE ROLE security_app; CREATE ROLE security_receiver; CREATE ROLE security_officer; CREATE ROLE security_branch; CREATE ROLE security_administrator;
+DO $$ BEGIN
+  PERFORM mfiauto.grant_access('security_author', 'author'), mfiauto.grant_access('security_analyst', 'analyst'), mfiauto.grant_access('security_app', 'app'),
+    mfiauto.grant_access('security_receiver', 'receiver'), mfiauto.grant_access('security_officer', 'officer', officer_id => 1),
+    mfiauto.grant_access('security_branch', 'branch', branch_id => 1), mfiauto.grant_access('security_administrator', 'admin');
+END $$;
+CREATE TEMP VIEW profile_role AS SELECT r.oid, substr(r.rolname, 10) AS profile FROM pg_roles r
+ WHERE r.rolname IN ('security_author', 'security_analyst', 'security_app', 'security_receiver', 'security_officer', 'security_branch', 'security_administrator');
+CREATE TEMP VIEW ours AS SELECT c.oid, c.relname, c.relkind FROM pg_class c WHERE c.relnamespace IN ('mfiauto'::regnamespace, 'mfiauto_segment'::regnamespace);
+\a
+SELECT p.profile, string_agg(o.relname, ' ' ORDER BY o.relname COLLATE "C") AS reads
+  FROM profile_role p JOIN ours o ON o.relkind IN ('r', 'v', 'm', 'p') AND has_any_column_privilege(p.oid, o.oid, 'SELECT') WHERE p.profile <> 'administrator' GROUP BY 1 ORDER BY 1;
+\a
+SELECT p.profile, o.relname FROM profile_role p JOIN ours o ON o.relkind IN ('r', 'v', 'm', 'p') AND (has_table_privilege(p.oid, o.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER, REFERENCES')
+  OR has_any_column_privilege(p.oid, o.oid, 'INSERT, UPDATE, REFERENCES'));
+SELECT p.profile, o.relname FROM profile_role p JOIN ours o ON o.relkind = 'S' AND has_sequence_privilege(p.oid, o.oid, 'USAGE, SELECT, UPDATE');
+SELECT o.relname AS hidden_from_admin FROM ours o WHERE o.relkind IN ('r', 'v', 'm', 'p') AND o.relname !~ '_[0-9]{6}$' AND NOT has_table_privilege('security_administrator', o.oid, 'SELECT') ORDER BY o.relname COLLATE "C";
+SELECT f.oid::regprocedure::text AS receiver_calls FROM pg_proc f WHERE f.pronamespace = 'mfiauto'::regnamespace AND has_function_privilege('security_receiver', f.oid, 'EXECUTE')
+   AND NOT has_function_privilege('security_nobody_at_all', f.oid, 'EXECUTE') ORDER BY f.oid::regprocedure::text COLLATE "C";
+SELECT p.profile, f.oid::regprocedure FROM profile_role p, pg_proc f WHERE f.pronamespace = 'mfiauto'::regnamespace AND f.proname ~ '^_' AND has_function_privilege(p.oid, f.oid, 'EXECUTE')
+   AND NOT has_function_privilege('security_nobody_at_all', f.oid, 'EXECUTE');
+SET ROLE security_receiver;
+SELECT (mfiauto.serve('GET', '/health', '', '{}', '', '192.0.2.1')).status;
+SELECT mfiauto.opt_out(1);
+SELECT * FROM mfiauto.gateway;
+RESET ROLE;
+DROP VIEW ours, profile_role;
 -- Every public function and view has a comment.
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
  WHERE p.proname !~ '^_' AND obj_description(p.oid, 'pg_proc') IS NULL ORDER BY 1;

@@ -80,3 +80,35 @@ SELECT (mfiauto._serve('POST', '/w/tok', 'token=sesame', '{"content-type": "appl
 SELECT mfiauto.receive('tok', '{"content-type": "application/x-www-form-urlencoded"}', 'messageId=2&status=delivered');
 UPDATE mfiauto.gateway_config SET settings = '{"receipt_url": "https://m.example/w/tok?token=sesame"}' WHERE gateway = 'tok';
 SELECT mfiauto.receive('tok', '{"content-type": "application/x-www-form-urlencoded"}', 'messageId=2&status=delivered');
+
+-- Functions in C take nulls, and what nobody would give them, without an error of their own making.
+DO $$
+DECLARE
+  f record;
+BEGIN
+  FOR f IN SELECT p.oid::regproc AS name, string_agg(v.value || '::' || format_type(a.type, NULL), ', ' ORDER BY a.n) AS arguments
+             FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+             JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'mfiauto'
+             JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'c'
+            CROSS JOIN generate_series(1, 4) AS attempt
+            CROSS JOIN LATERAL unnest(p.proargtypes) WITH ORDINALITY AS a(type, n)
+            CROSS JOIN LATERAL (SELECT CASE WHEN attempt = 1 THEN 'NULL'
+                                            WHEN a.type = 'text'::regtype THEN (ARRAY['repeat(''['', 20000)', '''{"a": 1}''', ''''''])[attempt - 1]
+                                            WHEN a.type = 'jsonb'::regtype THEN (ARRAY['''[]''', '''{"to": [], "options": 1, "status": 1e99, "headers": "x"}''', '''null'''])[attempt - 1]
+                                            WHEN a.type = 'bytea'::regtype THEN (ARRAY['decode(repeat(''00'', 10000), ''hex'')', '''\xff''', ''''''])[attempt - 1]
+                                            WHEN a.type IN ('bigint'::regtype, 'integer'::regtype) THEN (ARRAY['''-1''', '2147483647', '0'])[attempt - 1]
+                                            WHEN a.type = 'oid'::regtype THEN '4294967295'
+                                            WHEN a.type::regtype::text ~ '\[\]$' THEN (ARRAY['''{{NULL,NULL},{NULL,NULL}}''', '''[5:6]={NULL,NULL}''', '''{}'''])[attempt - 1]
+                                            WHEN a.type IN ('timestamptz'::regtype, 'date'::regtype) THEN (ARRAY['''infinity''', '''-infinity''', '''2026-01-05'''])[attempt - 1]
+                                            ELSE 'NULL' END AS value) v
+            WHERE p.prosrc <> 'mfiauto_door' AND p.proname <> '_set_clock'
+            GROUP BY p.oid, p.proname, attempt ORDER BY p.proname, attempt LOOP
+    BEGIN
+      EXECUTE format('SELECT %s(%s)', f.name, f.arguments);
+    EXCEPTION WHEN OTHERS THEN
+      IF SQLSTATE = 'XX000' AND SQLERRM !~ '^could not open relation with OID' THEN
+        RAISE INFO '%: %', f.name, SQLERRM;
+      END IF;
+    END;
+  END LOOP;
+END $$;
