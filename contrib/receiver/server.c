@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -221,13 +222,34 @@ respond(Exchange *exchange)
 	return exchange_respond(exchange, is_stopping);
 }
 
+/*
+ * collect_forwarded: some proxies add a header of their own behind the one that
+ * came; all of them are one list.
+ */
+static enum MHD_Result
+collect_forwarded(void *target, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	Text *list = target;
+
+	(void) kind;
+	if (strcasecmp(name, "X-Forwarded-For") != 0 || value == NULL)
+		return MHD_YES;
+	if (list->length > 0)
+		text_append(list, ", ", 2);
+	text_append(list, value, strlen(value));
+	return MHD_YES;
+}
+
 static enum MHD_Result
 start_reading(Exchange *exchange, const char *method)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	Text forwarded = {0};
 	int status;
 
-	exchange->client = address_of_client(address_of(info->client_addr), MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, "X-Forwarded-For"));
+	MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, collect_forwarded, &forwarded);
+	exchange->client = address_of_client(address_of(info->client_addr), forwarded.data);
+	free(forwarded.data);
 	exchange->request.remote = address_text(&exchange->client);
 	exchange->stage = STAGE_READING;
 	status = look(exchange, method);

@@ -190,6 +190,8 @@ start_receiver(rate_per_address => 1, burst_per_address => 3, trusted_proxies =>
 is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => '198.51.100.7'))[0] } 1 .. 5), '404 404 404 429 429', 'one address may ask so often');
 like((ask('GET', '/nothing', undef, 'X-Forwarded-For' => '198.51.100.7'))[1], qr/^retry-after: 1\r/mi, 'and is told when again');
 is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => "203.0.113.$_, 198.51.100.7"))[0] } 1 .. 2), '429 429', 'what a client claims before the proxy does not help');
+is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => "203.0.113.$_", 'x-forwarded-for' => '198.51.100.7'))[0] } 1 .. 2), '429 429', 'nor in a header of his own before the proxy\'s');
+is((ask('GET', '/nothing', undef, 'X-Forwarded-For' => '203.0.113.1, ' x 600, 'x-forwarded-for' => '198.51.100.7'))[0], '429', 'however long');
 is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => "198.51.100.$_"))[0] } 1 .. 5), '404 404 404 404 404', 'others are others');
 is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => "2001:db8::$_"))[0] } 1 .. 4), '404 404 404 429', 'a subscriber has one network of IPv6');
 end_receiver();
