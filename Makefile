@@ -6,6 +6,7 @@
 #   make test            everything, on throw-away servers; ends with "N passed, N failed"
 #   make test-contracts  presets against the providers' own OpenAPI documents (needs the network)
 #   make bench           speed as ratios, each measured side by side in one run
+#   make fuzz            random inputs for all that reads what strangers write, FUZZ_SECONDS each
 #   make receiver        the web front, contrib/receiver (needs libmicrohttpd and libpq)
 #   make lint            format and house rules; silence is success
 
@@ -40,8 +41,8 @@ $(EXT_SCRIPT): tools/build_extension_sql.sh sql/code/order sql/schema/order $(ad
 
 EXTRA_CLEAN = $(EXT_SCRIPT) $(EXT_SCRIPT).part
 
-.PHONY: demo test bench lint
-demo test bench lint:
+.PHONY: demo test bench lint fuzz
+demo test bench lint fuzz:
 	tools/$@.sh
 
 .PHONY: test-contracts

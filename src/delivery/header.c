@@ -32,7 +32,8 @@ mfi_header_keep(char *target, const char *name, const char *data, size_t length)
 	used = Min(length, MFI_HEADER_BYTES_MAX - 1);
 	memcpy(target, data, used);
 	target[used] = '\0';
-	if (strlen(target) != used)
+	/* A value with a zero byte or a bare carriage return in it is none. */
+	if (strlen(target) != used || strpbrk(target, "\r\n") != NULL)
 		target[0] = '\0';
 	return true;
 }
