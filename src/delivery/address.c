@@ -30,6 +30,7 @@ static const Network special_networks[] = {
 
 static bool is_public_v4(uint32 address);
 static bool embedded_v4(const struct in6_addr *address, uint32 *v4);
+static bool is_special_v6(const uint8 *bytes);
 
 static bool
 is_public_v4(uint32 address)
@@ -61,6 +62,18 @@ embedded_v4(const struct in6_addr *address, uint32 *v4)
 	return true;
 }
 
+/*
+ * is_special_v6: within 2000::/3, what IANA keeps for protocols (2001::/23,
+ * Teredo's tunnels to any IPv4 address among them) and for documentation.
+ */
+static bool
+is_special_v6(const uint8 *bytes)
+{
+	if (bytes[0] == 0x20 && bytes[1] == 0x01)
+		return bytes[2] < 0x02 || (bytes[2] == 0x0d && bytes[3] == 0xb8);
+	return bytes[0] == 0x3f && bytes[1] == 0xff && bytes[2] < 0x10;
+}
+
 bool
 mfi_address_is_public(const struct sockaddr *address)
 {
@@ -74,8 +87,7 @@ mfi_address_is_public(const struct sockaddr *address)
 
 		if (embedded_v4(v6, &v4))
 			return is_public_v4(v4);
-		return (v6->s6_addr[0] & 0xe0) == 0x20 &&	/* global unicast, 2000::/3 */
-			!(v6->s6_addr[0] == 0x20 && v6->s6_addr[1] == 0x01 && v6->s6_addr[2] == 0x0d && v6->s6_addr[3] == 0xb8);
+		return (v6->s6_addr[0] & 0xe0) == 0x20 && !is_special_v6(v6->s6_addr);	/* global unicast, 2000::/3 */
 	}
 	return false;
 }

@@ -105,6 +105,9 @@ outcome_is('/ok', 'queued/gateway_stopped 1', 'a private address that is not lis
 	error => 'the gateway\'s address is private and its host is not in mfiauto.private_hosts');
 outcome_is('/ok', 'queued/gateway_stopped 1', 'the metadata address of a cloud', request => { url => 'https://169.254.169.254/' });
 outcome_is('/ok', 'queued/gateway_stopped 1', 'loopback by another name', request => { url => "https://localhost:$port/" });
+# However it is written: a number, octal, IPv4 within IPv6, tunnels.
+outcome_is('/ok', 'queued/gateway_stopped 1', "a private address as $_", request => { url => "https://$_/" }, error => 'the gateway\'s address is private and its host is not in mfiauto.private_hosts')
+	for qw(167772161 0xa.1 012.0.0.1 [::ffff:10.0.0.1] [::10.0.0.1] [64:ff9b::10.0.0.1] [2002:a00:1::1] [2001:0:a00:1::1] [fd00::1] [fe80::1] [3fff::1]);
 outcome_is('/ok', 'queued/gateway_stopped 1', 'plain http to a public host', request => { url => 'http://192.0.2.1/' },
 	error => 'plain http is only for hosts in mfiauto.private_hosts');
 
