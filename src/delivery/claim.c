@@ -37,7 +37,7 @@ static char *copy_column(MemoryContext context, HeapTuple tuple, TupleDesc descr
 static int
 find_budget(MfiLane *lane, int64 now_ms)
 {
-	int			most = Max(2 * lane->gateway->concurrency, (int) lane->throughput);
+	int			most = Max(2 * mfi_lane_width(lane), (int) lane->throughput);
 
 	most = Min(most, BATCH_MAX);
 	if (mfi_lane_keeps_here(lane))

@@ -139,8 +139,7 @@ mfi_delivery_poll(long *timeout_ms)
 		MfiLane    *lane = lfirst(cell);
 		int64		ready_at_ms = mfi_rate_ready_at_ms(&lane->rate, now_ms);
 
-		if (lane->ready_count > 0 && lane->gateway != NULL && lane->in_flight < lane->gateway->concurrency &&
-			mfi_machine.in_flight < mfi_guc_connections && ready_at_ms >= 0 && !lane->is_fetching_token)
+		if (lane->ready_count > 0 && lane->gateway != NULL && mfi_lane_has_room(lane) && ready_at_ms >= 0 && !lane->is_fetching_token)
 			wait_ms = Min(wait_ms, Max(0, ready_at_ms - now_ms));
 	}
 	if (mfi_claim_is_wanted(now_ms))

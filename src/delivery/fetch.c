@@ -86,7 +86,7 @@ mfi_fetch_start(int64 now_ms)
 		MfiItem    *item;
 
 		if (!may_poll(lane, now_ms) || lane->is_fetching_token ||
-			lane->in_flight >= lane->gateway->concurrency || mfi_machine.in_flight >= mfi_guc_connections)
+			!mfi_lane_has_room(lane))
 			continue;
 		item = mfi_item_new(lane);
 		item->take_answer = take_answer;

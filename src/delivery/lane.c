@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#define WINDOW_FIRST 8
 #define LOOK_EVERY_MS 1000
 #define SWEEP_EVERY_MS 30000
 
@@ -46,6 +47,29 @@ bool
 mfi_lane_keeps_here(const MfiLane *lane)
 {
 	return lane->gateway->is_sandbox || lane->gateway->is_sql || mfi_machine.is_dry_run;
+}
+
+/*
+ * mfi_lane_width is how many requests a lane may have in flight. It begins with
+ * few and grows with each answer: a gateway that takes everything and answers
+ * nothing holds few of the connections that all lanes share.
+ */
+int
+mfi_lane_width(const MfiLane *lane)
+{
+	return Min(lane->gateway->concurrency, Max(lane->window, WINDOW_FIRST));
+}
+
+bool
+mfi_lane_has_room(const MfiLane *lane)
+{
+	return lane->in_flight < mfi_lane_width(lane) && mfi_machine.in_flight < mfi_guc_connections;
+}
+
+void
+mfi_lane_note_answer(MfiLane *lane, bool is_answered)
+{
+	lane->window = is_answered ? Min(Max(lane->window, WINDOW_FIRST) + 1, mfi_guc_connections) : lane->window / 2;
 }
 
 bool

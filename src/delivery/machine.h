@@ -25,6 +25,7 @@ typedef struct MfiLane
 	dlist_head	ready;			/* claimed, not yet started */
 	int			ready_count;
 	int			in_flight;
+	int			window;			/* most in flight, as its answers have earned it */
 	char	   *cursors;		/* how far the scan came, jsonb text */
 	int64		cursors_at_ms;
 	int64		claim_at_ms;	/* not before */
@@ -137,6 +138,9 @@ extern void mfi_item_free(MfiItem *item);
 /* beside: what else is looked at in the same transaction. */
 extern void mfi_lane_look(int64 now_ms, void (*beside) (int64 now_ms));
 extern MfiLane *mfi_lane_find(const char *name);
+extern int	mfi_lane_width(const MfiLane *lane);
+extern bool mfi_lane_has_room(const MfiLane *lane);
+extern void mfi_lane_note_answer(MfiLane *lane, bool is_answered);
 extern bool mfi_lane_is_available(MfiLane *lane, int64 now_ms);
 extern bool mfi_lane_keeps_here(const MfiLane *lane);	/* sandbox, dry run, or tables: nothing goes over a network */
 extern bool mfi_lane_has_other(const MfiItem *item);

@@ -305,7 +305,7 @@ mfi_send_ready(int64 now_ms)
 					mfi_machine.finished_since_ms = now_ms;
 				continue;
 			}
-			if (lane->in_flight >= lane->gateway->concurrency || mfi_machine.in_flight >= mfi_guc_connections)
+			if (!mfi_lane_has_room(lane))
 				break;
 			if (mfi_send_needs_token(item, now_ms))
 			{
@@ -341,6 +341,7 @@ mfi_send_collect(int64 now_ms)
 		lane->in_flight--;
 		mfi_machine.in_flight--;
 		item->exchange = NULL;
+		mfi_lane_note_answer(lane, answer.transport == MFI_TRANSPORT_ANSWERED);
 		if (item->is_token)
 			finish_token(item, &answer, now_ms);
 		else if (item->take_answer != NULL)
