@@ -45,6 +45,9 @@ mfi_definition_check_url(const char *url, const char *path, bool is_mail)
 	MfiSlot    *slot;
 	char	   *authority;
 
+	for (const char *c = url; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			mfi_reader_fail(path, "it holds a line break or another control character", "Write it percent-encoded.");
 	if (host == NULL)
 	{
 		if (strncmp(url, "{{", 2) != 0)

@@ -187,8 +187,15 @@ mfi_sms_measure(const char *utf8, int length, MfiSmsSize *out)
 void
 mfi_sms_widen(const char *utf8, int length, MfiSmsSize *size)
 {
+	int byte_count;
+
 	/* All its characters have one unit each. */
-	size->unit_count = pg_mbstrlen_with_len(utf8, length);
+	size->unit_count = 0;
+	for (int i = 0; i < length; i += byte_count)
+	{
+		(void) next_character(utf8 + i, length - i, &byte_count);
+		size->unit_count++;
+	}
 	size->encoding = MFI_SMS_UCS2;
 	if (size->unit_count > UCS2_SINGLE_MAX)
 		size->part_count = (size->unit_count + UCS2_PART_MAX - 1) / UCS2_PART_MAX;

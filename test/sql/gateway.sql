@@ -43,6 +43,7 @@ CREATE FUNCTION pg_temp.declare_it(definition text) RETURNS void LANGUAGE sql AS
 CREATE FUNCTION pg_temp.request(part text) RETURNS void LANGUAGE sql AS $$ SELECT pg_temp.declare_it('{"request": ' || part || '}') $$;
 SELECT pg_temp.declare_it('[]');
 SELECT pg_temp.declare_it('{}');
+SELECT pg_temp.declare_it('{"request": {"url": "https://x.example/a\nb"}}');
 SELECT pg_temp.declare_it('{"requst": {}}');
 SELECT pg_temp.declare_it('{"request": {"url": "https://x.example/"}, "request": {}}');
 SELECT pg_temp.request('{}');
