@@ -4,7 +4,7 @@ CREATE SCHEMA IF NOT EXISTS bench;
 SELECT mfiauto.create_gateway('receipts', channel => 'sms', priority => 900, definition => '{
   "request": {"method": "POST", "url": "https://sms.example/", "body": {"kind": "json", "json": {"to": "{{to}}", "text": "{{text}}"}}},
   "response": {"success": {"status": 200}, "id": {"path": "id"}},
-  "receipt": {"format": "json", "id": "id", "status": "status", "states": {"DELIVRD": "delivered"}}}');
+  "signature": {"method": "none"}, "receipt": {"format": "json", "id": "id", "status": "status", "states": {"DELIVRD": "delivered"}}}');
 CREATE SEQUENCE bench.bare_next;
 CREATE SEQUENCE bench.one_next;
 CREATE TABLE bench.bare (LIKE mfiauto.message_ledger);
