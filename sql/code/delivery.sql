@@ -556,10 +556,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
   is_current boolean;
 BEGIN
+  -- Who changes a gateway holds its row until he commits, also one that has no state yet.
+  PERFORM FROM mfiauto.gateway_config g WHERE g.gateway = $1 FOR SHARE;
   INSERT INTO mfiauto.gateway_state (gateway) SELECT g.gateway FROM mfiauto.gateway_config g WHERE g.gateway = $1
   ON CONFLICT ON CONSTRAINT gateway_state_pkey DO NOTHING;
-  PERFORM FROM mfiauto.gateway_state s WHERE s.gateway = $1 FOR UPDATE;
-  -- Only now: who changed the gateway holds its state until he commits.
   is_current := EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = $1 AND g.ctid::text || g.xmin::text = $12);
   UPDATE mfiauto.gateway_state s
      SET circuit = CASE WHEN is_current THEN $2 ELSE s.circuit END,

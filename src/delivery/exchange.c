@@ -74,6 +74,9 @@ mfi_exchange_judge(const MfiExchange *exchange)
 {
 	if (exchange->is_address_refused && exchange->result != CURLE_OK && exchange->start_count == 0)
 		return MFI_TRANSPORT_REFUSED;
+	/* libcurl takes a head that ends in its middle for a whole one. */
+	if (exchange->result == CURLE_OK && !exchange->is_mail && !exchange->has_head)
+		return MFI_TRANSPORT_BROKEN;
 	if (exchange->result == CURLE_OK ||
 		(exchange->result == CURLE_WRITE_ERROR && exchange->is_truncated))
 		return MFI_TRANSPORT_ANSWERED;

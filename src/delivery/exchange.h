@@ -22,6 +22,7 @@ struct MfiExchange
 	int			body_length;
 	int			body_capacity;
 	int			body_bytes_max;
+	bool		has_head;		/* the last line of the answer's head came */
 	bool		is_truncated;
 	char		id_header[64];
 	char		id_value[MFI_HEADER_BYTES_MAX];

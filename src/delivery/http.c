@@ -127,8 +127,13 @@ on_header(char *data, size_t size, size_t count, void *arg)
 	size_t		length = size * count;
 
 	if (exchange->is_mail)
+	{
 		mfi_smtp_note_line(exchange, data, length);
-	else if (!mfi_header_keep(exchange->id_value, exchange->id_header, data, length))
+		return length;
+	}
+	/* An empty line is the end, also of a "continue" that another head follows. */
+	exchange->has_head = length > 0 && (data[0] == '\r' || data[0] == '\n');
+	if (!mfi_header_keep(exchange->id_value, exchange->id_header, data, length))
 		(void) mfi_header_keep(exchange->retry_after_value, exchange->retry_after_header, data, length);
 	return length;
 }

@@ -151,7 +151,9 @@ mfi_record_decide(MfiItem *item, int64 now_ms)
 			break;
 		case MFI_VERDICT_CONFIG_BROKEN:
 		case MFI_VERDICT_UNAUTHORIZED:
-			lane->rate.circuit = MFI_CIRCUIT_STOPPED;
+			/* What the gateway's former settings were refused for says nothing against those of now. */
+			if (item->gateway == lane->gateway)
+				lane->rate.circuit = MFI_CIRCUIT_STOPPED;
 			requeue(item, 0, "gateway_stopped");
 			item->counts = false;
 				break;

@@ -83,10 +83,12 @@ sub add_messages
 	my $class = $with{class} // 'transactional';
 	my $channel = $with{channel} // 'sms';
 	my $text = $with{text} // "'bonjour ' || i";
+	my $address = $with{to} // "'+2217700' || lpad(i::text, 5, '0')";
+	my $options = $with{options} ? "'$with{options}'::jsonb" : 'NULL';
 	$node->safe_psql($database, qq{
 		WITH made AS (
-		  INSERT INTO mfiauto.message_ledger (client_id, created_at, due_at, expires_at, state, class, channel, to_address, body, parts, next_channels)
-		  SELECT i, mfiauto.now(), mfiauto.now(), mfiauto.now() + interval '1 day', 'queued', '$class', '$channel', '+2217700' || lpad(i::text, 5, '0'), $text, 1,
+		  INSERT INTO mfiauto.message_ledger (client_id, created_at, due_at, expires_at, state, class, channel, to_address, body, parts, options, next_channels)
+		  SELECT i, mfiauto.now(), mfiauto.now(), mfiauto.now() + interval '1 day', 'queued', '$class', '$channel', $address, $text, 1, $options,
 		         @{[ $with{next_channels} // 'NULL' ]}
 		    FROM generate_series($from, $to) i RETURNING *)
 		INSERT INTO mfiauto.outbox (client_id, message_id, created_at, channel, priority, due_at, expires_at)

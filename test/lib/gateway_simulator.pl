@@ -5,6 +5,8 @@
 #
 #   /ok            200 {"id": "<n>", "status": "ok"}                 /slow       the same after 0.1 s
 #   /busy          429 with Retry-After in seconds, once a key       /busy_date  the same with an HTTP date
+#   /wait/<n>      429 with Retry-After of n seconds to the first request, until that time is over; /wait_date/<n> the same with a date. What comes
+#                  before the time is over is counted as early
 #   /broken        500, although the message was taken               /broken_once  500 at a key's first request
 #   /down          503                                               /denied     401
 #   /refused       400 {"code": "21211"}                             /stopped    400 {"code": "21610"}
@@ -13,8 +15,10 @@
 #   /garbage       200 with bytes that are no text, NUL among them   /big        200 with 10 MB
 #   /error200      200 {"status": "error", "code": "13"}             /redirect   302
 #   /header_id     202, empty, X-Message-Id                          /segment    201 {"url": "https://x/messages/<n>"}
-#   /token         {"access_token": …, "expires_in": 3600}           /oauth      200 with the newest token, else 401
-#   /stats         what was asked: {"requests", "taken", "keys", "doubled", "paths", "tokens", "last", "open"}; /clear forgets it
+#   /token         {"access_token": …, "expires_in": 3600}           /oauth      200 with the newest token but not the first, else 401
+#   /bearer        200 with any token of ours, else 401              /polled      200 {"told": []}
+#   /keyed         200, the key is the id
+#   /stats         what was asked: {"requests", "taken", "keys", "doubled", "paths", "tokens", "early", "last", "open"}; /clear forgets it
 use strict;
 use warnings;
 use IO::Select;
@@ -37,10 +41,10 @@ rename "$port_file.new", $port_file or die "$port_file: $!\n";
 
 my $sockets = IO::Select->new($server);
 my (%buffer, @later);
-my ($requests, $taken, $tokens, %keys, %seen, %paths, %last) = (0, 0, 0);
+my ($requests, $taken, $tokens, $early, %keys, %seen, %paths, %last, %busy_until) = (0, 0, 0, 0);
 my $json = JSON::PP->new->canonical->ascii;
 
-sub forget { ($requests, $taken, $tokens) = (0, 0, 0); %keys = %seen = %paths = %last = (); return; }
+sub forget { ($requests, $taken, $tokens, $early) = (0, 0, 0, 0); %keys = %seen = %paths = %last = %busy_until = (); return; }
 
 sub answer
 {
@@ -70,7 +74,7 @@ sub put
 
 sub stats
 {
-	return answer(200, $json->encode({ requests => $requests, taken => $taken, keys => scalar(keys %keys), tokens => $tokens,
+	return answer(200, $json->encode({ requests => $requests, taken => $taken, keys => scalar(keys %keys), tokens => $tokens, early => $early,
 		doubled => scalar(grep { $_ > 1 } values %keys), paths => \%paths, last => \%last, open => $sockets->count - 2 }));
 }
 
@@ -96,6 +100,11 @@ sub serve
 	{
 		return put($socket, answer(429, '{}', 'Retry-After: ' . strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 2))));
 	}
+	if ($path =~ m{^/wait(_date)?/(\d+)$} && time < ($busy_until{$path} //= ($1 ? int time : time) + $2))
+	{
+		$early++ if $paths{$path} > 1;
+		return put($socket, answer(429, '{}', 'Retry-After: ' . ($1 ? strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime $busy_until{$path}) : $2)));
+	}
 	if ($path eq '/broken' || ($path eq '/broken_once' && $is_first)) { take($key); return put($socket, answer(500, 'oops')); }
 	if ($path eq '/down') { return put($socket, answer(503, 'later')); }
 	if ($path eq '/denied') { return put($socket, answer(401, '{"code":"20003"}')); }
@@ -114,6 +123,9 @@ sub serve
 	if ($path eq '/header_id') { take($key); return put($socket, answer(202, '', "X-Message-Id: hdr-$id")); }
 	if ($path eq '/segment') { take($key); return put($socket, answer(201, qq({"url":"https://x/messages/seg-$id"}))); }
 	if ($path eq '/token') { $tokens++; return put($socket, answer(200, qq({"access_token":"token-$tokens","expires_in":3600}))); }
+	if ($path eq '/bearer') { return put($socket, ($headers->{authorization} // '') =~ /^Bearer token-\d+$/ ? take($key) : answer(401, '{}')); }
+	if ($path eq '/polled') { return put($socket, answer(200, '{"told":[]}', 'Content-Type: application/json')); }
+	if ($path eq '/keyed') { take($key); return put($socket, answer(200, qq({"id":"$key"}))); }
 	if ($path eq '/oauth')
 	{
 		return put($socket, answer(401, '{}')) if $tokens < 2 || ($headers->{authorization} // '') ne "Bearer token-$tokens";
