@@ -39,8 +39,8 @@ add_gateway($node, 'bank', 'down', $simulator{down}, '/down', priority => 10);
 add_gateway($node, 'bank', 'told', $simulator{told}, '/keyed', priority => 20, signature => { method => 'token', parameter => 'token', secret => 'receipt_token' },
 	receipt => { list => 'told', id => 'id', status => 'status', states => { done => 'delivered', lost => 'undelivered' } },
 	inbound => { list => 'said', from => 'from', text => 'text', id => 'id' });
-add_gateway($node, 'bank', 'blind', $simulator{blind}, '/broken_once', channel => 'voice', settings => { breaker_failures => 1000000 });
-add_gateway($node, 'bank', 'flaky', $simulator{flaky}, '/reset_once', channel => 'push', idempotent => JSON::PP::true, settings => { breaker_failures => 1000000 });
+add_gateway($node, 'bank', 'blind', $simulator{blind}, '/broken_once', channel => 'voice', settings => { breaker_failures => 100000 });
+add_gateway($node, 'bank', 'flaky', $simulator{flaky}, '/reset_once', channel => 'push', idempotent => JSON::PP::true, settings => { breaker_failures => 100000 });
 add_gateway($node, 'bank', 'throttled', $simulator{throttled}, '/busy', channel => 'messenger', settings => { attempts => 3 });
 $node->safe_psql('bank', qq{SELECT mfiauto.set_secret('told', 'receipt_token', 'hush');
 	SELECT mfiauto.create_gateway('post', 'email', 'smtp', settings => '{"url": "smtp://127.0.0.1:$mail", "sender": "MFI <news\@mfi.example>", "tls": "none"}')});
