@@ -135,20 +135,6 @@ is_soon($node, 'bank', states($base + 11, $base + 30), 'sent 20', 'the worker go
 select undef, undef, undef, 1.5;
 set_way($known_way, 'pass');
 is_soon($node, 'bank', states($base + 1, $base + 5), 'sent 5', 'the refusal of the former one does not stop the gateway as it is now');
-# And while a record of its trouble waits for a lock.
-$base += 1000;
-$node->safe_psql('bank', q{SELECT mfiauto.drop_gateway('corrected')});
-hold_lock($node, 'bank', 'LOCK TABLE mfiauto.gateway_state IN SHARE MODE');
-add_gateway($node, 'bank', 'corrected', $known, '/ok', secrets => ['key'], auth => { kind => 'bearer', token => '{{secret.key}}' });
-ok(wait_until(sub { $node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'mfiauto delivery:%' AND wait_event_type = 'Lock'}) eq '1' }, 20),
-	'a worker is about to write that a secret is missing');
-my $setting = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('bank'), '-c', q{SELECT mfiauto.set_secret('corrected', 'key', 'right')} ], '<', \undef, '>', \my $ignored, '2>', \my $said);
-ok(wait_until(sub { $node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'}) eq '2' }, 20), 'while it is set');
-release_lock();
-$setting->finish;
-add_messages($node, 'bank', $base + 1, $base + 5);
-is_soon($node, 'bank', states($base + 1, $base + 5), 'sent 5', 'the gateway starts');
-
 is($node->safe_psql('bank', 'SELECT count(*) FROM mfiauto.outbox'), '0', 'nothing waits, no lease is left');
 $node->stop;
 done_testing();

@@ -41,7 +41,7 @@ add_gateway($node, 'bank', 'told', $simulator{told}, '/keyed', priority => 20, s
 	inbound => { list => 'said', from => 'from', text => 'text', id => 'id' });
 add_gateway($node, 'bank', 'blind', $simulator{blind}, '/broken_once', channel => 'voice', settings => { breaker_failures => 100000 });
 add_gateway($node, 'bank', 'flaky', $simulator{flaky}, '/reset_once', channel => 'push', idempotent => JSON::PP::true, settings => { breaker_failures => 100000 });
-add_gateway($node, 'bank', 'throttled', $simulator{throttled}, '/busy', channel => 'messenger', settings => { attempts => 3 });
+add_gateway($node, 'bank', 'throttled', $simulator{throttled}, '/busy', channel => 'webhook', settings => { attempts => 3 });
 $node->safe_psql('bank', qq{SELECT mfiauto.set_secret('told', 'receipt_token', 'hush');
 	SELECT mfiauto.create_gateway('post', 'email', 'smtp', settings => '{"url": "smtp://127.0.0.1:$mail", "sender": "MFI <news\@mfi.example>", "tls": "none"}')});
 
@@ -61,7 +61,7 @@ while (time - $began < $seconds)
 {
 	$round++;
 	$node->safe_psql('bank', 'INSERT INTO bank.payment (client_id) SELECT 1 + (random() * 499)::int FROM generate_series(1, 60)');
-	for my $channel ([ voice => 15 ], [ push => 15 ], [ messenger => 2 ], [ inapp => 15 ], [ telegram => 15 ], [ email => 5 ])
+	for my $channel ([ voice => 15 ], [ push => 15 ], [ webhook => 2 ], [ inapp => 15 ], [ telegram => 15 ], [ email => 5 ])
 	{
 		add_messages($node, 'bank', $client + 1, $client + $channel->[1], channel => $channel->[0], $channel->[0] eq 'email' ? (to => "'c' || i || '\@there.example'") : ());
 		$client += $channel->[1];
@@ -93,14 +93,14 @@ my %fate = map { split / /, $_, 2 } split /\n/, $node->safe_psql('bank', q{SELEC
 is($node->safe_psql('bank', 'SELECT count(*) FROM mfiauto.message'), $total, 'every message is there');
 like($fate{sms}, qr/^delivered \d+(, sent \d+)?, undelivered \d+$/, "sms: $fate{sms}");
 like($fate{voice}, qr/^unknown \d+$/, "voice: $fate{voice}");
-like($fate{$_}, qr/^sent \d+$/, "$_: $fate{$_}") for qw(push messenger inapp telegram email);
-my %count = map { split / / } split /\n/, $node->safe_psql('bank', q{SELECT channel || ' ' || count(*) FROM mfiauto.message GROUP BY 1});
+like($fate{$_}, qr/^sent \d+$/, "$_: $fate{$_}") for qw(push webhook inapp telegram email);
+my %count = map { split / / } split /\n/, $node->safe_psql('bank', q{SELECT channel || ' ' || count(*) FROM mfiauto.message GROUP BY channel});
 is(ask_simulator($simulator{told}, '/stats')->{taken}, $count{sms}, 'sms: each once at its peer');
 my $blind = ask_simulator($simulator{blind}, '/stats');
 is("$blind->{taken} $blind->{doubled}", "$count{voice} 0", 'voice: each once at its peer, whatever it answered');
 is($node->safe_psql('bank', q{SELECT unknown FROM mfiauto.gateway_status WHERE gateway = 'blind'}), $count{voice}, 'and each counted as in doubt');
 is(ask_simulator($simulator{flaky}, '/stats')->{keys}, $count{push}, 'push: each key once at its peer');
-is(ask_simulator($simulator{throttled}, '/stats')->{taken}, $count{messenger}, 'messenger: each once at its peer');
+is(ask_simulator($simulator{throttled}, '/stats')->{taken}, $count{webhook}, 'webhook: each once at its peer');
 my %letter = map { $_ => 1 } letters($mail);
 is(scalar(keys %letter) . ' ' . scalar(letters($mail)), "$count{email} $count{email}", 'email: each letter once');
 is($node->safe_psql('bank', 'SELECT count(*) FROM mfiauto.inbox'), $count{inapp}, 'inapp: each once in the inbox');
