@@ -38,7 +38,6 @@ static void check_challenge(json_t *challenge);
 static void check_tags(json_t *json, const char *path);
 static void check_poll(json_t *poll);
 static bool read_span(const char *text);
-static bool is_open(json_t *root);
 
 static bool
 is_among(const char *name, const char *const *names)
@@ -373,19 +372,6 @@ check_poll(json_t *poll)
 }
 
 /*
- * is_open tells whether anybody may come with what is acted upon. Tables are
- * read and polled providers are asked; neither is posted to.
- */
-static bool
-is_open(json_t *root)
-{
-	if (json_object_get(root, "voice") != NULL)
-		return true;
-	return (json_object_get(root, "receipt") != NULL || json_object_get(root, "inbound") != NULL) &&
-		json_object_get(root, "sql") == NULL && json_object_get(root, "poll") == NULL;
-}
-
-/*
  * mfi_definition_check_receiving checks what receive() and _serve_webhook()
  * will read, see sql/code/webhook.sql.
  */
@@ -398,9 +384,9 @@ mfi_definition_check_receiving(json_t *root)
 	check_rules(root, "inbound", "inbound", check_inbound);
 	if ((member = mfi_reader_object(root, "", "signature")) != NULL)
 		check_signature(member);
-	else if (is_open(root))
+	else if (json_object_get(root, "voice") != NULL)
 		mfi_reader_fail("signature", "expected an object, found nothing",
-						"Without it whoever knows the address could say what became of messages. {\"method\": \"token\", \"parameter\": \"token\", \"secret\": \"receipt_token\"} "
+						"Without it whoever knows the address could hear what is said. {\"method\": \"token\", \"parameter\": \"token\", \"secret\": \"receipt_token\"} "
 						"asks for a secret in the URL; {\"method\": \"none\"} says that nothing is checked.");
 	if ((member = mfi_reader_object(root, "", "answer")) != NULL)
 		check_answer(member);

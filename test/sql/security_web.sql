@@ -6,9 +6,10 @@ SET client_min_messages = error;
 SELECT mfiauto.install();
 SELECT mfiauto.set_clock('2026-01-05 09:00+00');
 
--- Who can be posted to says how he knows that it is the provider.
+-- Who says nothing of signatures is not posted to.
 SELECT mfiauto.create_gateway('open', 'sms', definition => '{"request": {"url": "https://x.example/"}, "receipt": {"id": "id", "state": "delivered"}}');
-SELECT mfiauto.create_gateway('open', 'sms', definition => '{"request": {"url": "https://x.example/"}, "inbound": {"from": "from", "text": "text"}}');
+SELECT (mfiauto._serve('POST', '/w/open', '', '{}', '{"id": "a"}', '192.0.2.1')).status;
+SELECT mfiauto.create_gateway('open_voice', 'voice', definition => '{"request": {"url": "https://x.example/"}, "voice": {"format": "twiml"}}');
 SELECT mfiauto.create_gateway('said', 'sms', definition => '{"request": {"url": "https://x.example/"}, "signature": {"method": "none"}, "receipt": {"id": "id", "state": "delivered"}}');
 SELECT (mfiauto._serve('POST', '/w/said', '', '{}', '{"id": "a"}', '192.0.2.1')).status;
 -- Who is only polled is not posted to.

@@ -42,6 +42,7 @@ INSERT INTO bank.installment (id, loan_id, number, from_date, due_date, principa
     SELECT count(*) >= 34 AS shipped, bool_and(about <> '') AS explained FROM mfiauto.gateway_preset;
 
 -- 7. Listen
+    -- Its definition says nothing of signatures.
     SELECT mfiauto.receive('in_house', headers => '{}'::jsonb, body => '{"id": "m-1", "state": "ok"}');
     -- Its token is not set: what comes cannot be checked, and is not believed.
     SELECT mfiauto.receive('orange_sn', headers => '{}'::jsonb, body => '{"deliveryInfoNotification": {"callbackData": "m-1", "deliveryInfo": {"deliveryStatus": "DeliveredToTerminal"}}}');

@@ -170,14 +170,15 @@ for my $name ('backend', 'postmaster')
 		? "SELECT status FROM mfiauto.serve('POST', '/w/blind', 'token=hush', '{\"content-type\": \"application/json\"}', convert_to(\$j\$$body\$j\$, 'UTF8'), '127.0.0.1')"
 		: "SELECT mfiauto.receive('blind', '{\"x-token\": \"hush\"}', \$j\$$body\$j\$)" };
 	hold_lock($node, 'bank', 'LOCK TABLE mfiauto.receipt IN SHARE MODE');
-	my ($in, $out, $errors) = ($serve->('serve') . ";\n", '', '');
-	my $session = IPC::Run::start([ 'psql', '-XAtqw', '-d', $node->connstr('bank'), '-f', '-' ], '<', \$in, '>', \$out, '2>', \$errors);
-	my $pid = wait_until(sub { IPC::Run::pump_nb $session;
+	# To files: a server that is started meanwhile would keep pipes open.
+	my $said = PostgreSQL::Test::Utils::tempdir() . '/said';
+	my $session = IPC::Run::start([ 'psql', '-XAtqw', '-d', $node->connstr('bank'), '-c', $serve->('serve') ], '<', '/dev/null', '>', $said, '2>', "$said.errors");
+	my $pid = wait_until(sub {
 		my ($status, $answer) = $node->psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE query LIKE '%mfiauto.serve(%' AND wait_event_type = 'Lock' AND backend_type = 'client backend'}); return $answer; });
 	ok($pid, "$name, receipts: half applied");
 	$kill_backend{$name}->($pid);
 	eval { $session->finish };
-	is($out, '', "$name, receipts: they were not answered, so the provider tells them again");
+	is(slurp_file($said), '', "$name, receipts: they were not answered, so the provider tells them again");
 	is(count_of(states($first{blind}, $last)), "sent $each", "$name, receipts: and nothing of them is there");
 	is(count_of("SELECT count(*) FROM mfiauto.inbound_log WHERE provider_id = 'in-$base'"), '0', "$name, receipts: nor of what was written");
 	is(count_of($serve->('serve')), '200', "$name, receipts: told again");
