@@ -35,8 +35,8 @@ in_files '\bGENERATED\b.*\bIDENTITY\b|\b(big|small)?serial\b' 'sql/schema/*.sql'
 
 in_files 'PG_VERSION_NUM' 'src/*.[ch]' | grep -v '^src/base/compat.h:' | complain 'only base/compat.h asks for the version of PostgreSQL'
 
-in_files '#include <curl/' 'src/*.[ch]' | grep -v '^src/delivery/exchange\.h:' | complain 'only delivery/http.c knows curl, with exchange.c and smtp.c beside it'
-in_files '#include "delivery/exchange\.h"' 'src/*.[ch]' | grep -vE '^src/delivery/(http|exchange|smtp)\.[ch]:' | complain 'only delivery/http.c knows curl, with exchange.c and smtp.c beside it'
+in_files '#include <curl/' 'src/*.[ch]' | grep -v '^src/delivery/exchange\.h:' | complain 'only delivery/http.c knows curl, with exchange.c, smtp.c and mail_thread.c beside it'
+in_files '#include "delivery/exchange\.h"' 'src/*.[ch]' | grep -vE '^src/delivery/(http|exchange|smtp|mail_thread)\.[ch]:' | complain 'only delivery/http.c knows curl, with exchange.c, smtp.c and mail_thread.c beside it'
 
 in_files '\b(sprintf|strcpy|strcat|gets|system|popen|usleep|pg_usleep|sleep|atoi|atol|strtok|rand|alloca)\(' 'src/*.[ch]' | complain 'banned calls'
 

@@ -7,6 +7,7 @@
 #define MFI_DELIVERY_EXCHANGE_H
 
 #include <curl/curl.h>
+#include <pthread.h>
 
 #include "delivery/header.h"
 #include "delivery/http.h"
@@ -36,6 +37,7 @@ struct MfiExchange
 
 	/* of mail */
 	bool		is_mail;
+	pthread_t	thread;			/* while it is in flight */
 	struct curl_slist *recipients;
 	char	   *letter;			/* malloc'd */
 	size_t		letter_length;

@@ -1,6 +1,7 @@
 /*
  * http.c
- *		Many HTTP requests (and letters, see smtp.c) at once, in one thread.
+ *		Many HTTP requests at once, in one thread; and letters, each in a thread
+ *		of its own (see mail_thread.c and smtp.c).
  *
  * A libcurl multi handle whose sockets are mirrored in one epoll descriptor,
  * so that a worker can wait for all of them and its latch together. libcurl is
@@ -22,6 +23,7 @@
 #include "delivery/exchange.h"
 #include "delivery/header.h"
 #include "delivery/http.h"
+#include "delivery/mail_thread.h"
 #include "delivery/smtp.h"
 #include "delivery/rate.h"
 
@@ -32,6 +34,7 @@
 
 static CURLM *multi = NULL;
 static int	epoll_descriptor = -1;
+static int	mail_descriptor = -1;	/* letters that are done */
 static int64 timer_at_ms = -1;
 static MfiExchange *exchanges = NULL;
 static int	exchange_count = 0;
@@ -50,6 +53,7 @@ static int	on_start(void *arg, char *primary_ip, char *local_ip, int primary_por
 static bool prepare_easy(MfiExchange *exchange, bool is_mail);
 static bool set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits);
 static bool set_limits(MfiExchange *exchange, const MfiHttpLimits *limits);
+static void push_finished(MfiExchange *exchange);
 static void collect_finished(void);
 
 static void
@@ -179,6 +183,7 @@ mfi_http_start(int exchanges_max)
 {
 	static bool is_library_ready = false;
 	struct rlimit limit;
+	struct epoll_event event = {.events = EPOLLIN};
 	sigset_t	saved;
 
 	if (multi != NULL)
@@ -193,7 +198,10 @@ mfi_http_start(int exchanges_max)
 	restore_signals(&saved);
 	epoll_descriptor = epoll_create1(EPOLL_CLOEXEC);
 	exchanges = calloc(exchanges_max, sizeof(MfiExchange));
-	if (multi == NULL || epoll_descriptor < 0 || exchanges == NULL)
+	mail_descriptor = mfi_mail_thread_open();
+	event.data.fd = mail_descriptor;
+	if (multi == NULL || epoll_descriptor < 0 || exchanges == NULL || mail_descriptor < 0 ||
+		epoll_ctl(epoll_descriptor, EPOLL_CTL_ADD, mail_descriptor, &event) < 0)
 	{
 		mfi_http_stop();
 		ereport(ERROR,
@@ -223,7 +231,9 @@ mfi_http_stop(void)
 
 		if (exchange->easy == NULL)
 			continue;
-		if (exchange->is_in_flight)
+		if (exchange->is_in_flight && exchange->is_mail)
+			mfi_mail_thread_end(exchange);
+		else if (exchange->is_in_flight)
 			curl_multi_remove_handle(multi, exchange->easy);
 		curl_easy_cleanup(exchange->easy);
 		curl_slist_free_all(exchange->headers);
@@ -233,13 +243,14 @@ mfi_http_stop(void)
 	if (multi != NULL)
 		curl_multi_cleanup(multi);
 	restore_signals(&saved);
+	mfi_mail_thread_close();
 	if (epoll_descriptor >= 0)
 		close(epoll_descriptor);
 	free(exchanges);
 	multi = NULL;
 	exchanges = NULL;
 	exchange_count = 0;
-	epoll_descriptor = -1;
+	epoll_descriptor = mail_descriptor = -1;
 	free_list = finished_first = finished_last = NULL;
 	timer_at_ms = -1;
 }
@@ -376,7 +387,7 @@ mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owne
 	is_added = prepare_easy(exchange, request->is_mail) &&
 		(request->is_mail ? mfi_smtp_set(exchange, request) : set_request(exchange, request, limits)) &&
 		set_limits(exchange, limits) &&
-		curl_multi_add_handle(multi, exchange->easy) == CURLM_OK;
+		(request->is_mail ? mfi_mail_thread_start(exchange) : curl_multi_add_handle(multi, exchange->easy) == CURLM_OK);
 	restore_signals(&saved);
 	if (!is_added)
 	{
@@ -390,8 +401,21 @@ mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owne
 }
 
 static void
+push_finished(MfiExchange *exchange)
+{
+	exchange->is_in_flight = false;
+	exchange->next = NULL;
+	if (finished_last != NULL)
+		finished_last->next = exchange;
+	else
+		finished_first = exchange;
+	finished_last = exchange;
+}
+
+static void
 collect_finished(void)
 {
+	MfiExchange *letter;
 	CURLMsg    *message;
 	int			left;
 
@@ -404,14 +428,10 @@ collect_finished(void)
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &exchange);
 		exchange->result = message->data.result;
 		curl_multi_remove_handle(multi, exchange->easy);
-		exchange->is_in_flight = false;
-		exchange->next = NULL;
-		if (finished_last != NULL)
-			finished_last->next = exchange;
-		else
-			finished_first = exchange;
-		finished_last = exchange;
+		push_finished(exchange);
 	}
+	while ((letter = mfi_mail_thread_next()) != NULL)
+		push_finished(letter);
 }
 
 void
@@ -425,10 +445,11 @@ mfi_http_step(void)
 	for (int round = 0; round < ROUNDS_MAX; round++)
 	{
 		int			count = epoll_wait(epoll_descriptor, events, EVENTS_PER_ROUND, 0);
-		bool		is_idle = count <= 0;
+		bool		is_idle = count <= 0 || (count == 1 && events[0].data.fd == mail_descriptor);
 
 		for (int i = 0; i < count; i++)
-			curl_multi_socket_action(multi, events[i].data.fd,
+			if (events[i].data.fd != mail_descriptor)
+				curl_multi_socket_action(multi, events[i].data.fd,
 									 (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
 									 (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
 									 (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0),
@@ -515,6 +536,18 @@ mfi_http_drop(MfiExchange *exchange)
 	restore_signals(&saved);
 	exchange->is_in_flight = false;
 	mfi_http_release(exchange);
+}
+
+void
+mfi_http_end_mail(void)
+{
+	for (int i = 0; i < exchange_count; i++)
+		if (exchanges[i].is_in_flight && exchanges[i].is_mail)
+		{
+			mfi_mail_thread_end(&exchanges[i]);
+			push_finished(&exchanges[i]);
+		}
+	mfi_mail_thread_forget();
 }
 
 int

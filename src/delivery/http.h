@@ -48,6 +48,8 @@ extern bool mfi_http_is_written(MfiExchange *exchange);
 /* For a stop: each exchange still in flight, to be dropped; NULL when there is none. */
 extern MfiExchange *mfi_http_next_in_flight(void **owner);
 extern void mfi_http_drop(MfiExchange *exchange);
+/* For a stop: letters on their way end now, and are then among the finished, as far as they went. */
+extern void mfi_http_end_mail(void);
 
 /* What to wait on: a descriptor that becomes readable, and milliseconds (-1: no deadline). */
 extern int	mfi_http_poll(long *timeout_ms);

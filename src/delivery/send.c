@@ -376,6 +376,8 @@ mfi_send_drop(int64 now_ms)
 	void	   *owner;
 	MfiExchange *exchange;
 
+	mfi_http_end_mail();
+	mfi_send_collect(now_ms);
 	for (exchange = mfi_http_next_in_flight(&owner); exchange != NULL; exchange = mfi_http_next_in_flight(&owner))
 	{
 		MfiItem    *item = owner;

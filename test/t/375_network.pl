@@ -87,6 +87,8 @@ for my $case ([ 'before', qr/^sent 4$/ ], [ 'after', qr/unknown\/outcome_unknown
 {
 	my ($way, $fate) = @$case;
 	$base += 1000;
+	# Connections that the peer closed are not used again after four seconds.
+	sleep 5;
 	set_way($mail, $way);
 	add_messages($node, 'bank', $base + 1, $base + 4, channel => 'email', to => "'c' || i || '\@there.example'");
 	is_soon($node, 'bank', sprintf('SELECT count(DISTINCT client_id) FROM mfiauto.attempt WHERE client_id BETWEEN %d AND %d', $base + 1, $base + 4), 4, "mail, $way: all have met it");
