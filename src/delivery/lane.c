@@ -17,7 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#define WINDOW_FIRST 8
+#define WINDOW_FIRST 16
 #define LOOK_EVERY_MS 1000
 #define SWEEP_EVERY_MS 30000
 

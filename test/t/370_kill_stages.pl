@@ -109,7 +109,7 @@ sub all_is_well
 	return;
 }
 
-my %victim = (worker => sub { kill_worker($node, 'bank') }, postmaster => sub { kill_server($node) });
+my %victim = (worker => sub { kill_worker($node, 'bank') }, postmaster => sub { my $pid = shift; kill 'KILL', $pid if $pid; kill_server($node) });
 for my $name ('worker', 'postmaster')
 {
 	# The claim is half done.
@@ -156,7 +156,9 @@ for my $name ('worker', 'postmaster')
 
 # ---- What comes in ----
 
-my %kill_backend = (backend => sub { my $pid = shift; $node->psql('postgres', 'SELECT 1'); MfiFaults::kill_process($node, $pid); }, postmaster => sub { kill_server($node) });
+# The backend goes first: the death of the server takes the lock that it waits for away, and it could still be done before it notices.
+
+my %kill_backend = (backend => sub { my $pid = shift; $node->psql('postgres', 'SELECT 1'); MfiFaults::kill_process($node, $pid); }, postmaster => sub { my $pid = shift; kill 'KILL', $pid if $pid; kill_server($node) });
 for my $name ('backend', 'postmaster')
 {
 	add_batch('blind');
