@@ -53,6 +53,7 @@ static int	on_start(void *arg, char *primary_ip, char *local_ip, int primary_por
 static bool prepare_easy(MfiExchange *exchange, bool is_mail);
 static bool set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits);
 static bool set_limits(MfiExchange *exchange, const MfiHttpLimits *limits);
+static MfiExchange **find_free(bool is_mail);
 static void push_finished(MfiExchange *exchange);
 static void collect_finished(void);
 
@@ -355,19 +356,41 @@ set_limits(MfiExchange *exchange, const MfiHttpLimits *limits)
 						 (long) Min(limits->connect_timeout_ms, limits->timeout_ms)) == CURLE_OK;
 }
 
+/*
+ * find_free is the place in the list of a free exchange, best one that last did
+ * the same: a handle that carried letters keeps its server's connection and its
+ * own descriptors, of which there are then as many as letters at once.
+ */
+static MfiExchange **
+find_free(bool is_mail)
+{
+	MfiExchange **best = NULL;
+
+	for (MfiExchange **place = &free_list; *place != NULL; place = &(*place)->next)
+	{
+		if ((*place)->easy != NULL && (*place)->is_mail == is_mail)
+			return place;
+		if (best == NULL || ((*best)->easy != NULL && (*place)->easy == NULL))
+			best = place;
+	}
+	return best;
+}
+
 MfiExchange *
 mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owner, const char **refusal)
 {
-	MfiExchange *exchange = free_list;
+	MfiExchange **place = find_free(request->is_mail);
+	MfiExchange *exchange;
 	sigset_t	saved;
 	bool		is_added;
 
 	*refusal = NULL;
-	if (exchange == NULL)
+	if (place == NULL)
 	{
 		*refusal = "every connection is in use";
 		return NULL;
 	}
+	exchange = *place;
 	exchange->body_length = 0;
 	exchange->body_bytes_max = limits->answer_bytes_max;
 	exchange->is_truncated = false;
@@ -394,7 +417,7 @@ mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owne
 		*refusal = "the request could not be set up";
 		return NULL;
 	}
-	free_list = exchange->next;
+	*place = exchange->next;
 	exchange->next = NULL;
 	exchange->is_in_flight = true;
 	return exchange;

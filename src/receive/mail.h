@@ -11,7 +11,7 @@ typedef enum MfiMailKind
 {
 	MFI_MAIL_MESSAGE,			/* somebody wrote to us */
 	MFI_MAIL_BOUNCE,			/* a letter of ours was not delivered */
-	MFI_MAIL_DELAY,				/* not yet */
+	MFI_MAIL_DELAY,				/* its server goes on trying */
 	MFI_MAIL_DELIVERED,			/* it was, says its server */
 	MFI_MAIL_COMPLAINT,			/* its reader called it spam */
 	MFI_MAIL_AUTOMATIC,			/* a machine answers, or a list */

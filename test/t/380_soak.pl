@@ -117,8 +117,7 @@ for my $kind (sort keys %pid)
 	my $allowed = 512 + $total / 3 / 4;
 	cmp_ok($memory[1] - $memory[0], '<', $allowed, sprintf "$kind: memory stays, from %d kB to %d kB (less than 512 kB and a quarter of a kB a message)", @memory);
 	my @open = (middle(@{ $open{$kind} }[ $third .. 2 * $third - 1 ]), middle(@{ $open{$kind} }[ 2 * $third .. 3 * $third - 1 ]));
-	# Each of the 64 exchanges keeps a connection, and one that carried a letter the handles of its own thread.
-	cmp_ok($open[1] - $open[0], '<=', $kind eq 'delivery' ? 256 : 4, "$kind: descriptors stay, from $open[0] to $open[1]");
+	cmp_ok($open[1] - $open[0], '<=', 4, "$kind: descriptors stay, from $open[0] to $open[1]");
 }
 my $third = int(@bloat / 3);
 my @size = (middle(@bloat[ $third .. 2 * $third - 1 ]), middle(@bloat[ 2 * $third .. 3 * $third - 1 ]));
