@@ -76,21 +76,14 @@ END $$;
 SELECT mfiauto._open_door('mfiauto._disarm_delivery()', '{}',
   'Nothing is sent until arm_delivery(). For the installation''s owner.');
 
--- Why nothing may be sent from here; null: it may. Holds (hold_delivery) are not its concern.
-CREATE FUNCTION mfiauto._delivery_refusal() RETURNS text
+-- Why this server is not the one that was armed; null: it is. Of gateways that are tables it is asked under a clock too: who reads them knows no clock.
+CREATE FUNCTION mfiauto._site_refusal() RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
   here record;
   armed mfiauto.armed_site;
   target text;
 BEGIN
-  IF pg_catalog.current_setting('mfiauto.delivery') = 'off' THEN
-    RETURN 'mfiauto.delivery is off';
-  END IF;
-  -- Under a clock only the sandbox and gateways on this machine are used.
-  IF mfiauto._has_clock() THEN
-    RETURN NULL;
-  END IF;
   SELECT * INTO here FROM mfiauto._read_site();
   IF NOT EXISTS (SELECT FROM mfiauto.armed_site) THEN
     RETURN 'never armed: run mfiauto.arm_delivery() where messages are to be sent from';
@@ -112,6 +105,14 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$;
+
+-- Why nothing may be sent from here; null: it may. Holds (hold_delivery) are not its concern.
+CREATE FUNCTION mfiauto._delivery_refusal() RETURNS text
+LANGUAGE sql AS $$
+  -- Under a clock only the sandbox and gateways on this machine are used.
+  SELECT CASE WHEN pg_catalog.current_setting('mfiauto.delivery') = 'off' THEN 'mfiauto.delivery is off'
+              WHEN NOT mfiauto._has_clock() THEN mfiauto._site_refusal() END
+$$;
 
 -- At the start of a delivery worker, before its first heartbeat: a long silence means an old image or a long
 -- stop, and what waits in the queue may be stale. Somebody looks at it before it leaves.

@@ -134,7 +134,7 @@ CREATE FUNCTION mfiauto._test_tables(gateway text, to_address text, body text, O
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  refusal text := mfiauto._delivery_refusal();
+  refusal text := coalesce(mfiauto._delivery_refusal(), mfiauto._site_refusal());
   taken record;
 BEGIN
   IF refusal IS NOT NULL OR _test_tables.to_address <> ALL (mfiauto._only_recipients()) THEN

@@ -50,7 +50,7 @@ wants_more(MfiLane *lane, int64 now_ms)
 {
 	int			budget;
 
-	if (!mfi_machine.may_send || now_ms < lane->claim_at_ms || !mfi_lane_is_available(lane, now_ms))
+	if (now_ms < lane->claim_at_ms || !mfi_lane_is_available(lane, now_ms))
 		return false;
 	if (lane->rate.circuit == MFI_CIRCUIT_HALF_OPEN && (lane->ready_count > 0 || lane->in_flight > 0))
 		return false;

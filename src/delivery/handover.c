@@ -107,7 +107,7 @@ mfi_handover_poll(int64 now_ms)
 {
 	ListCell *cell;
 
-	if (!mfi_machine.may_send || now_ms < mfi_machine.poll_tables_at_ms)
+	if (!mfi_machine.may_send || !mfi_machine.is_armed || now_ms < mfi_machine.poll_tables_at_ms)
 		return;
 	mfi_machine.poll_tables_at_ms = now_ms + POLL_EVERY_MS;
 	foreach (cell, mfi_machine.lanes)

@@ -75,7 +75,7 @@ mfi_lane_note_answer(MfiLane *lane, bool is_answered)
 bool
 mfi_lane_is_available(MfiLane *lane, int64 now_ms)
 {
-	return lane->gateway != NULL && !lane->is_held && !lane->is_held_by_operator && mfi_rate_is_available(&lane->rate, now_ms);
+	return mfi_lane_may_send(lane) && !lane->is_held && !lane->is_held_by_operator && mfi_rate_is_available(&lane->rate, now_ms);
 }
 
 /*
@@ -128,23 +128,32 @@ mfi_lane_mark_strays(const char *channel)
 }
 
 /*
+ * mfi_lane_may_send tells whether messages may leave by a lane here. Tables are
+ * for the armed server alone, under a clock too: a program that sends reads them.
+ */
+bool
+mfi_lane_may_send(const MfiLane *lane)
+{
+	return mfi_machine.may_send && lane->gateway != NULL &&
+		(!lane->gateway->is_sql || mfi_machine.is_armed || mfi_machine.is_dry_run);
+}
+
+/*
  * look_at_permission asks the arming guard. Under a clock nothing leaves the
- * machine, so the guard has nothing to guard.
+ * machine, so the guard has nothing to guard, except tables.
  */
 static void
 look_at_permission(void)
 {
 	mfi_machine.is_dry_run = mfi_guc_delivery == MFI_DELIVERY_DRY_RUN;
+	mfi_machine.is_armed = false;
+	mfi_machine.may_send = false;
 	if (mfi_guc_delivery == MFI_DELIVERY_OFF)
-		mfi_machine.may_send = false;
-	else if (mfi_clock_is_set())
-		mfi_machine.may_send = true;
-	else
-	{
-		if (SPI_execute("SELECT mfiauto._delivery_refusal() IS NULL", false, 1) != SPI_OK_SELECT || SPI_processed != 1)
-			elog(ERROR, "could not ask whether delivery is armed");
-		mfi_machine.may_send = strcmp(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), "t") == 0;
-	}
+		return;
+	if (SPI_execute("SELECT mfiauto._site_refusal() IS NULL", false, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not ask whether delivery is armed");
+	mfi_machine.is_armed = strcmp(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), "t") == 0;
+	mfi_machine.may_send = mfi_machine.is_armed || mfi_clock_is_set();
 }
 
 static const char *

@@ -118,6 +118,7 @@ typedef struct MfiMachine
 	int64		trouble_until_ms;
 	char		trouble[256];
 	char		fingerprint[64];
+	bool		is_armed;		/* this server is the one that may send for the world */
 	bool		may_send;
 	bool		is_dry_run;
 	MfiDeliveryCounts counts;
@@ -141,6 +142,7 @@ extern MfiLane *mfi_lane_find(const char *name);
 extern int	mfi_lane_width(const MfiLane *lane);
 extern bool mfi_lane_has_room(const MfiLane *lane);
 extern void mfi_lane_note_answer(MfiLane *lane, bool is_answered);
+extern bool mfi_lane_may_send(const MfiLane *lane);
 extern bool mfi_lane_is_available(MfiLane *lane, int64 now_ms);
 extern bool mfi_lane_keeps_here(const MfiLane *lane);	/* sandbox, dry run, or tables: nothing goes over a network */
 extern bool mfi_lane_has_other(const MfiItem *item);

@@ -277,7 +277,7 @@ mfi_send_ready(int64 now_ms)
 	foreach(cell, mfi_machine.lanes)
 	{
 		MfiLane    *lane = lfirst(cell);
-		bool		is_usable = lane->gateway != NULL && mfi_machine.may_send;
+		bool		is_usable = mfi_lane_may_send(lane);
 
 		while (!dlist_is_empty(&lane->ready))
 		{
