@@ -74,6 +74,13 @@ SELECT name, state, live_version, newest_version FROM mfiauto.workflow WHERE nam
 SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "gateways": [{"name": "keep", "channel": "sms", "preset": "sandbox", "priority": 3, "settings": {"currency": "XOF"}},
   {"name": "own", "channel": "sms", "preset": "sandbox"}]}');
 SELECT gateway, preset, priority, is_enabled, settings FROM mfiauto.gateway ORDER BY gateway;
+-- Keywords: a locale may be written as people write it.
+BEGIN;
+\set keyword '{"mfiauto": 1, "keywords": [{"name": "Balance", "locale": "fr_sn", "action": "event", "event": "Balance Asked"}]}'
+SELECT * FROM mfiauto.import_definitions(:'keyword');
+SELECT * FROM mfiauto.import_definitions(:'keyword');
+SELECT * FROM mfiauto.import_definitions(replace(:'keyword', 'Balance Asked', 'Debt Asked'));
+ROLLBACK;
 -- Traits and segments: a new query is computed at once.
 SELECT * FROM mfiauto.import_definitions('{"mfiauto": 1, "traits": [{"name": "loan_count", "query": "SELECT client_id, 7 AS value FROM mfiauto.client"}, {"name": "in_list", "query": "SELECT client_id, true AS value FROM mfiauto_segment.b_list"}]}');
 SELECT name, query FROM mfiauto.trait ORDER BY name;
