@@ -243,9 +243,10 @@ END $$;
 -- ---- The way in ----
 
 -- Takes what a provider handed over, once: what has the same id at the gateway (without one, the same text from the same sender, sent at the same time or within ten
--- minutes) is the same. All that it asks for is done in this transaction, so that a STOP precedes the next claim. Returns its number.
+-- minutes) is the same. All that it asks for is done in this transaction, so that a STOP precedes the next claim. answered_id: the message of ours that a letter
+-- proves to answer. Returns its number.
 CREATE FUNCTION mfiauto._take_inbound(gateway text, channel text, kind text, from_address text, to_address text, body text, provider_id text,
-  sent_at timestamptz, detail jsonb) RETURNS bigint
+  sent_at timestamptz, detail jsonb, answered_id bigint DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -290,6 +291,11 @@ BEGIN
   entry.body := whole;
   IF entry.kind IN ('message', 'button') THEN
     keyword := mfiauto._find_keyword(entry.body, mfiauto._client_locale(entry.client_id));
+    -- Anybody can write any sender on a letter: one that does not answer a letter of ours to him ends messages, and begins none.
+    IF entry.channel = 'email' AND keyword.action IN ('start', 'confirm')
+       AND NOT EXISTS (SELECT FROM mfiauto.message_ledger m WHERE m.message_id = _take_inbound.answered_id AND m.client_id = ANY (sender.client_ids)) THEN
+      keyword := NULL;
+    END IF;
     entry.keyword := keyword.keyword;
     entry.action := nullif(keyword.action, 'none');
     is_news := mfiauto._obey_keyword(keyword, entry.channel, sender.address, coalesce(sender.client_ids, '{}'),

@@ -53,7 +53,7 @@ BEGIN
       RETURN 'ignored';
     END IF;
     PERFORM mfiauto._take_inbound(_receive_mail.gateway, 'email', 'message', mail.from_address, mail.to_address, coalesce(mail.body, mail.subject), mail.mail_id, NULL,
-      jsonb_strip_nulls(jsonb_build_object('subject', mail.subject, 'message_id', target.message_id)));
+      jsonb_strip_nulls(jsonb_build_object('subject', mail.subject, 'message_id', target.message_id)), answered_id => target.message_id);
     RETURN 'inbound';
   ELSIF mail.kind = 'automatic' THEN
     RETURN 'ignored';

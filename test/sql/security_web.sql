@@ -56,6 +56,24 @@ SELECT traits FROM mfiauto.client_trait;
 SELECT r.parked FROM mfiauto.run_engine() r;
 SELECT client_id, kind, address FROM mfiauto.address_book ORDER BY client_id, kind;
 
+-- Anybody writes a client's address on a letter as its sender. It ends messages, at worst; a consent it gives only as the answer to a letter of ours to him.
+SELECT mfiauto.create_gateway('post', 'email', 'sandbox');
+SELECT mfiauto.set_policy('SN', 'marketing', double_opt_in => true), mfiauto.opt_in(1, 'email', 'marketing', source => 'web');
+CREATE FUNCTION letter(said text, answers text DEFAULT 'nothing@x.example') RETURNS TABLE (result text, state text, action text) LANGUAGE plpgsql AS $$
+BEGIN
+  result := mfiauto.receive_mail('post', convert_to(format(E'From: Awa <awa@x.example>\r\nMessage-ID: <%s@x.example>\r\nIn-Reply-To: <%s>\r\n\r\n%s\r\n', gen_random_uuid(), answers, said), 'UTF8'));
+  RETURN QUERY SELECT result, c.state, (SELECT coalesce(l.action, 'none') || ' of ' || l.client_id FROM mfiauto.inbound_log l ORDER BY l.inbound_id DESC LIMIT 1) FROM mfiauto.consent_at(1) c WHERE c.channel = 'email' AND c.class = 'marketing';
+END $$;
+INSERT INTO mfiauto.message_ledger (client_id, created_at, due_at, sent_at, state, class, channel, gateway, to_address)
+SELECT c, mfiauto.now(), mfiauto.now(), mfiauto.now(), 'sent', 'transactional', 'email', 'post', 'x' FROM generate_series(1, 2) c ORDER BY c;
+SELECT * FROM letter('OUI');
+SELECT letter('OUI', message_id || '-' || idempotency_key || '@mfi.example') FROM mfiauto.message_ledger WHERE client_id = 2;
+SELECT letter('OUI', message_id || '-' || gen_random_uuid() || '@mfi.example') FROM mfiauto.message_ledger WHERE client_id = 1;
+SELECT letter('OUI', message_id || '-' || idempotency_key || '@mfi.example') FROM mfiauto.message_ledger WHERE client_id = 1;
+SELECT * FROM letter('STOP');
+SELECT * FROM letter('START');
+SELECT letter('START', message_id || '-' || idempotency_key || '@mfi.example') FROM mfiauto.message_ledger WHERE client_id = 1;
+
 -- Statements of a gateway run with the owner's rights: a superuser's are not for an admin.
 CREATE ROLE security_web_admin;
 SELECT mfiauto.grant_access('security_web_admin', 'admin');
