@@ -154,7 +154,7 @@ BEGIN
            coalesce(a.given_at, q.given_at), coalesce(a.source, q.source), coalesce(a.text_version, q.text_version),
            (SELECT t.text_hash FROM mfiauto.consent_text t WHERE t.version = coalesce(a.text_version, q.text_version) ORDER BY t.locale LIMIT 1),
            coalesce(a.recorded_by, q.recorded_by), coalesce(a.consent_id, q.consent_id)
-      FROM mfiauto._channel() WITH ORDINALITY AS h(channel, ord)
+      FROM mfiauto._channel() WITH ORDINALITY AS h(channel, address_kind, has_title, has_html, characters_max, ord)
      CROSS JOIN mfiauto.message_class k
       LEFT JOIN LATERAL (SELECT c.* FROM mfiauto.consent c
                           WHERE c.client_id = _consent_at.client_id AND c.given_at <= moment AND NOT c.is_pending

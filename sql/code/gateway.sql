@@ -186,14 +186,23 @@ SELECT mfiauto._open_door('mfiauto._set_secret(text, text, text, text, text)', '
 CREATE FUNCTION mfiauto._remove_secret(gateway text, key text) RETURNS boolean
   LANGUAGE c AS 'MODULE_PATHNAME', 'mfiauto_remove_secret';
 
-CREATE FUNCTION mfiauto._note_secret(gateway text, key text, is_set boolean) RETURNS void
+-- Notes that a secret is set, or not any more. If the gateway uses none of that name, the names that it uses: most likely it is misspelled.
+CREATE FUNCTION mfiauto._note_secret(gateway text, key text, is_set boolean) RETURNS text
 LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
+DECLARE
+  used text[];
 BEGIN
   UPDATE mfiauto.gateway_config g
      SET secret_keys = CASE WHEN is_set THEN ARRAY(SELECT k FROM unnest(g.secret_keys || key) k GROUP BY k ORDER BY k) ELSE array_remove(g.secret_keys, key) END
    WHERE g.gateway = _note_secret.gateway;
   PERFORM mfiauto._reset_circuit(gateway);
+  SELECT array_agg(DISTINCT n.name ORDER BY n.name) INTO used
+    FROM mfiauto.gateway_config g, LATERAL (SELECT jsonb_array_elements_text(g.definition -> 'secrets')
+                                            UNION ALL SELECT s #>> '{}' FROM jsonb_path_query(g.definition - 'settings', '$.**.secret') s
+                                            UNION ALL SELECT t[1] FROM regexp_matches(g.definition::text || g.settings, 'secret\.([a-z0-9_]+)', 'g') t) n(name)
+   WHERE g.gateway = _note_secret.gateway;
+  RETURN CASE WHEN regexp_replace(key, '_previous$', '') = ANY (used) OR key = ANY (used) THEN NULL ELSE coalesce(array_to_string(used, ', '), 'none') END;
 END $$;
 
 CREATE FUNCTION mfiauto._drop_secret(gateway text, key text) RETURNS void
@@ -215,13 +224,18 @@ CREATE FUNCTION mfiauto._send_test(gateway text, to_address text, body text,
 CREATE FUNCTION mfiauto._test_gateway(gateway text, to_address text, body text,
   OUT outcome text, OUT status integer, OUT provider_id text, OUT duration_ms integer, OUT error text)
 LANGUAGE plpgsql AS $$
+DECLARE
+  config mfiauto.gateway_config;
+  address text;
 BEGIN
   PERFORM mfiauto._check_gateway_exists(gateway);
-  IF EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = _test_gateway.gateway AND g.definition ? 'sql') THEN
-    SELECT t.outcome, t.provider_id, t.error INTO outcome, provider_id, error FROM mfiauto._test_tables(gateway, to_address, body) t;
+  SELECT * INTO STRICT config FROM mfiauto.gateway_config g WHERE g.gateway = _test_gateway.gateway;
+  address := CASE WHEN to_address IS NOT NULL THEN mfiauto._checked_address(config.channel, to_address) END;
+  IF config.definition ? 'sql' THEN
+    SELECT t.outcome, t.provider_id, t.error INTO outcome, provider_id, error FROM mfiauto._test_tables(gateway, address, body) t;
     RETURN;
   END IF;
-  SELECT t.* INTO outcome, status, provider_id, duration_ms, error FROM mfiauto._send_test(gateway, to_address, body) t;
+  SELECT t.* INTO outcome, status, provider_id, duration_ms, error FROM mfiauto._send_test(gateway, address, body) t;
 END $$;
 SELECT mfiauto._open_door('mfiauto._test_gateway(text, text, text)', '{admin}',
   'Really sends one text through a gateway, now, and tells what came of it. No message is recorded; the rules of arming, only_recipients and private hosts hold.');

@@ -66,6 +66,15 @@ LANGUAGE sql STABLE AS $$
       || ARRAY(SELECT s.name FROM mfiauto.source s WHERE s.kind = 'watch')
 $$;
 
+-- Whether something here tells of an event of that name: the books, the engine, delivery, a keyword, a digit of a call, a workflow's step.
+CREATE FUNCTION mfiauto._is_event_told(name text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT _is_event_told.name = ANY (mfiauto._reserved_events())
+      OR EXISTS (SELECT FROM mfiauto.keyword_config k WHERE k.event = _is_event_told.name)
+      OR EXISTS (SELECT FROM mfiauto.template_version t, LATERAL jsonb_each_text(t.options -> 'digits') d WHERE t.is_live AND t.channel = 'voice' AND d.value = _is_event_told.name)
+      OR EXISTS (SELECT FROM mfiauto.workflow_step s WHERE s.event_name = _is_event_told.name)
+$$;
+
 -- The clients that users' ids stand for: the key of the books where they have one, else the number; only those who are in the books.
 CREATE FUNCTION mfiauto._find_users(user_ids text[]) RETURNS TABLE (user_id text, client_id bigint)
 LANGUAGE plpgsql STABLE AS $$

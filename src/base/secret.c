@@ -91,6 +91,7 @@ mfiauto_set_secret(PG_FUNCTION_ARGS)
 	char		nulls[5];
 	int			source_count = 0;
 	char	   *key;
+	char	   *used;
 
 	/* First of all: what others see of this session must not show the value. */
 	pgstat_report_activity(STATE_RUNNING, "SELECT mfiauto.set_secret(...)");
@@ -136,6 +137,11 @@ mfiauto_set_secret(PG_FUNCTION_ARGS)
 	note_values[1] = values[1];
 	note_values[2] = BoolGetDatum(true);
 	SPI_execute_with_args("SELECT mfiauto._note_secret($1, $2, $3)", 3, note_types, note_values, NULL, false, 0);
+	used = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (used != NULL)
+		ereport(NOTICE,
+				(errhidestmt(true), errmsg("gateway \"%s\" uses no secret \"%s\"", text_to_cstring(PG_GETARG_TEXT_PP(0)), key),
+				 errhint("It uses: %s.", used)));
 	SPI_finish();
 	PG_RETURN_VOID();
 }

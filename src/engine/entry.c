@@ -151,15 +151,15 @@ watched_subject(const char *event)
 }
 
 /*
- * mfi_entry_note_unknown_event warns of events that nothing makes yet: track() may, but
- * most likely the name is misspelled.
+ * mfi_entry_note_unknown_event warns of events that nothing here tells of: track() may,
+ * but most likely the name is misspelled.
  */
 void
 mfi_entry_note_unknown_event(const MfiDefinition *definition, const char *path, const char *event)
 {
 	if (event != NULL && natural_subject(event) == NULL &&
-		!mfi_lookup_exists("SELECT FROM mfiauto.source s WHERE s.kind = 'watch' AND s.name = $1",
-						   CStringGetTextDatum(event), InvalidOid, (Datum) 0))
+		!mfi_lookup_exists("SELECT WHERE mfiauto._is_event_told($1)", CStringGetTextDatum(event),
+						   InvalidOid, (Datum) 0))
 		ereport(NOTICE,
 				(errmsg("event \"%s\" at %s of workflow \"%s\" is neither standard nor watched",
 						event, path, definition->name),

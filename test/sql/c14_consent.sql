@@ -100,6 +100,9 @@ SELECT count(*) FILTER (WHERE (f.reason IS NULL) <> (c.state = 'granted')) AS di
  CROSS JOIN LATERAL mfiauto._contact_refusals(ARRAY[k::bigint], ARRAY[c.channel], ARRAY[c.class], ARRAY['x']) f WHERE c.class IN ('marketing', 'education');
 -- Nobody had said anything before the first day.
 SELECT DISTINCT state FROM mfiauto.consent_at(1, '2026-01-01');
+-- It reads by channel, and of each by class.
+SELECT string_agg(channel, ' ' ORDER BY ordinality) FILTER (WHERE class = 'marketing') AS channels, string_agg(class, ' ' ORDER BY ordinality) FILTER (WHERE channel = 'sms') AS classes
+  FROM ROWS FROM (mfiauto.consent_at(1)) WITH ORDINALITY;
 
 -- Proof: the text, word for word, who wrote it down, how.
 SELECT mfiauto._set_clock('2028-03-01 08:00+00');

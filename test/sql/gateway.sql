@@ -157,6 +157,11 @@ DO $$ BEGIN
   PERFORM mfiauto.set_secret('own', 'token', 'hush-hush');
   RAISE NOTICE 'others see: %', (SELECT a.query FROM pg_stat_activity a WHERE a.pid = pg_backend_pid());
 END $$;
+-- A name that the gateway has no use for is most likely misspelled; the one before it, and those of signatures, are none.
+SELECT mfiauto.set_secret('own', 'tokn', 'hush-hush');
+SELECT mfiauto.drop_secret('own', 'tokn');
+SELECT mfiauto.set_secret('own', 'token_previous', 'hush-hush');
+SELECT mfiauto.drop_secret('own', 'token_previous');
 SET client_min_messages = warning;
 SELECT mfiauto.set_secret('own', 'token');
 SELECT mfiauto.set_secret('own', 'token', 'a', env => 'b');
@@ -180,6 +185,8 @@ RESET ROLE;
 SELECT outcome, status, error FROM mfiauto.test_gateway('box', '+221770000000', 'essai');
 SELECT mfiauto.test_gateway('nobody', '+221770000000', 'essai');
 SELECT mfiauto.test_gateway('box', NULL, 'essai');
+SELECT mfiauto.test_gateway('box', '12', 'essai');
+SELECT outcome FROM mfiauto.test_gateway('box', '77 000 00 00', 'as it is written at home');
 SELECT mfiauto.test_gateway('box', '+221770000000', '');
 SELECT outcome, error FROM mfiauto.test_gateway('own', '+221770000000', 'essai');
 SET mfiauto.only_recipients = '+221770000001';

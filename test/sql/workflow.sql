@@ -101,6 +101,12 @@ SELECT count(mfiauto.create_workflow('about ' || e.event, json_build_object('tri
   FROM unnest(ARRAY['Client Created', 'Loan Disbursed', 'Installment Scheduled', 'Payment Reversed', 'Holding Opened', 'Lead Created', 'Message Received', 'Session Started']) AS e(event);
 SELECT name, subject FROM mfiauto.workflow WHERE name LIKE 'about %' ORDER BY name COLLATE "C";
 SET client_min_messages = notice;
+-- What something here tells of is no surprise: delivery, a digit of a call, a keyword, a step of another workflow.
+SELECT mfiauto.create_template('called', 'Appuyez sur 1.', 'voice', locale => 'fr', options => '{"digits": {"1": "Promised To Pay"}}');
+SELECT mfiauto.set_keyword('solde', 'event', event => 'Balance Asked');
+SELECT mfiauto.create_workflow('tells', '{"trigger": {"event": "Opt In Requested"}, "steps": [{"emit": "Told"}]}');
+SELECT mfiauto.create_workflow('heard', format('{"trigger": {"event": "%s"}, "steps": [{"end": true}]}', e)::json)
+  FROM unnest(ARRAY['Link Clicked', 'Promised To Pay', 'Balance Asked', 'Told', 'Promised To pay']) e;
 SELECT mfiauto.create_workflow('tracked', '{"trigger": {"event": "Session Started"}, "goal": {"event": "Loan applied", "within": "1 day"}, "steps": [{"end": true}]}');
 
 -- A condition that reads the server's clock is taken, with a warning; one that reads the business clock is right.
