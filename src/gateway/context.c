@@ -20,8 +20,9 @@ static void add_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
 static void add_optional(JsonbParseState **state, const char *name, const char *text);
 static void add_number(JsonbParseState **state, const char *name, int64 number);
 static void add_language(JsonbParseState **state, const MfiEnvelope *envelope);
-static int64 find_lifetime(const MfiEnvelope *envelope);
-static void add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope);
+static int64 find_lifetime(const MfiGateway *gateway, const MfiEnvelope *envelope);
+static void add_sender(JsonbParseState **state, const MfiGateway *gateway, const MfiEnvelope *envelope);
+static void add_circumstances(JsonbParseState **state, const MfiGateway *gateway, const MfiEnvelope *envelope);
 static char *utf16_hex(const char *text);
 static char *gsm_hex(const char *text);
 
@@ -155,11 +156,31 @@ add_language(JsonbParseState **state, const MfiEnvelope *envelope)
 }
 
 /*
+ * Who a message says that it comes from: its text's word, else the gateway's.
+ */
+static void
+add_sender(JsonbParseState **state, const MfiGateway *gateway, const MfiEnvelope *envelope)
+{
+	JsonbValue	key;
+	JsonbValue *value = NULL;
+
+	key.type = jbvString;
+	key.val.string.val = "sender";
+	key.val.string.len = strlen("sender");
+	if (envelope->options != NULL)
+		value = findJsonbValueFromContainer(&envelope->options->root, JB_FOBJECT, &key);
+	if (value != NULL && value->type == jbvString && value->val.string.len > 0)
+		add_text(state, "sender", value->val.string.val, value->val.string.len);
+	else
+		add_optional(state, "sender", gateway->sender);
+}
+
+/*
  * How long the provider may try: as long as the message lives, or less if its
- * text says so; 0: for ever.
+ * text says so, within what the provider takes; 0: for ever.
  */
 static int64
-find_lifetime(const MfiEnvelope *envelope)
+find_lifetime(const MfiGateway *gateway, const MfiEnvelope *envelope)
 {
 	static const char *const names[] = {"ttl", "validity"};
 	int64		lifetime_s = envelope->expires_in_s;
@@ -180,14 +201,14 @@ find_lifetime(const MfiEnvelope *envelope)
 		if (seconds > 0 && (lifetime_s <= 0 || seconds < lifetime_s))
 			lifetime_s = seconds;
 	}
-	return lifetime_s;
+	return lifetime_s <= 0 ? 0 : Max(Min(lifetime_s, gateway->expires_in_most_s), gateway->expires_in_least_s);
 }
 
 /* Where the message comes from, and how long it may take. */
 static void
-add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope)
+add_circumstances(JsonbParseState **state, const MfiGateway *gateway, const MfiEnvelope *envelope)
 {
-	int64		lifetime_s = find_lifetime(envelope);
+	int64		lifetime_s = find_lifetime(gateway, envelope);
 
 	if (envelope->options != NULL)
 		add_jsonb(state, "options", envelope->options);
@@ -197,9 +218,11 @@ add_circumstances(JsonbParseState **state, const MfiEnvelope *envelope)
 	add_optional(state, "country", envelope->country);
 	add_optional(state, "workflow", envelope->workflow);
 	add_optional(state, "step", envelope->step);
-	if (lifetime_s <= 0)
+	if (lifetime_s == 0)
 		return;
 	add_number(state, "expires_in", lifetime_s);
+	add_number(state, "expires_in_minutes", Max(lifetime_s / 60, 1));
+	add_number(state, "expires_in_ms", lifetime_s * 1000);
 	add_number(state, "expires_at_unix", timestamptz_to_time_t(mfi_clock_now()) + lifetime_s);
 }
 
@@ -221,7 +244,7 @@ mfi_gateway_message_context(const MfiGateway *gateway, const MfiEnvelope *envelo
 	add_optional(&state, "title", envelope->title);
 	add_optional(&state, "html", envelope->html);
 	add_optional(&state, "locale", envelope->locale);
-	add_circumstances(&state, envelope);
+	add_circumstances(&state, gateway, envelope);
 	add_text(&state, "key", envelope->key, strlen(envelope->key));
 	snprintf(number, sizeof(number), INT64_FORMAT, envelope->message_id);
 	add_text(&state, "message_id", pstrdup(number), strlen(number));
@@ -240,8 +263,7 @@ mfi_gateway_message_context(const MfiGateway *gateway, const MfiEnvelope *envelo
 			add_text(&state, "text_gsm_hex", hex, strlen(hex));
 		}
 	}
-	if (gateway->sender != NULL)
-		add_text(&state, "sender", gateway->sender, strlen(gateway->sender));
+	add_sender(&state, gateway, envelope);
 	if (receipt_url != NULL)
 		add_text(&state, "receipt_url", receipt_url, strlen(receipt_url));
 	key.type = jbvString;

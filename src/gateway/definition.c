@@ -17,6 +17,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#define YEAR_S	31536000		/* no text, and no message, is longer on its way */
+
 static const char *const common_settings[] = {
 	"sender", "rate_per_second", "concurrency", "timeout", "connect_timeout", "attempts",
 	"cost_per_part", "currency", "budget_per_day", "budget_per_month", "receipt_url", "public_url", "breaker_failures", NULL
@@ -145,7 +147,7 @@ static void
 read_limits(MfiGateway *gateway, json_t *limits, json_t *settings)
 {
 	static const char *const names[] = {"rate_per_second", "concurrency", "timeout", "connect_timeout",
-		"attempts", "response_bytes", "breaker_failures", NULL};
+		"attempts", "response_bytes", "breaker_failures", "expires_in_least", "expires_in_most", NULL};
 	struct
 	{
 		const char *name;
@@ -173,6 +175,8 @@ read_limits(MfiGateway *gateway, json_t *limits, json_t *settings)
 	gateway->breaker_failures = (int) table[5].value;
 	gateway->answer_bytes_max = limits != NULL
 		? (int) mfi_reader_number(limits, "limits", "response_bytes", 65536, 256, 1048576) : 65536;
+	gateway->expires_in_least_s = limits != NULL ? (int64) mfi_reader_number(limits, "limits", "expires_in_least", 1, 1, YEAR_S) : 1;
+	gateway->expires_in_most_s = limits != NULL ? (int64) mfi_reader_number(limits, "limits", "expires_in_most", YEAR_S, 1, YEAR_S) : YEAR_S;
 	check_cost(settings);
 }
 

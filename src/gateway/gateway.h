@@ -154,6 +154,8 @@ typedef struct MfiGateway
 	int			answer_bytes_max;
 	int			attempts_max;
 	int			breaker_failures;
+	int64		expires_in_least_s; /* what the provider takes as the time that it may try */
+	int64		expires_in_most_s;
 } MfiGateway;
 
 /* A message as a request template sees it. */

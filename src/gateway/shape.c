@@ -17,7 +17,7 @@
 static const char *const message_names[] = {
 	"to", "to_digits", "text", "text_hex", "text_gsm_hex", "title", "html", "locale", "sender",
 	"message_id", "client_id", "key", "reference", "receipt_url", "ucs2",
-	"options", "language", "unsubscribe_url", "class", "country", "expires_in", "expires_at_unix", "workflow", "step",
+	"options", "language", "unsubscribe_url", "class", "country", "expires_in", "expires_in_minutes", "expires_in_ms", "expires_at_unix", "workflow", "step",
 };
 
 static void check_raw_tags(const char *text, const char *path);
@@ -102,7 +102,7 @@ check_names(const MfiTemplate *template, const char *path, MfiScopeOfTags scope,
 					 errmsg("gateway definition is not valid"),
 					 errdetail("%s: there is no value called \"%s\" here.", path, name),
 					 scope == MFI_TAGS_MESSAGE
-					 ? errhint("Templates may use to, to_digits, text, text_hex, text_gsm_hex, title, html, locale, sender, message_id, client_id, key, reference, receipt_url, ucs2, language, unsubscribe_url, class, country, expires_in, expires_at_unix, workflow, step, options.*, settings.* and secret.*.")
+					 ? errhint("Templates may use to, to_digits, text, text_hex, text_gsm_hex, title, html, locale, sender, message_id, client_id, key, reference, receipt_url, ucs2, language, unsubscribe_url, class, country, expires_in, expires_in_minutes, expires_in_ms, expires_at_unix, workflow, step, options.*, settings.* and secret.*.")
 					 : errhint("Only settings.* and secret.* are known here.")));
 	}
 }

@@ -61,6 +61,21 @@ SELECT messages FROM mfiauto.run_engine();
 SELECT sent FROM mfiauto.run_delivery();
 SELECT client_id, to_address, encoding, parts, cost, currency FROM mfiauto.message WHERE state IN ('submitted', 'sent', 'delivered') ORDER BY client_id, subject_id;
 SELECT client_id, options FROM mfiauto.message_ledger WHERE sent_at IS NOT NULL ORDER BY client_id;
+-- What each provider's request says of it: the text's sender in the place of the gateway's, and its time in the place of the message's; with the gateway's own where the text says nothing.
+\set ECHO none
+\i test/lib/contracts.sql
+\set ECHO all
+CREATE FUNCTION asked(preset text, message jsonb) RETURNS text LANGUAGE sql AS $$
+  SELECT concat_ws(' ', r.url, r.headers, r.body)
+    FROM contract c JOIN mfiauto.gateway_preset p USING (preset),
+         mfiauto._request_of('sms', p.definition::json, (((c.content -> 'settings') - 'validity_seconds') || '{"sender": "CAISSE"}')::json, c.content -> 'secrets',
+                             message || '{"to": "+221770000001", "text": "x", "message_id": 7, "key": "11111111-2222-4333-8444-555555555555"}') r
+   WHERE c.preset = asked.preset $$;
+SELECT c.preset, asked(c.preset, '{"options": {"sender": "MFI-2"}}') ~ 'MFI-2' AS text_s, asked(c.preset, '{"options": {"sender": "MFI-2"}}') ~ 'CAISSE' AS both, asked(c.preset, '{}') ~ 'CAISSE' AS gateway_s,
+       substring(asked(c.preset, '{"expires_in": 7200, "options": {"validity": 5400}}') FROM '(?:Validity|validity|ttl)[^&,]*') AS validity,
+       substring(asked(c.preset, '{"expires_in": 7200, "options": {"validity": 14400}}') FROM '(?:Validity|validity|ttl)[^&,]*') AS message_s
+  FROM contract c WHERE c.content ->> 'channel' = 'sms' ORDER BY 1;
+SELECT asked('twilio', '{"expires_in": 172800}') ~ 'ValidityPeriod=36000' AS no_longer_than_it_takes, asked('twilio', '{}') ~ 'Validity' AS without_an_end;
 -- A sender that no network takes, and times that are none.
 SELECT mfiauto.create_template('bad', body => 'x', options => '{"sender": "Caisse du Fleuve"}');
 SELECT mfiauto.create_template('bad', body => 'x', options => '{"sender": "Caisse!"}');
