@@ -11,6 +11,7 @@
 
 #include <sys/stat.h>
 
+#include "base/jsonb.h"
 #include "base/owner.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
@@ -181,8 +182,7 @@ mfiauto_match_secret(PG_FUNCTION_ARGS)
 {
 	char	   *problem = NULL;
 	Jsonb	   *secrets;
-	JsonbValue	key;
-	JsonbValue *found;
+	JsonbValue	found;
 	text	   *key_text = PG_GETARG_TEXT_PP(1);
 	text	   *candidate = PG_GETARG_TEXT_PP(2);
 	unsigned char difference;
@@ -190,18 +190,14 @@ mfiauto_match_secret(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	secrets = mfi_secret_load(text_to_cstring(PG_GETARG_TEXT_PP(0)), &problem);
-	key.type = jbvString;
-	key.val.string.val = VARDATA_ANY(key_text);
-	key.val.string.len = VARSIZE_ANY_EXHDR(key_text);
-	found = findJsonbValueFromContainer(&secrets->root, JB_FOBJECT, &key);
-	if (found == NULL)
+	if (!mfi_jsonb_find(&secrets->root, VARDATA_ANY(key_text), VARSIZE_ANY_EXHDR(key_text), &found))
 	{
 		SPI_finish();
 		PG_RETURN_NULL();
 	}
-	difference = found->val.string.len != (int) VARSIZE_ANY_EXHDR(candidate);
-	for (int i = 0; i < (int) VARSIZE_ANY_EXHDR(candidate) && found->val.string.len > 0; i++)
-		difference |= VARDATA_ANY(candidate)[i] ^ found->val.string.val[i % found->val.string.len];
+	difference = found.val.string.len != (int) VARSIZE_ANY_EXHDR(candidate);
+	for (int i = 0; i < (int) VARSIZE_ANY_EXHDR(candidate) && found.val.string.len > 0; i++)
+		difference |= VARDATA_ANY(candidate)[i] ^ found.val.string.val[i % found.val.string.len];
 	SPI_finish();
 	PG_RETURN_BOOL(difference == 0);
 }
@@ -325,17 +321,9 @@ mfi_secret_load(const char *gateway, char **problem)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[row];
 		char	   *value = read_source(tuple, SPI_tuptable->tupdesc, problem);
-		JsonbValue	item;
 
-		if (value == NULL)
-			continue;
-		item.type = jbvString;
-		item.val.string.val = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 1);
-		item.val.string.len = strlen(item.val.string.val);
-		pushJsonbValue(&state, WJB_KEY, &item);
-		item.val.string.val = value;
-		item.val.string.len = strlen(value);
-		pushJsonbValue(&state, WJB_VALUE, &item);
+		if (value != NULL)
+			mfi_jsonb_push_text(&state, SPI_getvalue(tuple, SPI_tuptable->tupdesc, 1), value, strlen(value));
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }

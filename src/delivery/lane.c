@@ -11,8 +11,9 @@
 
 #include "base/clock.h"
 #include "base/guc.h"
-#include "delivery/machine.h"
+#include "base/jsonb.h"
 #include "base/secret.h"
+#include "delivery/machine.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -163,12 +164,9 @@ find_missing_secret(const MfiGateway *gateway)
 
 	foreach(cell, gateway->secret_names)
 	{
-		JsonbValue	key;
+		JsonbValue	value;
 
-		key.type = jbvString;
-		key.val.string.val = lfirst(cell);
-		key.val.string.len = strlen(lfirst(cell));
-		if (findJsonbValueFromContainer(&gateway->secrets->root, JB_FOBJECT, &key) == NULL)
+		if (!mfi_jsonb_find(&gateway->secrets->root, lfirst(cell), strlen(lfirst(cell)), &value))
 			return lfirst(cell);
 	}
 	return NULL;

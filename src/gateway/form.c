@@ -4,17 +4,16 @@
  */
 #include "postgres.h"
 
+#include "base/jsonb.h"
 #include "fmgr.h"
 #include "gateway/form.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 
 PG_FUNCTION_INFO_V1(mfiauto_read_form);
 
 static int	hex_value(char c);
 static char *decode(const char *text, int length, int *decoded_length);
-static void push_text(JsonbParseState **state, JsonbIteratorToken token, char *text, int length);
 
 static int
 hex_value(char c)
@@ -92,18 +91,6 @@ mfi_form_make_text(char *text, int length)
 			text[i] = '?';
 }
 
-static void
-push_text(JsonbParseState **state, JsonbIteratorToken token, char *text, int length)
-{
-	JsonbValue	value;
-
-	mfi_form_make_text(text, length);
-	value.type = jbvString;
-	value.val.string.val = text;
-	value.val.string.len = length;
-	pushJsonbValue(state, token, &value);
-}
-
 /*
  * SQL: mfiauto._read_form(text) RETURNS jsonb
  */
@@ -119,8 +106,9 @@ mfiauto_read_form(PG_FUNCTION_ARGS)
 	{
 		MfiParameter *parameter = lfirst(cell);
 
-		push_text(&state, WJB_KEY, parameter->name, parameter->name_length);
-		push_text(&state, WJB_VALUE, parameter->value, parameter->value_length);
+		mfi_form_make_text(parameter->name, parameter->name_length);
+		mfi_form_make_text(parameter->value, parameter->value_length);
+		mfi_jsonb_push_text(&state, parameter->name, parameter->value, parameter->value_length);
 	}
 	PG_RETURN_JSONB_P(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }

@@ -8,6 +8,7 @@
 #include <ctype.h>
 
 #include "base/clock.h"
+#include "base/jsonb.h"
 #include "gateway/mail.h"
 #include "gateway/mime.h"
 #include "gateway/reader.h"
@@ -15,7 +16,6 @@
 
 static MfiSlot *read_slot(json_t *request, const char *name, bool is_required, MfiScopeOfTags scope, MfiEscape escape);
 static char *render(const MfiSlot *slot, Jsonb *context);
-static char *option(Jsonb *options, const char *name);
 static void add_headers(const MfiGateway *gateway, const MfiEnvelope *envelope, Jsonb *context, MfiLetter *letter);
 
 static MfiSlot *
@@ -87,23 +87,6 @@ render(const MfiSlot *slot, Jsonb *context)
 	return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-/* A text among the message's options; NULL if there is none. */
-static char *
-option(Jsonb *options, const char *name)
-{
-	JsonbValue	key;
-	JsonbValue *value;
-
-	if (options == NULL)
-		return NULL;
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = strlen(name);
-	value = findJsonbValueFromContainer(&options->root, JB_FOBJECT, &key);
-	return value != NULL && value->type == jbvString && value->val.string.len > 0
-		? pnstrdup(value->val.string.val, value->val.string.len) : NULL;
-}
-
 /*
  * add_headers adds the definition's headers, those of the message's options,
  * and the pair of RFC 8058 where the message has an unsubscribe link.
@@ -112,8 +95,7 @@ static void
 add_headers(const MfiGateway *gateway, const MfiEnvelope *envelope, Jsonb *context, MfiLetter *letter)
 {
 	char	   *address = render(gateway->mail_unsubscribe, context);
-	JsonbValue	key;
-	JsonbValue *own = NULL;
+	JsonbContainer *own = mfi_jsonb_find_object(mfi_jsonb_root(envelope->options), "headers");
 	ListCell   *cell;
 
 	foreach(cell, gateway->headers)
@@ -124,14 +106,9 @@ add_headers(const MfiGateway *gateway, const MfiEnvelope *envelope, Jsonb *conte
 		if (value[0] != '\0')
 			letter->headers = lappend(letter->headers, psprintf("%s: %s", field->name, value));
 	}
-	key.type = jbvString;
-	key.val.string.val = "headers";
-	key.val.string.len = strlen("headers");
-	if (envelope->options != NULL)
-		own = findJsonbValueFromContainer(&envelope->options->root, JB_FOBJECT, &key);
-	if (own != NULL && own->type == jbvBinary && JsonContainerIsObject(own->val.binary.data))
+	if (own != NULL)
 	{
-		JsonbIterator *iterator = JsonbIteratorInit(own->val.binary.data);
+		JsonbIterator *iterator = JsonbIteratorInit(own);
 		JsonbIteratorToken token;
 		JsonbValue	value;
 		char	   *name = NULL;
@@ -175,6 +152,8 @@ void
 mfi_mail_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope, Jsonb *context, MfiRequest *request)
 {
 	MfiLetter	letter = {0};
+	JsonbContainer *options = mfi_jsonb_root(envelope->options);
+	char	   *reply_to;
 	char	   *helo = render(gateway->mail_helo, context);
 	char	   *return_path = render(gateway->mail_return_path, context);
 	char	   *url;
@@ -189,9 +168,10 @@ mfi_mail_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope, J
 	letter.locale = envelope->locale;
 	letter.reference = psprintf(INT64_FORMAT "-%s", envelope->message_id, envelope->key);
 	letter.date = mfi_clock_now();
-	letter.preheader = option(envelope->options, "preheader");
-	if (option(envelope->options, "reply_to") != NULL)
-		letter.reply_to = option(envelope->options, "reply_to");
+	letter.preheader = mfi_jsonb_find_string(options, "preheader");
+	reply_to = mfi_jsonb_find_string(options, "reply_to");
+	if (reply_to != NULL)
+		letter.reply_to = reply_to;
 	add_headers(gateway, envelope, context, &letter);
 	request->is_mail = true;
 	request->is_unencrypted = gateway->is_unencrypted;

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/jsonb.h"
 #include "catalog/pg_collation.h"
 #include "common/base64.h"
 #include "funcapi.h"
@@ -24,6 +25,7 @@
 PG_FUNCTION_INFO_V1(mfiauto_build_request);
 PG_FUNCTION_INFO_V1(mfiauto_judge_answer);
 
+static char *text_of(JsonbValue *value);
 static char *text_at(Jsonb *object, const char *name);
 static int64 number_at(Jsonb *object, const char *name);
 static Jsonb *object_at(Jsonb *object, const char *name);
@@ -37,23 +39,24 @@ static time_t http_date(const char *text);
 static MfiTransport transport_of(const char *name);
 
 /*
- * text_at is a member's text: a string's, else the JSON itself; NULL where there is none.
+ * text_of is a value's text: a string's, else the JSON itself; NULL for null.
  */
 static char *
-text_at(Jsonb *object, const char *name)
+text_of(JsonbValue *value)
 {
-	JsonbValue	key;
-	JsonbValue *value;
-
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = strlen(name);
-	value = findJsonbValueFromContainer(&object->root, JB_FOBJECT, &key);
-	if (value == NULL || value->type == jbvNull)
+	if (value->type == jbvNull)
 		return NULL;
 	if (value->type == jbvString)
 		return pnstrdup(value->val.string.val, value->val.string.len);
 	return JsonbToCString(NULL, &JsonbValueToJsonb(value)->root, 0);
+}
+
+static char *
+text_at(Jsonb *object, const char *name)
+{
+	JsonbValue	value;
+
+	return mfi_jsonb_find(&object->root, name, strlen(name), &value) ? text_of(&value) : NULL;
 }
 
 static int64
@@ -68,16 +71,11 @@ number_at(Jsonb *object, const char *name)
 static Jsonb *
 object_at(Jsonb *object, const char *name)
 {
-	JsonbValue	key;
-	JsonbValue *value;
+	JsonbValue	value;
 
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = strlen(name);
-	value = findJsonbValueFromContainer(&object->root, JB_FOBJECT, &key);
-	if (value == NULL || value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+	if (!mfi_jsonb_find(&object->root, name, strlen(name), &value) || mfi_jsonb_object(&value) == NULL)
 		return NULL;
-	return JsonbValueToJsonb(value);
+	return JsonbValueToJsonb(&value);
 }
 
 static void
@@ -196,16 +194,9 @@ headers_of(const MfiGateway *gateway, const MfiRequest *request)
 	foreach(cell, headers)
 	{
 		char	   *header = lfirst(cell);
-		char	   *value = strchr(header, ':');
-		JsonbValue	item;
+		char	   *colon = strchr(header, ':');
 
-		item.type = jbvString;
-		item.val.string.val = header;
-		item.val.string.len = value - header;
-		pushJsonbValue(&state, WJB_KEY, &item);
-		item.val.string.val = value + 2;
-		item.val.string.len = strlen(value + 2);
-		pushJsonbValue(&state, WJB_VALUE, &item);
+		mfi_jsonb_push_text(&state, pnstrdup(header, colon - header), colon + 2, strlen(colon + 2));
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
@@ -266,18 +257,11 @@ mfiauto_build_request(PG_FUNCTION_ARGS)
 static char *
 header_at(Jsonb *headers, const char *name)
 {
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
 	JsonbValue	value;
 
-	if (headers == NULL || name == NULL || !JB_ROOT_IS_OBJECT(headers))
+	if (name == NULL || !mfi_jsonb_find_any_case(mfi_jsonb_root(headers), name, &value))
 		return NULL;
-	iterator = JsonbIteratorInit(&headers->root);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-		if (token == WJB_KEY && (size_t) value.val.string.len == strlen(name) &&
-			pg_strncasecmp(value.val.string.val, name, value.val.string.len) == 0)
-			return text_at(headers, pnstrdup(value.val.string.val, value.val.string.len));
-	return NULL;
+	return text_of(&value);
 }
 
 /*

@@ -10,6 +10,7 @@
 
 #include "gateway/jansson_pg.h"
 
+#include "base/jsonb.h"
 #include "gateway/shape.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
@@ -28,7 +29,7 @@ static void find_bare_name(MfiSlot *slot, const char *text);
 static char *parse_value_path(json_t *json, const char *sign, int members_max, const char *path);
 static void parse_each(MfiShape *shape, json_t *json, const char *path);
 static void parse_if(MfiShape *shape, json_t *json, const char *path);
-static JsonbValue *find_value(Jsonb *context, const char *path);
+static bool find_value(Jsonb *context, const char *path, JsonbValue *value);
 static void append_value(JsonbValue *value, StringInfo out);
 static bool is_true(Jsonb *context, const char *path);
 static const MfiShape *branch_of(const MfiShape *shape, Jsonb *context);
@@ -325,48 +326,40 @@ mfi_shape_settle(MfiShape *shape, Jsonb *context)
 }
 
 /*
- * find_value follows a path of names, as "options.parameters"; NULL if it
- * leads nowhere.
+ * find_value follows a path of names, as "options.parameters"; false if it
+ * leads nowhere, or to null.
  */
-static JsonbValue *
-find_value(Jsonb *context, const char *path)
+static bool
+find_value(Jsonb *context, const char *path, JsonbValue *value)
 {
 	JsonbContainer *holder = &context->root;
-	JsonbValue	key;
-	JsonbValue *value = NULL;
 
 	for (const char *name = path; name != NULL; name = strchr(name, '.'))
 	{
 		name += (*name == '.');
-		if (holder == NULL || !JsonContainerIsObject(holder))
-			return NULL;
-		key.type = jbvString;
-		key.val.string.val = unconstify(char *, name);
-		key.val.string.len = strcspn(name, ".");
-		value = findJsonbValueFromContainer(holder, JB_FOBJECT, &key);
-		if (value == NULL || value->type == jbvNull)
-			return NULL;
-		holder = value->type == jbvBinary ? value->val.binary.data : NULL;
+		if (!mfi_jsonb_find(holder, name, strcspn(name, "."), value) || value->type == jbvNull)
+			return false;
+		holder = mfi_jsonb_object(value);
 	}
-	return value;
+	return true;
 }
 
 /* Whether a condition holds: there is a value, and it is neither empty nor false. */
 static bool
 is_true(Jsonb *context, const char *path)
 {
-	JsonbValue *value = find_value(context, path);
+	JsonbValue	value;
 
-	if (value == NULL)
+	if (!find_value(context, path, &value))
 		return false;
-	switch (value->type)
+	switch (value.type)
 	{
 		case jbvBool:
-			return value->val.boolean;
+			return value.val.boolean;
 		case jbvString:
-			return value->val.string.len > 0;
+			return value.val.string.len > 0;
 		case jbvBinary:
-			return JsonContainerSize(value->val.binary.data) > 0;
+			return JsonContainerSize(value.val.binary.data) > 0;
 		default:
 			return true;
 	}
@@ -377,36 +370,35 @@ static Jsonb *
 with_item(Jsonb *context, JsonbValue *item, int number)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue	key;
-	JsonbValue	place;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	key.type = jbvString;
-	key.val.string.val = "item";
-	key.val.string.len = 4;
-	pushJsonbValue(&state, WJB_KEY, &key);
+	mfi_jsonb_push_key(&state, "item");
 	pushJsonbValue(&state, WJB_VALUE, item);
-	key.val.string.val = "number";
-	key.val.string.len = 6;
-	pushJsonbValue(&state, WJB_KEY, &key);
-	place.type = jbvNumeric;
-	place.val.numeric = int64_to_numeric(number);
-	pushJsonbValue(&state, WJB_VALUE, &place);
+	mfi_jsonb_push_number(&state, "number", number);
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(context),
 											  JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)))));
+}
+
+/* A JSON string of a text. */
+static void
+append_quoted(StringInfo out, const char *text, int length)
+{
+	appendStringInfoChar(out, '"');
+	mfi_escape_append(out, text, length, MFI_ESCAPE_JSON);
+	appendStringInfoChar(out, '"');
 }
 
 static void
 append_each(const MfiShape *shape, Jsonb *context, StringInfo out)
 {
-	JsonbValue *list = find_value(context, shape->literal);
-	int			count = (list != NULL && list->type == jbvBinary && JsonContainerIsArray(list->val.binary.data))
-		? (int) JsonContainerSize(list->val.binary.data) : 0;
+	JsonbValue	list;
+	int			count = find_value(context, shape->literal, &list) && list.type == jbvBinary && JsonContainerIsArray(list.val.binary.data)
+		? (int) JsonContainerSize(list.val.binary.data) : 0;
 
 	appendStringInfoChar(out, shape->slot != NULL ? '{' : '[');
 	for (int i = 0; i < count; i++)
 	{
-		Jsonb	   *inner = with_item(context, getIthJsonbValueFromContainer(list->val.binary.data, i), i + 1);
+		Jsonb	   *inner = with_item(context, getIthJsonbValueFromContainer(list.val.binary.data, i), i + 1);
 
 		if (i > 0)
 			appendStringInfoChar(out, ',');
@@ -414,9 +406,8 @@ append_each(const MfiShape *shape, Jsonb *context, StringInfo out)
 		{
 			char	   *name = mfi_slot_render(shape->slot, inner);
 
-			appendStringInfoChar(out, '"');
-			mfi_escape_append(out, name, strlen(name), MFI_ESCAPE_JSON);
-			appendStringInfoString(out, "\":");
+			append_quoted(out, name, strlen(name));
+			appendStringInfoChar(out, ':');
 		}
 		mfi_shape_append(linitial(shape->members), inner, out);
 	}
@@ -449,9 +440,7 @@ append_value(JsonbValue *value, StringInfo out)
 			appendStringInfoString(out, DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric))));
 			break;
 		case jbvString:
-			appendStringInfoChar(out, '"');
-			mfi_escape_append(out, value->val.string.val, value->val.string.len, MFI_ESCAPE_JSON);
-			appendStringInfoChar(out, '"');
+			append_quoted(out, value->val.string.val, value->val.string.len);
 			break;
 		default:
 			appendStringInfoString(out, "null");
@@ -466,15 +455,14 @@ append_value(JsonbValue *value, StringInfo out)
 static bool
 append_bare(const MfiSlot *slot, Jsonb *context, StringInfo out)
 {
-	JsonbValue *value;
+	JsonbValue	value;
 
 	if (!slot->is_bare || (!starts_with(slot->bare_name, "settings.") && !starts_with(slot->bare_name, "options.") &&
 						   strncmp(slot->bare_name, "expires_", strlen("expires_")) != 0))
 		return false;
-	value = find_value(context, slot->bare_name);
-	if (value == NULL || (value->type != jbvNumeric && value->type != jbvBool))
+	if (!find_value(context, slot->bare_name, &value) || (value.type != jbvNumeric && value.type != jbvBool))
 		return false;
-	append_value(value, out);
+	append_value(&value, out);
 	return true;
 }
 
@@ -483,6 +471,7 @@ static bool
 is_absent(const MfiShape *member, Jsonb *context)
 {
 	ListCell   *cell;
+	JsonbValue	value;
 
 	if ((member->kind == MFI_SHAPE_OBJECT || member->kind == MFI_SHAPE_ARRAY) && member->members != NIL)
 	{
@@ -492,7 +481,7 @@ is_absent(const MfiShape *member, Jsonb *context)
 		return true;
 	}
 	if (member->kind == MFI_SHAPE_VALUE)
-		return find_value(context, member->literal) == NULL;
+		return !find_value(context, member->literal, &value);
 	if (member->kind == MFI_SHAPE_EACH)
 		return !is_true(context, member->literal);
 	if (member->kind == MFI_SHAPE_IF)
@@ -510,7 +499,7 @@ mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out)
 {
 	ListCell   *cell;
 	bool		is_first = true;
-	JsonbValue *value;
+	JsonbValue	value;
 	char	   *text;
 
 	switch (shape->kind)
@@ -519,11 +508,10 @@ mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out)
 			appendStringInfoString(out, shape->literal);
 			break;
 		case MFI_SHAPE_VALUE:
-			value = find_value(context, shape->literal);
-			if (value == NULL)
-				appendStringInfoString(out, "null");
+			if (find_value(context, shape->literal, &value))
+				append_value(&value, out);
 			else
-				append_value(value, out);
+				appendStringInfoString(out, "null");
 			break;
 		case MFI_SHAPE_EACH:
 			append_each(shape, context, out);
@@ -538,9 +526,7 @@ mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out)
 			if (append_bare(shape->slot, context, out))
 				break;
 			text = mfi_slot_render(shape->slot, context);
-			appendStringInfoChar(out, '"');
-			mfi_escape_append(out, text, strlen(text), MFI_ESCAPE_JSON);
-			appendStringInfoChar(out, '"');
+			append_quoted(out, text, strlen(text));
 			break;
 		case MFI_SHAPE_OBJECT:
 		case MFI_SHAPE_ARRAY:
@@ -556,9 +542,8 @@ mfi_shape_append(const MfiShape *shape, Jsonb *context, StringInfo out)
 				is_first = false;
 				if (member->name != NULL)
 				{
-					appendStringInfoChar(out, '"');
-					mfi_escape_append(out, member->name, strlen(member->name), MFI_ESCAPE_JSON);
-					appendStringInfoString(out, "\":");
+					append_quoted(out, member->name, strlen(member->name));
+					appendStringInfoChar(out, ':');
 				}
 				mfi_shape_append(member, context, out);
 			}

@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 
+#include "base/jsonb.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -23,7 +24,6 @@
 #include "message/variant.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 
 /* The arguments of mfiauto._compose, in order. */
 enum
@@ -128,14 +128,6 @@ string_argument(FunctionCallInfo fcinfo, int argument)
 	return PG_ARGISNULL(argument) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argument));
 }
 
-static JsonbValue *
-find_key(JsonbContainer *container, const char *key, JsonbValue *value)
-{
-	if (!JsonContainerIsObject(container))
-		return NULL;
-	return getKeyJsonValueFromContainer(container, key, (int) strlen(key), value);
-}
-
 /*
  * The address on a channel that has none of its own among the canonical
  * columns: a trait of the channel's name; what stays inside, the client's id.
@@ -144,21 +136,13 @@ static char *
 address_from_context(const Compose *compose, const char *channel)
 {
 	bool		is_trait = strcmp(channel, "telegram") == 0 || strcmp(channel, "messenger") == 0;
-	JsonbValue	client;
-	JsonbValue	traits;
+	const char *name = is_trait ? channel : "client_id";
+	JsonbContainer *holder = mfi_jsonb_find_object(&compose->context->root, "client");
 	JsonbValue	found;
-	JsonbContainer *holder;
 
-	if (find_key(&compose->context->root, "client", &client) == NULL || client.type != jbvBinary)
-		return NULL;
-	holder = client.val.binary.data;
 	if (is_trait)
-	{
-		if (find_key(holder, "traits", &traits) == NULL || traits.type != jbvBinary)
-			return NULL;
-		holder = traits.val.binary.data;
-	}
-	if (find_key(holder, is_trait ? channel : "client_id", &found) == NULL)
+		holder = mfi_jsonb_find_object(holder, "traits");
+	if (!mfi_jsonb_find(holder, name, strlen(name), &found))
 		return NULL;
 	if (found.type == jbvString)
 		return pnstrdup(found.val.string.val, found.val.string.len);
@@ -176,7 +160,7 @@ given_address(const Compose *compose, const char *channel)
 	JsonbValue	found;
 
 	if (compose->fcinfo->args[ARG_ADDRESSES].isnull ||
-		find_key(&DatumGetJsonbP(compose->fcinfo->args[ARG_ADDRESSES].value)->root, channel, &found) == NULL ||
+		!mfi_jsonb_find(&DatumGetJsonbP(compose->fcinfo->args[ARG_ADDRESSES].value)->root, channel, strlen(channel), &found) ||
 		found.type != jbvString)
 		return NULL;
 	return pnstrdup(found.val.string.val, found.val.string.len);

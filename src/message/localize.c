@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "base/jsonb.h"
 #include "fmgr.h"
 #include "message/format.h"
 #include "message/localize.h"
@@ -20,36 +21,13 @@
 #define TEXT_SUFFIX_LENGTH ((int) sizeof(TEXT_SUFFIX) - 1)
 #define DATE_LENGTH 10			/* 2026-02-05 */
 
-/* The object under a key of the context, NULL if there is none. */
-static JsonbContainer *
-find_object(Jsonb *context, const char *key, int key_length)
-{
-	JsonbValue	found;
-
-	if (getKeyJsonValueFromContainer(&context->root, key, key_length, &found) == NULL ||
-		found.type != jbvBinary || !JsonContainerIsObject(found.val.binary.data))
-		return NULL;
-	return found.val.binary.data;
-}
-
-static char *
-find_string(JsonbContainer *object, const char *key)
-{
-	JsonbValue	found;
-
-	if (object == NULL || getKeyJsonValueFromContainer(object, key, (int) strlen(key), &found) == NULL ||
-		found.type != jbvString || found.val.string.len == 0)
-		return NULL;
-	return pnstrdup(found.val.string.val, found.val.string.len);
-}
-
 /* The currency that the context's amounts are in, as _context chooses it. */
 static char *
 find_currency(Jsonb *context)
 {
-	char	   *currency = find_string(find_object(context, "loan", 4), "currency");
+	char	   *currency = mfi_jsonb_find_string(mfi_jsonb_find_object(&context->root, "loan"), "currency");
 
-	return currency != NULL ? currency : find_string(find_object(context, "institution", 11), "currency");
+	return currency != NULL ? currency : mfi_jsonb_find_string(mfi_jsonb_find_object(&context->root, "institution"), "currency");
 }
 
 /* Writes the value that a text stands for; false where the text shall stay. */
@@ -62,7 +40,7 @@ write_text(JsonbContainer *object, const JsonbValue *key, const char *currency, 
 
 	if (base_length <= 0 ||
 		memcmp(key->val.string.val + base_length, TEXT_SUFFIX, TEXT_SUFFIX_LENGTH) != 0 ||
-		getKeyJsonValueFromContainer(object, key->val.string.val, base_length, &value) == NULL)
+		!mfi_jsonb_find(object, key->val.string.val, base_length, &value))
 		return false;
 	if (value.type == jbvNumeric)
 	{
@@ -94,6 +72,7 @@ rewrite(Jsonb *context, const char *locale)
 	JsonbIterator *iterator = JsonbIteratorInit(&context->root);
 	JsonbIteratorToken token;
 	JsonbValue	value;
+	JsonbValue	member;
 	JsonbValue *result = NULL;
 	JsonbContainer *object = NULL;	/* at depth 2: the object we are in */
 	char	   *currency = find_currency(context);
@@ -109,7 +88,8 @@ rewrite(Jsonb *context, const char *locale)
 		else if (token == WJB_END_OBJECT || token == WJB_END_ARRAY)
 			depth--;
 		else if (token == WJB_KEY && depth == 1)
-			object = is_own_object(&value) ? find_object(context, value.val.string.val, value.val.string.len) : NULL;
+			object = is_own_object(&value) && mfi_jsonb_find(&context->root, value.val.string.val, value.val.string.len, &member)
+				? mfi_jsonb_object(&member) : NULL;
 		else if (token == WJB_KEY && depth == 2 && object != NULL)
 		{
 			resetStringInfo(&text);
@@ -143,7 +123,7 @@ mfi_localize_context(Jsonb *context, const char *locale)
 
 	if (!JB_ROOT_IS_OBJECT(context) || strcmp(locale, "*") == 0)
 		return context;
-	written = find_string(&context->root, "locale");
+	written = mfi_jsonb_find_string(&context->root, "locale");
 	if (written == NULL || is_same_language(written, locale))
 		return context;
 	return rewrite(context, locale);

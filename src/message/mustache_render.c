@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "base/jsonb.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -72,12 +73,6 @@ check_output(const Render *render, int more)
 }
 
 static inline bool
-is_object(const JsonbValue *value)
-{
-	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
-}
-
-static inline bool
 is_list(const JsonbValue *value)
 {
 	return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data);
@@ -86,8 +81,7 @@ is_list(const JsonbValue *value)
 static inline bool
 get_key(const JsonbValue *object, Slice key, JsonbValue *result)
 {
-	return is_object(object) && getKeyJsonValueFromContainer(object->val.binary.data, key.text,
-															 key.length, result) != NULL;
+	return mfi_jsonb_find(mfi_jsonb_object(object), key.text, key.length, result);
 }
 
 /*

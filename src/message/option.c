@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "base/jsonb.h"
 #include "lib/stringinfo.h"
 #include "message/option.h"
 #include "miscadmin.h"
@@ -103,17 +104,6 @@ mfi_option_parse(Jsonb *options, MemoryContext context)
 	return option;
 }
 
-static JsonbValue
-text_value(char *text, int length)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = text;
-	value.val.string.len = length;
-	return value;
-}
-
 /* token: what the value is to the container around it. */
 static JsonbValue *
 push_option(const MfiOption *option, JsonbParseState **state, JsonbIteratorToken token,
@@ -131,20 +121,18 @@ push_option(const MfiOption *option, JsonbParseState **state, JsonbIteratorToken
 		initStringInfo(&text);
 		mfi_mustache_render(option->text, context, NULL,
 							option->is_address ? MFI_ESCAPE_URL : MFI_ESCAPE_NONE, &text, missing);
-		value = text_value(text.data, text.len);
+		value.type = jbvString;
+		value.val.string.val = text.data;
+		value.val.string.len = text.len;
 		return pushJsonbValue(state, token, &value);
 	}
 	pushJsonbValue(state, is_object ? WJB_BEGIN_OBJECT : WJB_BEGIN_ARRAY, NULL);
 	foreach(cell, option->members)
 	{
 		const MfiOption *member = lfirst(cell);
-		JsonbValue	key;
 
 		if (is_object)
-		{
-			key = text_value(member->name, strlen(member->name));
-			pushJsonbValue(state, WJB_KEY, &key);
-		}
+			mfi_jsonb_push_key(state, member->name);
 		push_option(member, state, is_object ? WJB_VALUE : WJB_ELEM, context, missing);
 	}
 	return pushJsonbValue(state, is_object ? WJB_END_OBJECT : WJB_END_ARRAY, NULL);
@@ -189,7 +177,6 @@ mfi_option_render(const MfiOption *option, Jsonb *context, const char *locale, c
 	{
 		const MfiOption *member = lfirst(cell);
 		const MfiOption *chosen = member;
-		JsonbValue	key;
 
 		if (strcmp(member->name, "audio") == 0 && member->kind == OPTION_OBJECT)
 		{
@@ -201,8 +188,7 @@ mfi_option_render(const MfiOption *option, Jsonb *context, const char *locale, c
 			if (chosen == NULL)
 				continue;
 		}
-		key = text_value(member->name, strlen(member->name));
-		pushJsonbValue(&state, WJB_KEY, &key);
+		mfi_jsonb_push_key(&state, member->name);
 		push_option(chosen, &state, WJB_VALUE, context, missing);
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));

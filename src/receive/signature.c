@@ -7,6 +7,7 @@
 
 #include "receive/signature.h"
 
+#include "base/jsonb.h"
 #include "base/secret.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -60,18 +61,9 @@ mfi_signature_time(const char *text)
 static bool
 find_secret(Jsonb *secrets, const char *name, MfiSecret *secret)
 {
-	JsonbValue	key;
-	JsonbValue *found;
-
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = strlen(name);
-	found = findJsonbValueFromContainer(&secrets->root, JB_FOBJECT, &key);
-	if (found == NULL || found->type != jbvString || found->val.string.len == 0)
-		return false;
-	secret->value = pnstrdup(found->val.string.val, found->val.string.len);
-	secret->length = found->val.string.len;
-	return true;
+	secret->value = mfi_jsonb_find_string(&secrets->root, name);
+	secret->length = secret->value != NULL ? strlen(secret->value) : 0;
+	return secret->value != NULL;
 }
 
 /*

@@ -8,6 +8,7 @@
 
 #include "receive/webhook.h"
 
+#include "base/jsonb.h"
 #include "gateway/form.h"
 #include "gateway/reader.h"
 #include "utils/memutils.h"
@@ -43,20 +44,11 @@ keep_tree(json_t *tree)
 char *
 mfi_webhook_header(const MfiWebhook *webhook, const char *name)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(&webhook->headers->root);
 	JsonbValue	value;
-	JsonbIteratorToken token;
-	bool		is_wanted = false;
 
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			is_wanted = value.val.string.len == (int) strlen(name) &&
-				pg_strncasecmp(value.val.string.val, name, value.val.string.len) == 0;
-		else if (token == WJB_VALUE && is_wanted && value.type == jbvString)
-			return pnstrdup(value.val.string.val, value.val.string.len);
-	}
-	return NULL;
+	if (!mfi_jsonb_find_any_case(&webhook->headers->root, name, &value) || value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
 }
 
 static bool
