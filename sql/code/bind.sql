@@ -354,16 +354,21 @@ BEGIN
   PERFORM mfiauto._doubt_profiles();
 END $$;
 
-CREATE FUNCTION mfiauto._unbind(role text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  source record;
-  dependent text;
+-- For who changes a binding that must be there: the engine stays out until he is done.
+CREATE FUNCTION mfiauto._take_binding(role text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM mfiauto._check_role(role);
   PERFORM mfiauto._keep_engine_out();
-  IF NOT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = _unbind.role) THEN
+  IF NOT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = _take_binding.role) THEN
     RAISE EXCEPTION 'role "%" is not bound', role USING ERRCODE = '42704', HINT = 'SELECT * FROM mfiauto.binding; shows what is.';
   END IF;
+END $$;
+
+CREATE FUNCTION mfiauto._unbind(role text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  source record;
+BEGIN
+  PERFORM mfiauto._take_binding(role);
   PERFORM mfiauto._lock_patiently(ARRAY(SELECT DISTINCT to_regclass(s.relation)::oid FROM mfiauto.source s
                                          WHERE s.kind = 'role' AND s.name = _unbind.role AND to_regclass(s.relation) IS NOT NULL), true);
   FOR source IN SELECT to_regclass(s.relation) AS relation FROM mfiauto.source s WHERE s.kind = 'role' AND s.name = _unbind.role AND to_regclass(s.relation) IS NOT NULL LOOP
@@ -395,11 +400,7 @@ DECLARE
   changed record;
   dependent text;
 BEGIN
-  PERFORM mfiauto._check_role(role);
-  PERFORM mfiauto._keep_engine_out();
-  IF NOT EXISTS (SELECT FROM mfiauto.binding_config c WHERE c.role = _resync.role) THEN
-    RAISE EXCEPTION 'role "%" is not bound', role USING ERRCODE = '42704', HINT = 'SELECT * FROM mfiauto.binding; shows what is.';
-  END IF;
+  PERFORM mfiauto._take_binding(role);
   SELECT * INTO changed FROM mfiauto._refill(role);
   PERFORM mfiauto._journal_touched();
   FOR dependent IN SELECT * FROM mfiauto._dependent_roles(role) LOOP

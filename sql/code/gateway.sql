@@ -277,24 +277,30 @@ LANGUAGE sql AS $$
   SELECT j.verdict, j.provider_id, j.error, j.retry_after FROM mfiauto._judge(channel, definition::text, settings::text, answer) j
 $$;
 
+-- What previews need: a gateway that exists, and an object to look at.
+CREATE FUNCTION mfiauto._check_preview(gateway text, argument text, given jsonb, example text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  PERFORM mfiauto._check_gateway_exists(gateway);
+  IF jsonb_typeof(given) IS DISTINCT FROM 'object' THEN
+    RAISE EXCEPTION '% must be a JSON object', argument USING ERRCODE = '22023', HINT = format('As %s.', example);
+  END IF;
+END $$;
+
 CREATE FUNCTION mfiauto._preview_request(gateway text, message jsonb)
 RETURNS TABLE (method text, url text, headers jsonb, body text, auth text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE
-  config record;
 BEGIN
-  PERFORM mfiauto._check_gateway_exists(_preview_request.gateway);
-  IF jsonb_typeof(message) IS DISTINCT FROM 'object' THEN
-    RAISE EXCEPTION 'message must be a JSON object' USING ERRCODE = '22023', HINT = 'As {"to": "+221770000001", "text": "test"}.';
-  END IF;
-  SELECT g.* INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _preview_request.gateway;
+  PERFORM mfiauto._check_preview(_preview_request.gateway, 'message', message, '{"to": "+221770000001", "text": "test"}');
   RETURN QUERY
     SELECT r.method, r.url, r.headers, r.body, r.auth
-      FROM mfiauto._build_request(config.channel, config.definition::text, config.settings::text,
+      FROM mfiauto.gateway_config g
+      CROSS JOIN LATERAL mfiauto._build_request(g.channel, g.definition::text, g.settings::text,
              (SELECT coalesce(jsonb_object_agg(k, '***'), '{}')
-                FROM (SELECT unnest(config.secret_keys) UNION SELECT jsonb_array_elements_text(config.definition -> 'secrets')) s(k)),
-             message, true, false) r;
+                FROM (SELECT unnest(g.secret_keys) UNION SELECT jsonb_array_elements_text(g.definition -> 'secrets')) s(k)),
+             message, true, false) r
+     WHERE g.gateway = _preview_request.gateway;
 END $$;
 SELECT mfiauto._open_door('mfiauto._preview_request(text, jsonb)', '{admin}',
   'The request that a message would become at a gateway. Nothing is sent; secrets are shown as ***. message: to, text, title, html, locale and what else '
@@ -304,15 +310,13 @@ CREATE FUNCTION mfiauto._preview_answer(gateway text, answer jsonb)
 RETURNS TABLE (verdict text, provider_id text, error text, retry_after double precision)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE
-  config record;
 BEGIN
-  PERFORM mfiauto._check_gateway_exists(_preview_answer.gateway);
-  IF jsonb_typeof(answer) IS DISTINCT FROM 'object' THEN
-    RAISE EXCEPTION 'answer must be a JSON object' USING ERRCODE = '22023', HINT = 'As {"status": 200, "body": {"id": "1"}}.';
-  END IF;
-  SELECT g.* INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _preview_answer.gateway;
-  RETURN QUERY SELECT j.verdict, j.provider_id, j.error, j.retry_after FROM mfiauto._judge(config.channel, config.definition::text, config.settings::text, answer) j;
+  PERFORM mfiauto._check_preview(_preview_answer.gateway, 'answer', answer, '{"status": 200, "body": {"id": "1"}}');
+  RETURN QUERY
+    SELECT j.verdict, j.provider_id, j.error, j.retry_after
+      FROM mfiauto.gateway_config g
+      CROSS JOIN LATERAL mfiauto._judge(g.channel, g.definition::text, g.settings::text, answer) j
+     WHERE g.gateway = _preview_answer.gateway;
 END $$;
 SELECT mfiauto._open_door('mfiauto._preview_answer(text, jsonb)', '{admin}',
   'What an answer of a gateway''s provider would mean: its class, the provider''s id, the error that is kept, the pause that is asked for. '

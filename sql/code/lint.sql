@@ -218,18 +218,25 @@ LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN channel = 'sms' THEN s.parts ELSE 1 END, CASE WHEN channel = 'sms' THEN s.encoding END, s.outside FROM mfiauto.sms_parts(body) s
 $$;
 
--- Refuses texts beyond a limit that blocks, for a workflow that is to go live.
+-- The texts of a template that are beyond a limit that blocks, and what was found in each.
+CREATE FUNCTION mfiauto._blocked_texts(template text) RETURNS TABLE (name text, channel text, locale text, found text)
+LANGUAGE sql STABLE AS $$
+  SELECT l.template, l.channel, l.locale, array_to_string(ARRAY(SELECT substr(f, 7) FROM unnest(l.findings) f WHERE f ~ '^block '), '; ')
+    FROM mfiauto._lint_template(template) l WHERE l.is_blocked
+$$;
+
+-- Refuses such texts for a workflow that is to go live.
 CREATE FUNCTION mfiauto._check_lint(workflow text, workflow_id integer, version integer) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
   worst record;
 BEGIN
-  SELECT l.template AS name, l.channel, l.locale, array_to_string(ARRAY(SELECT substr(f, 7) FROM unnest(l.findings) f WHERE f ~ '^block '), '; ') AS found INTO worst
+  SELECT l.* INTO worst
     FROM (SELECT DISTINCT s.template FROM mfiauto.workflow_step s
            WHERE s.workflow_id = _check_lint.workflow_id AND s.version = _check_lint.version AND s.kind = 'send'
              AND EXISTS (SELECT FROM mfiauto.template_version t WHERE t.is_live AND t.name = s.template)) u
-    CROSS JOIN LATERAL mfiauto._lint_template(u.template) l
-   WHERE l.is_blocked ORDER BY l.template, l.channel, l.locale LIMIT 1;
+    CROSS JOIN LATERAL mfiauto._blocked_texts(u.template) l
+   ORDER BY l.name, l.channel, l.locale LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'cannot activate workflow "%": a text of template "%" is beyond a limit', workflow, worst.name USING ERRCODE = '55000',
       DETAIL = format('%s, locale %s: %s.', worst.channel, worst.locale, worst.found),
@@ -243,15 +250,15 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
   worst record;
 BEGIN
-  SELECT l.template AS name, l.channel, l.locale, u.workflow, array_to_string(ARRAY(SELECT substr(f, 7) FROM unnest(l.findings) f WHERE f ~ '^block '), '; ') AS found INTO worst
+  SELECT l.*, u.workflow INTO worst
     FROM (SELECT s.template, min(h.name) AS workflow FROM mfiauto.workflow_head h
             JOIN mfiauto.workflow_step s ON s.workflow_id = h.workflow_id AND s.version = h.live_version AND s.kind = 'send'
            WHERE h.state <> 'archived'
              AND (s.template = _check_live_lint.template
                   OR EXISTS (SELECT FROM mfiauto.template_version t WHERE t.is_live AND t.name = s.template AND _check_live_lint.template = ANY (mfiauto._template_partials(t.body))))
            GROUP BY s.template) u
-    CROSS JOIN LATERAL mfiauto._lint_template(u.template) l
-   WHERE l.is_blocked ORDER BY l.template, l.channel, l.locale LIMIT 1;
+    CROSS JOIN LATERAL mfiauto._blocked_texts(u.template) l
+   ORDER BY l.name, l.channel, l.locale LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'a text of template "%" is beyond a limit', worst.name USING ERRCODE = '55000',
       DETAIL = format('%s, locale %s: %s. Workflow "%s" is live and sends it.', worst.channel, worst.locale, worst.found, worst.workflow),

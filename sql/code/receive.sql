@@ -133,10 +133,7 @@ BEGIN
   END IF;
   proof := mfiauto._refuse_webhook(gateway, config.definition, config.settings, method, given_query, given, bytes);
   IF proof.refusal IS NOT NULL THEN
-    PERFORM mfiauto._note_refusal(gateway, proof.refusal);
-    RETURN CASE WHEN proof.refusal = 'unset' THEN mfiauto._response_of(503, headers => '{"retry-after": "60"}')
-                WHEN config.definition -> 'signature' ->> 'method' = 'basic' THEN mfiauto._response_of(401, headers => '{"www-authenticate": "Basic realm=\"receipts\""}')
-                ELSE mfiauto._response_of(401) END;
+    RETURN mfiauto._answer_refusal(gateway, config.definition, proof.refusal);
   END IF;
   IF config.definition -> 'challenge' ? 'path' AND bytes <> '' THEN
     SELECT e.provider_id INTO challenge

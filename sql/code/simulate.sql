@@ -229,7 +229,6 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
   found record;
   v record;
-  wanted text;
 BEGIN
   IF _check_simulation.name IS NULL OR from_date IS NULL OR to_date IS NULL OR payments IS NULL THEN
     RAISE EXCEPTION 'name, from_date, to_date and payments must not be null' USING ERRCODE = '22004';
@@ -243,16 +242,7 @@ BEGIN
   END IF;
   found := mfiauto._find_workflow(_check_simulation.name);
   SELECT w.* INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = found.head_id AND w.version = found.newest;
-  FOREACH wanted IN ARRAY ARRAY['client', v.subject] LOOP
-    IF (wanted = 'client' OR mfiauto._is_row(wanted)) AND NOT EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.role = wanted) THEN
-      RAISE EXCEPTION 'cannot simulate workflow "%": role "%" is not bound', _check_simulation.name, wanted
-        USING ERRCODE = '55000', HINT = format('Bind it first: SELECT mfiauto.bind(%L, …).', wanted);
-    END IF;
-  END LOOP;
-  IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = v.owner) THEN
-    RAISE EXCEPTION 'cannot simulate workflow "%": its owner "%" does not exist', _check_simulation.name, v.owner
-      USING ERRCODE = '55000', HINT = 'Create it again, as a role that stays.';
-  END IF;
+  PERFORM mfiauto._check_needs('simulate', _check_simulation.name, v.subject, v.owner);
   IF v.anchor_column IS NOT NULL AND v.subject <> 'client' AND NOT mfiauto._is_row(v.subject) THEN
     RAISE EXCEPTION 'cannot simulate workflow "%": it follows dates of a watched relation', _check_simulation.name
       USING ERRCODE = '0A000', HINT = 'Dates of bound roles can be simulated.';

@@ -100,7 +100,7 @@ BEGIN
   SELECT g.definition -> 'voice' AS rule, g.definition -> 'signature' ->> 'parameter' AS parameter, g.settings INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _answer_call.gateway;
   rule := config.rule;
   IF rule IS NULL THEN
-    RETURN ROW(404, '{}', NULL)::mfiauto._response;
+    RETURN mfiauto._response_of(404);
   END IF;
   format := rule ->> 'format';
   call := left(parameters #>> string_to_array(rule ->> 'id', '.'), 250);
@@ -210,18 +210,17 @@ DECLARE
 BEGIN
   SELECT g.definition, g.settings INTO config FROM mfiauto.gateway_config g WHERE g.gateway = _serve_voice.gateway AND g.channel = 'voice';
   IF config.definition -> 'voice' IS NULL THEN
-    RETURN ROW(404, '{}', NULL)::mfiauto._response;
+    RETURN mfiauto._response_of(404);
   ELSIF method IS NULL OR method NOT IN ('GET', 'POST') THEN
-    RETURN ROW(405, '{"allow": "GET, POST"}', NULL)::mfiauto._response;
+    RETURN mfiauto._response_of(405, headers => '{"allow": "GET, POST"}');
   ELSIF octet_length(bytes) > 65536 OR length(given_query) > 8192 THEN
-    RETURN ROW(413, '{}', NULL)::mfiauto._response;
+    RETURN mfiauto._response_of(413);
   END IF;
   IF coalesce(config.definition -> 'signature' ->> 'method', 'none') <> 'none' THEN
     SELECT c.verdict INTO verdict
       FROM mfiauto._check_webhook(gateway, (config.definition -> 'signature')::text, method, split_part(config.settings ->> 'voice_url', '?', 1), given_query, given, bytes, mfiauto.now()) c;
     IF verdict <> 'good' THEN
-      PERFORM mfiauto._note_refusal(gateway, verdict);
-      RETURN CASE WHEN verdict = 'unset' THEN ROW(503, '{"retry-after": "60"}', NULL)::mfiauto._response ELSE ROW(401, '{}', NULL)::mfiauto._response END;
+      RETURN mfiauto._answer_refusal(gateway, config.definition, verdict);
     END IF;
   END IF;
   kind := (SELECT h.value FROM jsonb_each_text(given) h WHERE lower(h.key) = 'content-type' LIMIT 1);
@@ -234,7 +233,7 @@ BEGIN
       parameters := parameters || coalesce(mfiauto._read_form(content), '{}');
     END IF;
   EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-    RETURN ROW(400, '{}', NULL)::mfiauto._response;
+    RETURN mfiauto._response_of(400);
   END;
   -- The end of a call that we turned away is no news of a message.
   IF config.definition -> 'voice' ? 'ended' AND mfiauto._voice_fits(parameters, config.definition -> 'voice' -> 'ended')

@@ -132,6 +132,16 @@ LANGUAGE sql IMMUTABLE AS $$
              convert_to(body, 'UTF8'))::mfiauto._response
 $$;
 
+-- What a refused request is told; why, status() tells the operator.
+CREATE FUNCTION mfiauto._answer_refusal(gateway text, definition jsonb, reason text) RETURNS mfiauto._response
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM mfiauto._note_refusal(gateway, reason);
+  RETURN CASE WHEN reason = 'unset' THEN mfiauto._response_of(503, headers => '{"retry-after": "60"}')
+              WHEN definition -> 'signature' ->> 'method' = 'basic' THEN mfiauto._response_of(401, headers => '{"www-authenticate": "Basic realm=\"receipts\""}')
+              ELSE mfiauto._response_of(401) END;
+END $$;
+
 -- Providers that first ask whether it is us: null if this is no such question.
 CREATE FUNCTION mfiauto._answer_challenge(gateway text, definition jsonb, method text, query text) RETURNS mfiauto._response
 LANGUAGE plpgsql AS $$

@@ -72,6 +72,25 @@ BEGIN
   SELECT f.* INTO head_id, head_state, live, newest FROM mfiauto._find_workflow(_lock_workflow.workflow) f;
 END $$;
 
+-- What a version needs for anything, to be activated or to be simulated: bindings, and an owner.
+CREATE FUNCTION mfiauto._check_needs(purpose text, workflow text, subject text, owner text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  wanted text;
+BEGIN
+  FOREACH wanted IN ARRAY ARRAY['client', subject] LOOP
+    -- A watched table is not bound.
+    IF (wanted = 'client' OR mfiauto._is_row(wanted)) AND NOT EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.role = wanted) THEN
+      RAISE EXCEPTION 'cannot % workflow "%": role "%" is not bound', purpose, workflow, wanted
+        USING ERRCODE = '55000', HINT = format('Bind it first: SELECT mfiauto.bind(%L, …).', wanted);
+    END IF;
+  END LOOP;
+  IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = owner) THEN
+    RAISE EXCEPTION 'cannot % workflow "%": its owner "%" does not exist', purpose, workflow, owner
+      USING ERRCODE = '55000', HINT = 'Create it again, as a role that stays.';
+  END IF;
+END $$;
+
 -- What a version needs to run: bindings (or it is refused), gateways (or there is a warning).
 CREATE FUNCTION mfiauto._check_activation(workflow text, head_id integer, checked integer) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -81,17 +100,7 @@ DECLARE
 BEGIN
   SELECT v.* INTO STRICT needed FROM mfiauto.workflow_version v
    WHERE v.workflow_id = _check_activation.head_id AND v.version = _check_activation.checked;
-  FOREACH wanted IN ARRAY ARRAY['client', needed.subject] LOOP
-    -- A watched table is not bound.
-    IF (wanted = 'client' OR mfiauto._is_row(wanted)) AND NOT EXISTS (SELECT FROM mfiauto.binding_config b WHERE b.role = wanted) THEN
-      RAISE EXCEPTION 'cannot activate workflow "%": role "%" is not bound', _check_activation.workflow, wanted
-        USING ERRCODE = '55000', HINT = format('Bind it first: SELECT mfiauto.bind(%L, …).', wanted);
-    END IF;
-  END LOOP;
-  IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = needed.owner) THEN
-    RAISE EXCEPTION 'cannot activate workflow "%": its owner "%" does not exist', _check_activation.workflow, needed.owner
-      USING ERRCODE = '55000', HINT = 'Create it again, as a role that stays.';
-  END IF;
+  PERFORM mfiauto._check_needs('activate', _check_activation.workflow, needed.subject, needed.owner);
   PERFORM mfiauto._check_lint(_check_activation.workflow, _check_activation.head_id, _check_activation.checked);
   FOR wanted IN
     SELECT DISTINCT c.channel
