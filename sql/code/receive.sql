@@ -82,8 +82,10 @@ BEGIN
   END IF;
   is_query := coalesce(config.definition -> 'receipt' ->> 'format', config.definition -> 'receipt' -> 0 ->> 'format',
                        config.definition -> 'inbound' ->> 'format', config.definition -> 'inbound' -> 0 ->> 'format') = 'query';
-  -- Who signs our address signs it with the query that we gave; a secret that should have come along in it is not taken from ourselves.
+  -- The query stands in the request's target. Without that, who signs our address signs it with the query that we gave; a secret that should
+  -- have come along in it is not taken from ourselves.
   query := CASE WHEN is_query THEN ltrim(coalesce(body, ''), '?')
+                WHEN given ? ':path' THEN coalesce(substring(given ->> ':path' FROM '\?(.*)'), '')
                 WHEN config.definition -> 'signature' ->> 'method' IN ('twilio', 'bird', 'messagebird_jwt', 'hmac') THEN coalesce(split_part(config.settings ->> 'receipt_url', '?', 2), '')
                 ELSE '' END;
   bytes := CASE WHEN is_query THEN '' ELSE convert_to(coalesce(body, ''), 'UTF8') END;
@@ -102,7 +104,7 @@ BEGIN
   RETURN mfiauto._take_webhook(gateway, config.channel, config.definition, CASE WHEN is_query THEN 'GET' ELSE 'POST' END, query, given, bytes);
 END $$;
 SELECT mfiauto._open_door('mfiauto._receive(text, jsonb, text)', '{admin,receiver}',
-  'Takes a provider''s webhook: headers as a JSON object, body as it came (for a GET, its query). Returns the number of receipts and incoming messages that were new. '
+  'Takes a provider''s webhook: headers as a JSON object, with the request''s target as ":path" where its query matters (a token, a reference), body as it came (for a GET, its query). Returns the number of receipts and incoming messages that were new. '
   'What matches no message yet is stored and matched when the message is known.');
 
 -- A webhook as the web front got it, and what to answer. Never an error because of what came in.
