@@ -24,12 +24,29 @@ release_document(void *document)
 }
 
 json_t *
-mfi_json_parse(const char *text, const char *noun)
+mfi_json_keep(json_t *document)
 {
-	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
-	char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
+	MemoryContextCallback *callback;
+
+	if (document == NULL)
+		return NULL;
+	callback = MemoryContextAllocExtended(CurrentMemoryContext, sizeof(MemoryContextCallback), MCXT_ALLOC_NO_OOM);
+	if (callback == NULL)
+	{
+		json_decref(document);
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	}
+	callback->func = release_document;
+	callback->arg = document;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	return document;
+}
+
+json_t *
+mfi_json_parse_utf8(const char *text, const char *noun)
+{
 	json_error_t error;
-	json_t *document = json_loads(utf8, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	json_t *document = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 
 	if (document == NULL)
 		ereport(ERROR,
@@ -38,10 +55,27 @@ mfi_json_parse(const char *text, const char *noun)
 				 errdetail("Line %d, column %d: \\u0000 cannot be part of a text.", error.line, error.column) :
 				 errdetail("Line %d, column %d: %s.", error.line, error.column,
 						   pg_any_to_server(error.text, strlen(error.text), PG_UTF8))));
-	callback->func = release_document;
-	callback->arg = document;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	return document;
+	return mfi_json_keep(document);
+}
+
+json_t *
+mfi_json_parse(const char *text, const char *noun)
+{
+	return mfi_json_parse_utf8(pg_server_to_any(text, strlen(text), PG_UTF8), noun);
+}
+
+char *
+mfi_json_write(const json_t *node)
+{
+	/* All the digits that are sure to come back: 0.1 stays 0.1. */
+	char *utf8 = json_dumps(node, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+	char *text;
+
+	if (utf8 == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	text = mfi_json_key(utf8);
+	free(utf8);
+	return text;
 }
 
 char *

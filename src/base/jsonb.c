@@ -5,8 +5,15 @@
 #include "postgres.h"
 
 #include "base/jsonb.h"
-#include "utils/builtins.h"
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
+
+Jsonb *
+mfi_jsonb_read(const char *text)
+{
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}
 
 bool
 mfi_jsonb_find(JsonbContainer *object, const char *name, int length, JsonbValue *member)

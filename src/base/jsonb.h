@@ -4,12 +4,15 @@
  *
  * What is found lies in the object that was searched and lives as long as it;
  * texts are copied into the current memory context. A container that is NULL
- * or no object has no members. Nothing here raises because of what it reads.
+ * or no object has no members. Looking raises nothing, whatever it meets.
  */
 #ifndef MFI_BASE_JSONB_H
 #define MFI_BASE_JSONB_H
 
 #include "utils/jsonb.h"
+
+/* A text in the server's encoding as jsonb; raises 22P02 if it is none. */
+extern Jsonb *mfi_jsonb_read(const char *text);
 
 /* The container of a jsonb that may be NULL. */
 static inline JsonbContainer *

@@ -9,13 +9,13 @@
  */
 #include "postgres.h"
 
+#include "base/jsonb.h"
 #include "catalog/pg_type.h"
 #include "delivery/machine.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 
 #define AHEAD_MS 2000			/* what is claimed leaves within this time */
@@ -175,7 +175,7 @@ claim_for(MfiLane *lane, int budget, int64 now_ms)
 	values[3] = Int32GetDatum(budget);
 	values[4] = Int32GetDatum(MyProcPid);
 	values[5] = Float8GetDatum(lane->gateway->timeout_ms * 2 / 1000.0 + 60);
-	values[6] = DirectFunctionCall1(jsonb_in, CStringGetDatum(lane->cursors != NULL ? lane->cursors : "{}"));
+	values[6] = JsonbPGetDatum(mfi_jsonb_read(lane->cursors != NULL ? lane->cursors : "{}"));
 	if (better_count > 0 && !lane->has_strays && now_ms < lane->strays_at_ms)
 	{
 		lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;

@@ -280,7 +280,7 @@ load_lane(HeapTuple tuple, TupleDesc descriptor, int64 now_ms)
 		MemoryContextSwitchTo(outer);
 	}
 	strlcpy(lane->version, SPI_getvalue(tuple, descriptor, 9), sizeof(lane->version));
-	settings = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(SPI_getvalue(tuple, descriptor, 5))));
+	settings = mfi_jsonb_read(SPI_getvalue(tuple, descriptor, 5));
 	secrets = mfi_secret_load(name, &problem);
 	if (problem == NULL)
 	{

@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "base/clock.h"
 #include "base/guc.h"
+#include "base/jsonb.h"
 #include "base/wake.h"
 #include "delivery/address.h"
 #include "delivery/delivery.h"
@@ -389,7 +390,7 @@ mfiauto_test_gateway(PG_FUNCTION_ARGS)
 Datum
 mfiauto_check_gateway(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *settings = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(PG_GETARG_TEXT_PP(3)))));
+	Jsonb	   *settings = mfi_jsonb_read(text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	MfiGateway *gateway = mfi_gateway_compile(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)), 0,
 											  text_to_cstring(PG_GETARG_TEXT_PP(2)), settings, NULL, CurrentMemoryContext);
 

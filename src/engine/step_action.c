@@ -14,22 +14,6 @@
 static void read_outcomes(MfiPlace *place, MfiStep *step, json_t *object);
 
 /*
- * write_constant writes a node back as the JSON that it was.
- */
-static char *
-write_constant(json_t *node)
-{
-	char *text = json_dumps(node, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
-	char *copy;
-
-	if (text == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	copy = mfi_json_key(text);
-	free(text);
-	return copy;
-}
-
-/*
  * read_settings reads names with their values, constants or {"sql": expression}.
  */
 static List *
@@ -64,7 +48,7 @@ read_settings(MfiDefinition *definition, json_t *object, const char *path, const
 			setting->sql = mfi_reading_condition(definition, value, setting->path, "sql", true);
 		}
 		else
-			setting->constant = write_constant(value);
+			setting->constant = mfi_json_write(value);
 		settings = lappend(settings, setting);
 	}
 	return settings;

@@ -10,8 +10,7 @@
 
 #include <math.h>
 
-#include "gateway/jansson_pg.h"
-
+#include "base/json.h"
 #include "catalog/pg_collation.h"
 #include "gateway/gateway.h"
 #include "gateway/mail.h"

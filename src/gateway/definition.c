@@ -8,7 +8,8 @@
  */
 #include "postgres.h"
 
-#include "gateway/jansson_pg.h"
+#include "base/json.h"
+#include "base/jsonb.h"
 #include "common/hashfn.h"
 #include "gateway/definition.h"
 #include "gateway/gateway.h"
@@ -29,7 +30,6 @@ static void read_body(MfiGateway *gateway, json_t *body, const char *path);
 static void read_limits(MfiGateway *gateway, json_t *limits, json_t *settings);
 static void check_cost(json_t *settings);
 static json_t *check_settings(json_t *declared, json_t *given);
-static Jsonb *jsonb_of(json_t *json);
 static void settle(MfiGateway *gateway);
 static bool is_mail(json_t *root);
 static void check_base_url(const MfiGateway *gateway);
@@ -42,19 +42,6 @@ static const char *
 text_of(Jsonb *jsonb)
 {
 	return JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
-}
-
-static Jsonb *
-jsonb_of(json_t *json)
-{
-	char	   *text = json_dumps(json, JSON_COMPACT);
-	char	   *copy;
-
-	if (text == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	copy = pstrdup(text);
-	free(text);
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(copy)));
 }
 
 static void
@@ -210,12 +197,8 @@ check_settings(json_t *declared, json_t *given)
 	static const char *const names[] = {"required", "default", "about", NULL};
 	const char *name;
 	json_t	   *member;
-	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
-	json_t	   *filled = json_deep_copy(given);
+	json_t	   *filled = mfi_json_keep(json_deep_copy(given));
 
-	callback->func = (MemoryContextCallbackFunction) json_decref;
-	callback->arg = filled;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
 	json_object_foreach(given, name, member)
 	{
 		bool		is_known = json_object_get(declared, name) != NULL;
@@ -315,16 +298,13 @@ poll_definition(json_t *root)
 	static const char *const others[] = {"sandbox", "transport", "sql", "inbox", "voice", "response", "idempotent", "idempotency_header", "receipt", "inbound",
 		"signature", "answer", "challenge", "poll", NULL};
 	json_t	   *copy = json_copy(root);
-	char	   *dumped;
 	char	   *text;
 
 	for (int i = 0; others[i] != NULL; i++)
 		json_object_del(copy, others[i]);
 	json_object_set(copy, "request", json_object_get(json_object_get(root, "poll"), "request"));
-	dumped = json_dumps(copy, JSON_COMPACT);
+	text = mfi_json_write(copy);
 	json_decref(copy);
-	text = pstrdup(dumped);
-	free(dumped);
 	return text;
 }
 
@@ -337,7 +317,7 @@ compile_poll(const MfiGateway *gateway, json_t *root, Jsonb *settings)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	json_t	   *cursor = json_object_get(json_object_get(root, "poll"), "cursor");
-	const char *parameter = json_string_value(json_object_get(cursor, "parameter"));
+	const char *parameter = mfi_json_string(cursor, "parameter");
 	MfiGateway *poll = NULL;
 
 	PG_TRY();
@@ -393,8 +373,8 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mfiauto gateway", ALLOCSET_SMALL_SIZES);
 	MemoryContext reading = AllocSetContextCreate(CurrentMemoryContext, "mfiauto definition", ALLOCSET_SMALL_SIZES);
 	MemoryContext outer = MemoryContextSwitchTo(reading);
-	json_t	   *root = mfi_reader_parse(definition, "gateway definition");
-	json_t	   *given = mfi_reader_parse(text_of(settings), "settings");
+	json_t	   *root = mfi_json_parse_utf8(definition, "gateway definition");
+	json_t	   *given = mfi_json_parse_utf8(text_of(settings), "settings");
 	json_t	   *filled;
 	json_t	   *member;
 	const char *version;
@@ -415,9 +395,9 @@ mfi_gateway_compile(const char *name, const char *channel, int priority, const c
 	gateway->name = pstrdup(name);
 	gateway->channel = pstrdup(channel);
 	gateway->priority = priority;
-	gateway->settings = jsonb_of(filled);
+	gateway->settings = mfi_jsonb_read(mfi_json_write(filled));
 	gateway->secrets = secrets != NULL ? (Jsonb *) pg_detoast_datum_copy((struct varlena *) secrets)
-		: DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+		: mfi_jsonb_read("{}");
 	gateway->is_sandbox = mfi_reader_boolean(root, "", "sandbox", false);
 	gateway->is_inbox = mfi_reader_boolean(root, "", "inbox", false);
 	if (gateway->is_inbox && (!gateway->is_sandbox || strcmp(channel, "inapp") != 0))

@@ -5,8 +5,8 @@
 #ifndef MFI_GATEWAY_DEFINITION_H
 #define MFI_GATEWAY_DEFINITION_H
 
+#include "base/json.h"
 #include "gateway/gateway.h"
-#include "gateway/jansson_pg.h"
 
 /* {"settings": …, "secret": …}: what templates know before there is a message. */
 extern Jsonb *mfi_gateway_fixed_context(const MfiGateway *gateway);

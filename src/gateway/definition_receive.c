@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "gateway/jansson_pg.h"
+#include "base/json.h"
 #include "gateway/definition.h"
 #include "gateway/gateway.h"
 #include "gateway/reader.h"

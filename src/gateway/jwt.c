@@ -14,7 +14,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
-#include "gateway/jansson_pg.h"
+#include "base/json.h"
 #include "common/base64.h"
 #include "fmgr.h"
 #include "gateway/jwt.h"
@@ -120,13 +120,8 @@ read_claims(json_t *object, const char *path)
 		claim->name = pstrdup(name);
 		if (text == NULL)
 		{
-			char	   *literal = json_dumps(member, JSON_ENCODE_ANY | JSON_COMPACT);
-
-			if (literal == NULL)
-				ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 			claim->kind = CLAIM_LITERAL;
-			claim->literal = pstrdup(literal);
-			free(literal);
+			claim->literal = mfi_json_write(member);
 		}
 		else if (strcmp(text, "$uuid") == 0)
 			claim->kind = CLAIM_UUID;

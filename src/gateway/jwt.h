@@ -8,8 +8,7 @@
 #ifndef MFI_GATEWAY_JWT_H
 #define MFI_GATEWAY_JWT_H
 
-#include "gateway/jansson_pg.h"
-
+#include "base/json.h"
 #include "gateway/shape.h"
 
 typedef enum MfiJwtAlgorithm

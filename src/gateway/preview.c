@@ -207,7 +207,7 @@ headers_of(const MfiGateway *gateway, const MfiRequest *request)
 Datum
 mfiauto_build_request(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *settings = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(PG_GETARG_TEXT_PP(2)))));
+	Jsonb	   *settings = mfi_jsonb_read(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	bool		is_masked = PG_GETARG_BOOL(5);
 	MfiGateway *gateway;
 	MfiEnvelope envelope;
@@ -305,7 +305,7 @@ Datum
 mfiauto_judge_answer(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"status", "headers", "body", "transport", NULL};
-	Jsonb	   *settings = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(PG_GETARG_TEXT_PP(2)))));
+	Jsonb	   *settings = mfi_jsonb_read(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	Jsonb	   *given = PG_GETARG_JSONB_P(3);
 	MfiGateway *gateway = mfi_gateway_compile("preview", text_to_cstring(PG_GETARG_TEXT_PP(0)), 0,
 											  text_to_cstring(PG_GETARG_TEXT_PP(1)), settings, NULL, CurrentMemoryContext);
@@ -321,7 +321,7 @@ mfiauto_judge_answer(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 	check_members(given, "answer", names);
 	if ((text = text_at(given, "headers")) != NULL)
-		headers = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+		headers = mfi_jsonb_read(text);
 	answer.transport = transport_of(text_at(given, "transport"));
 	answer.status = (int) number_at(given, "status");
 	text = text_at(given, "body");

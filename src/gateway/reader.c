@@ -1,44 +1,12 @@
 /*
  * reader.c
  *		Reading a JSON definition with errors that name the place.
- *
- * Jansson's trees are malloc'd memory: they are tied to the memory context
- * that is current when they are parsed, so that an error frees them too.
  */
 #include "postgres.h"
 
-#include "gateway/jansson_pg.h"
-
 #include "gateway/reader.h"
+
 #include "lib/stringinfo.h"
-#include "utils/memutils.h"
-
-static void free_tree(void *tree);
-
-static void
-free_tree(void *tree)
-{
-	json_decref(tree);
-}
-
-json_t *
-mfi_reader_parse(const char *text, const char *what)
-{
-	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
-	json_error_t error;
-	json_t	   *json;
-
-	callback->func = free_tree;
-	json = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-	if (json == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("%s is not valid JSON", what),
-				 errdetail("Line %d, column %d: %s.", error.line, error.column, error.text)));
-	callback->arg = json;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	return json;
-}
 
 void
 mfi_reader_fail(const char *path, const char *found, const char *hint)

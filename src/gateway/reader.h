@@ -5,12 +5,8 @@
 #ifndef MFI_GATEWAY_READER_H
 #define MFI_GATEWAY_READER_H
 
-#include "gateway/jansson_pg.h"
-
+#include "base/json.h"
 #include "nodes/pg_list.h"
-
-/* Parses text; freed with the current memory context. 22P02 with line and column. */
-extern json_t *mfi_reader_parse(const char *text, const char *what);
 
 /* 22023 with DETAIL "path: found…". */
 extern void mfi_reader_fail(const char *path, const char *found, const char *hint) pg_attribute_noreturn();

@@ -8,8 +8,7 @@
  */
 #include "postgres.h"
 
-#include "gateway/jansson_pg.h"
-
+#include "base/json.h"
 #include "base/jsonb.h"
 #include "gateway/shape.h"
 #include "utils/builtins.h"
@@ -301,13 +300,8 @@ mfi_shape_parse(json_t *json, const char *path)
 	}
 	else
 	{
-		char	   *text = json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT);
-
-		if (text == NULL)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 		shape->kind = MFI_SHAPE_LITERAL;
-		shape->literal = pstrdup(text);
-		free(text);
+		shape->literal = mfi_json_write(json);
 	}
 	return shape;
 }

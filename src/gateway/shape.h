@@ -9,8 +9,7 @@
 #ifndef MFI_GATEWAY_SHAPE_H
 #define MFI_GATEWAY_SHAPE_H
 
-#include "gateway/jansson_pg.h"
-
+#include "base/json.h"
 #include "message/mustache.h"
 
 typedef struct MfiSlot

@@ -123,7 +123,7 @@ fits_one(const MfiElement *element, json_t *condition)
 
 	if (exists != NULL)
 	{
-		json_t	   *found = walk(element, json_string_value(json_object_get(condition, "path")));
+		json_t	   *found = walk(element, mfi_json_string(condition, "path"));
 
 		return (found != NULL && !json_is_null(found)) == json_is_true(exists);
 	}

@@ -9,6 +9,7 @@
 
 #include "receive/document.h"
 
+#include "base/jsonb.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "gateway/reader.h"
@@ -70,8 +71,8 @@ static void read_rules(Reading *reading, json_t *rules, bool (*read) (Reading *r
 static json_t *
 find_document(Reading *reading, json_t *rule)
 {
-	const char *format = json_string_value(json_object_get(rule, "format"));
-	const char *unwrap = json_string_value(json_object_get(rule, "unwrap"));
+	const char *format = mfi_json_string(rule, "format");
+	const char *unwrap = mfi_json_string(rule, "unwrap");
 	int			kind = format != NULL && strcmp(format, "json") != 0;
 	json_t	   *document;
 
@@ -164,16 +165,9 @@ set_text(Datum *values, bool *nulls, int column, const char *text)
 static void
 set_detail(Datum *values, bool *nulls, json_t *detail)
 {
-	char	   *dumped = json_object_size(detail) > 0 ? json_dumps(detail, JSON_COMPACT) : NULL;
-	char	   *text;
-
-	json_decref(detail);
-	if (dumped == NULL)
-		return;
-	text = pstrdup(dumped);
-	free(dumped);
-	values[COLUMN_DETAIL] = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
-	nulls[COLUMN_DETAIL] = false;
+	nulls[COLUMN_DETAIL] = json_object_size(detail) == 0;
+	if (!nulls[COLUMN_DETAIL])
+		values[COLUMN_DETAIL] = JsonbPGetDatum(mfi_jsonb_read(mfi_json_write(detail)));
 }
 
 /*
@@ -216,7 +210,7 @@ put_row(Reading *reading, const char *part, Datum *values, bool *nulls)
 static bool
 read_receipt(Reading *reading, const MfiElement *element, json_t *rule)
 {
-	const char *match = json_string_value(json_object_get(rule, "match"));
+	const char *match = mfi_json_string(rule, "match");
 	char	   *id = mfi_document_text(element, json_object_get(rule, "id"), ID_BYTES_MAX);
 	char	   *reference = mfi_document_text(element, json_object_get(rule, "reference"), ID_BYTES_MAX);
 	char	   *status = mfi_document_text(element, json_object_get(rule, "status"), STATUS_BYTES_MAX);
@@ -226,7 +220,7 @@ read_receipt(Reading *reading, const MfiElement *element, json_t *rule)
 	char	   *digits = mfi_document_text(element, json_object_get(rule, "digits"), 100);
 	char	   *url = mfi_document_text(element, json_object_get(rule, "url"), 2000);
 	json_t	   *bot = json_object_get(rule, "bot");
-	const char *state = json_string_value(json_object_get(rule, "state"));
+	const char *state = mfi_json_string(rule, "state");
 	const char *interaction;
 	char	   *time;
 	Datum		values[COLUMN_COUNT];
@@ -259,7 +253,7 @@ read_receipt(Reading *reading, const MfiElement *element, json_t *rule)
 	set_text(values, nulls, COLUMN_INTERACTION, is_bounce ? NULL : interaction);
 	set_text(values, nulls, COLUMN_ERROR, error);
 	(void) set_time(element, rule, values, nulls, &time);
-	detail = json_pack("{}");
+	detail = mfi_json_keep(json_pack("{}"));
 	if (seconds != NULL)
 		json_object_set_new(detail, "seconds", strchr(seconds, '.') != NULL ? json_real(atof(seconds)) : json_integer(strtol(seconds, NULL, 10)));
 	if (digits != NULL)
@@ -309,7 +303,7 @@ read_inbound(Reading *reading, const MfiElement *element, json_t *rule)
 	set_text(values, nulls, COLUMN_BODY, mfi_document_text(element, json_object_get(rule, "text"), TEXT_BYTES_MAX));
 	set_text(values, nulls, COLUMN_PROVIDER_ID, mfi_document_text(element, json_object_get(rule, "id"), ID_BYTES_MAX));
 	(void) set_time(element, rule, values, nulls, &time);
-	detail = json_pack("{}");
+	detail = mfi_json_keep(json_pack("{}"));
 	if (digits != NULL)
 		json_object_set_new(detail, "digits", json_string(digits));
 	if (name != NULL)
@@ -336,7 +330,7 @@ read_rule(Reading *reading, json_t *rule, bool (*read) (Reading *reading, const 
 	if (document.root == NULL)
 		return;
 	reading->has_document = true;
-	foreach(cell, mfi_document_list(&document, json_string_value(json_object_get(rule, "list"))))
+	foreach(cell, mfi_document_list(&document, mfi_json_string(rule, "list")))
 	{
 		MfiElement *element = lfirst(cell);
 		MemoryContext outer = MemoryContextSwitchTo(scratch);
@@ -384,7 +378,7 @@ mfiauto_read_webhook(PG_FUNCTION_ARGS)
 		.body = VARDATA_ANY(body),
 		.body_length = VARSIZE_ANY_EXHDR(body),
 	};
-	json_t	   *definition = mfi_reader_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)), "gateway definition");
+	json_t	   *definition = mfi_json_parse_utf8(text_to_cstring(PG_GETARG_TEXT_PP(0)), "gateway definition");
 	MfiWebhook	query_alone = webhook;
 	Reading		reading = {0};
 	Datum		values[COLUMN_COUNT];

@@ -84,8 +84,8 @@ is_fresh(json_t *rule, const MfiProof *proof, int64 now_s)
 static const char *
 judge(const MfiWebhook *webhook, json_t *rule, Jsonb *secrets, MfiProof *proof)
 {
-	const char *method = json_string_value(json_object_get(rule, "method"));
-	const char *name = json_string_value(json_object_get(rule, "secret"));
+	const char *method = mfi_json_string(rule, "method");
+	const char *name = mfi_json_string(rule, "secret");
 	MfiSignatureCheck check = NULL;
 	MfiSecret	candidates[2];
 	int			count = 0;
@@ -159,7 +159,7 @@ mfiauto_check_webhook(PG_FUNCTION_ARGS)
 	MemoryContext outer = CurrentMemoryContext;
 
 	read_request(fcinfo, &webhook);
-	rule = mfi_reader_parse(text_to_cstring(PG_GETARG_TEXT_PP(1)), "signature");
+	rule = mfi_json_parse_utf8(text_to_cstring(PG_GETARG_TEXT_PP(1)), "signature");
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (SPI_connect() != SPI_OK_CONNECT)

@@ -176,9 +176,9 @@ mfi_signature_mailgun(const MfiWebhook *webhook, json_t *rule, const MfiSecret *
 
 	if (json_is_object(json_object_get(given, "signature")))
 		given = json_object_get(given, "signature");
-	timestamp = json_string_value(json_object_get(given, "timestamp"));
-	token = json_string_value(json_object_get(given, "token"));
-	signature = json_string_value(json_object_get(given, "signature"));
+	timestamp = mfi_json_string(given, "timestamp");
+	token = mfi_json_string(given, "token");
+	signature = mfi_json_string(given, "signature");
 	if (timestamp == NULL || token == NULL || token[0] == '\0' || signature == NULL)
 		return false;
 	data = psprintf("%s%s", timestamp, token);
@@ -198,8 +198,8 @@ bool
 mfi_signature_vonage_sms(const MfiWebhook *webhook, json_t *rule, const MfiSecret *secret, MfiProof *proof)
 {
 	json_t	   *parameters = mfi_webhook_parse_parameters(webhook);
-	const char *algorithm = json_string_value(json_object_get(rule, "algorithm"));
-	const char *signature = json_string_value(json_object_get(parameters, "sig"));
+	const char *algorithm = mfi_json_string(rule, "algorithm");
+	const char *signature = mfi_json_string(parameters, "sig");
 	json_t	   *timestamp = json_object_get(parameters, "timestamp");
 	const char **names = palloc(sizeof(char *) * (json_object_size(parameters) + 1));
 	int			count = 0;
@@ -341,13 +341,13 @@ replace_placeholders(const MfiWebhook *webhook, const char *data, const char *ti
 bool
 mfi_signature_hmac(const MfiWebhook *webhook, json_t *rule, const MfiSecret *secret, MfiProof *proof)
 {
-	const char *algorithm = json_string_value(json_object_get(rule, "algorithm"));
-	const char *encoding = json_string_value(json_object_get(rule, "encoding"));
-	const char *prefix = json_string_value(json_object_get(rule, "prefix"));
-	const char *data = json_string_value(json_object_get(rule, "data"));
-	const char *timestamp_header = json_string_value(json_object_get(rule, "timestamp"));
-	const char *id_header = json_string_value(json_object_get(rule, "id"));
-	char	   *signature = mfi_webhook_header(webhook, json_string_value(json_object_get(rule, "header")));
+	const char *algorithm = mfi_json_string(rule, "algorithm");
+	const char *encoding = mfi_json_string(rule, "encoding");
+	const char *prefix = mfi_json_string(rule, "prefix");
+	const char *data = mfi_json_string(rule, "data");
+	const char *timestamp_header = mfi_json_string(rule, "timestamp");
+	const char *id_header = mfi_json_string(rule, "id");
+	char	   *signature = mfi_webhook_header(webhook, mfi_json_string(rule, "header"));
 	char	   *timestamp = timestamp_header != NULL ? mfi_webhook_header(webhook, timestamp_header) : NULL;
 	char	   *id = id_header != NULL ? mfi_webhook_header(webhook, id_header) : NULL;
 	char	   *text;

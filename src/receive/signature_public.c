@@ -109,12 +109,12 @@ mfi_signature_sns(const MfiWebhook *webhook, json_t *rule, const MfiSecret *secr
 	static const char *const of_message[] = {"Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type", NULL};
 	static const char *const of_subscription[] = {"Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type", NULL};
 	json_t	   *envelope = mfi_webhook_parse_json(webhook->body, webhook->body_length);
-	const char *type = json_string_value(json_object_get(envelope, "Type"));
-	const char *topic = json_string_value(json_object_get(envelope, "TopicArn"));
-	const char *version = json_string_value(json_object_get(envelope, "SignatureVersion"));
-	const char *signature = json_string_value(json_object_get(envelope, "Signature"));
-	const char *timestamp = json_string_value(json_object_get(envelope, "Timestamp"));
-	const char *wanted = json_string_value(json_object_get(rule, "topic"));
+	const char *type = mfi_json_string(envelope, "Type");
+	const char *topic = mfi_json_string(envelope, "TopicArn");
+	const char *version = mfi_json_string(envelope, "SignatureVersion");
+	const char *signature = mfi_json_string(envelope, "Signature");
+	const char *timestamp = mfi_json_string(envelope, "Timestamp");
+	const char *wanted = mfi_json_string(rule, "topic");
 	const char *const *names;
 	StringInfoData data;
 	EVP_PKEY   *key;
@@ -126,7 +126,7 @@ mfi_signature_sns(const MfiWebhook *webhook, json_t *rule, const MfiSecret *secr
 	names = strcmp(type, "Notification") == 0 ? of_message : of_subscription;
 	for (int i = 0; names[i] != NULL; i++)
 	{
-		const char *value = json_string_value(json_object_get(envelope, names[i]));
+		const char *value = mfi_json_string(envelope, names[i]);
 
 		if (value != NULL)
 			appendStringInfo(&data, "%s\n%s\n", names[i], value);
@@ -134,7 +134,7 @@ mfi_signature_sns(const MfiWebhook *webhook, json_t *rule, const MfiSecret *secr
 			return false;
 	}
 	proof->signed_at = mfi_signature_time(timestamp);
-	proof->nonce = pstrdup(json_string_value(json_object_get(envelope, "MessageId")));
+	proof->nonce = pstrdup(mfi_json_string(envelope, "MessageId"));
 	key = read_key(secret);
 	if (key == NULL || EVP_PKEY_base_id(key) != EVP_PKEY_RSA || proof->signed_at == 0)
 	{

@@ -24,10 +24,10 @@ mfi_signature_telegram(const MfiWebhook *webhook, json_t *rule, const MfiSecret 
 bool
 mfi_signature_token(const MfiWebhook *webhook, json_t *rule, const MfiSecret *secret, MfiProof *proof)
 {
-	const char *header = json_string_value(json_object_get(rule, "header"));
-	const char *prefix = json_string_value(json_object_get(rule, "prefix"));
+	const char *header = mfi_json_string(rule, "header");
+	const char *prefix = mfi_json_string(rule, "prefix");
 	char	   *given = header != NULL ? mfi_webhook_header(webhook, header)
-		: mfi_webhook_parameter(webhook, json_string_value(json_object_get(rule, "parameter")));
+		: mfi_webhook_parameter(webhook, mfi_json_string(rule, "parameter"));
 
 	if (given == NULL || (prefix != NULL && strncmp(given, prefix, strlen(prefix)) != 0))
 		return false;
@@ -51,7 +51,7 @@ after_scheme(const MfiWebhook *webhook, const char *scheme)
 bool
 mfi_signature_basic(const MfiWebhook *webhook, json_t *rule, const MfiSecret *secret, MfiProof *proof)
 {
-	const char *user = json_string_value(json_object_get(rule, "user"));
+	const char *user = mfi_json_string(rule, "user");
 	char	   *given = after_scheme(webhook, "Basic");
 	int			length;
 	char	   *decoded = given != NULL ? mfi_hash_decode_base64(given, strlen(given), &length) : NULL;
@@ -94,7 +94,7 @@ read_jwt(const char *token, const MfiSecret *secret, MfiProof *proof)
 		return NULL;
 	decoded = mfi_hash_decode_base64(token, first - token, &length);
 	header = decoded != NULL ? mfi_webhook_parse_json(decoded, length) : NULL;
-	algorithm = json_string_value(json_object_get(header, "alg"));
+	algorithm = mfi_json_string(header, "alg");
 	if (algorithm == NULL || strcmp(algorithm, "HS256") != 0)
 		return NULL;
 	decoded = mfi_hash_decode_base64(first + 1, second - first - 1, &length);
@@ -106,14 +106,14 @@ read_jwt(const char *token, const MfiSecret *secret, MfiProof *proof)
 		proof->signed_at = (int64) json_number_value(json_object_get(claims, "nbf"));
 	proof->expires_at = (int64) json_number_value(json_object_get(claims, "exp"));
 	if (json_is_string(json_object_get(claims, "jti")))
-		proof->nonce = pstrdup(json_string_value(json_object_get(claims, "jti")));
+		proof->nonce = pstrdup(mfi_json_string(claims, "jti"));
 	return proof->signed_at > 0 || proof->expires_at > 0 ? claims : NULL;
 }
 
 static bool
 has_hash(json_t *claims, const char *name, const void *data, size_t length)
 {
-	const char *given = json_string_value(json_object_get(claims, name));
+	const char *given = mfi_json_string(claims, name);
 	MfiHash		hash;
 
 	mfi_hash_data("sha256", data, length, &hash);

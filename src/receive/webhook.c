@@ -11,35 +11,9 @@
 #include "base/jsonb.h"
 #include "gateway/form.h"
 #include "gateway/reader.h"
-#include "utils/memutils.h"
 
-static void free_tree(void *tree);
-static json_t *keep_tree(json_t *tree);
 static void add_parameters(json_t *object, const char *text, int length);
 static bool has_content_type(const MfiWebhook *webhook, const char *part);
-
-static void
-free_tree(void *tree)
-{
-	json_decref(tree);
-}
-
-/*
- * keep_tree ties a tree to the current memory context.
- */
-static json_t *
-keep_tree(json_t *tree)
-{
-	MemoryContextCallback *callback;
-
-	if (tree == NULL)
-		return NULL;
-	callback = palloc0(sizeof(MemoryContextCallback));
-	callback->func = free_tree;
-	callback->arg = tree;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	return tree;
-}
 
 char *
 mfi_webhook_header(const MfiWebhook *webhook, const char *name)
@@ -81,7 +55,7 @@ mfi_webhook_parse_json(const char *text, int length)
 {
 	if (length == 0)
 		return NULL;
-	return keep_tree(json_loadb(text, length, JSON_DECODE_ANY, NULL));
+	return mfi_json_keep(json_loadb(text, length, JSON_DECODE_ANY, NULL));
 }
 
 static void
@@ -102,7 +76,7 @@ add_parameters(json_t *object, const char *text, int length)
 json_t *
 mfi_webhook_parse_parameters(const MfiWebhook *webhook)
 {
-	json_t	   *object = keep_tree(json_pack("{}"));
+	json_t	   *object = mfi_json_keep(json_pack("{}"));
 	json_t	   *body;
 
 	add_parameters(object, webhook->query, strlen(webhook->query));

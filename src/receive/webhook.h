@@ -5,8 +5,7 @@
 #ifndef MFI_RECEIVE_WEBHOOK_H
 #define MFI_RECEIVE_WEBHOOK_H
 
-#include "gateway/jansson_pg.h"
-
+#include "base/json.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
