@@ -1,8 +1,8 @@
 /*
  * database.c
- *		Connections to the database. Nothing here waits for longer than
- *		database_timeout, and when the database is away nobody waits at all
- *		until it is time for the next try.
+ *		Connections to the database. A host has half of database_timeout to take
+ *		one, an answer the whole; and when the database is away nobody waits at
+ *		all until it is time for the next try.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -136,20 +136,6 @@ read_password(char *password, size_t size)
 	fclose(file);
 }
 
-static bool
-finish_connecting(PGconn *connection, int64_t until_ms)
-{
-	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-
-	while (PQstatus(connection) != CONNECTION_BAD && status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
-	{
-		if (!wait_for(connection, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ms))
-			return false;
-		status = PQconnectPoll(connection);
-	}
-	return PQstatus(connection) == CONNECTION_OK;
-}
-
 /*
  * take_result waits for what was sent to be done; NULL if time is up or the
  * connection is lost. The last of several results counts.
@@ -193,30 +179,35 @@ run(PGconn *connection, const char *sql, int64_t until_ms)
 }
 
 /*
- * open_connection connects, settles the session, prepares the statement.
+ * open_connection connects, settles the session, prepares the statement. Of
+ * several hosts one that says nothing may not take the time of the next: libpq
+ * goes on to it by itself, but only where it does the waiting.
  */
 static bool
 open_connection(Database *database)
 {
-	const char *names[5] = {"dbname", "application_name", "client_encoding", NULL, NULL};
-	const char *values[5] = {settings.database, "mfiauto-receiver", "UTF8", NULL, NULL};
+	char patience[16];
+	const char *names[6] = {"connect_timeout", "dbname", "application_name", "client_encoding", NULL, NULL};
+	const char *values[6] = {patience, settings.database, "mfiauto-receiver", "UTF8", NULL, NULL};
 	char password[1024];
 	char session[256];
-	int64_t until_ms = clock_ms() + settings.database_timeout_s * 1000;
+	int64_t until_ms;
 	PGresult *result = NULL;
 
+	snprintf(patience, sizeof(patience), "%d", settings.database_timeout_s > 4 ? settings.database_timeout_s / 2 : 2);
 	read_password(password, sizeof(password));
 	if (password[0] != '\0')
 	{
-		names[3] = "password";
-		values[3] = password;
+		names[4] = "password";
+		values[4] = password;
 	}
 	database->generation = generation;
-	database->connection = PQconnectStartParams(names, values, 1);
+	database->connection = PQconnectdbParams(names, values, 1);
 	explicit_bzero(password, sizeof(password));
 	database->sqlstate[0] = '\0';
-	if (database->connection == NULL || !finish_connecting(database->connection, until_ms))
+	if (PQstatus(database->connection) != CONNECTION_OK)
 		goto failed;
+	until_ms = clock_ms() + settings.database_timeout_s * 1000;
 	PQsetnonblocking(database->connection, 1);
 	snprintf(session, sizeof(session), "SET search_path = pg_catalog; SET synchronous_commit = on; SET jit = off; SET statement_timeout = '%ds'",
 			 settings.database_timeout_s > 1 ? settings.database_timeout_s - 1 : 1);

@@ -39,7 +39,7 @@ sub start_receiver
 	my @wrapper = @{ delete $with{wrapper} // [] };
 	my $printed = "$dir/receiver." . ++$run . '.log';
 	$log = $with{log_file} // $printed;
-	$with{database} = 'host=' . $node->host . ' port=' . $node->port . ' dbname=bank user=front';
+	$with{database} //= 'host=' . $node->host . ' port=' . $node->port . ' dbname=bank user=front';
 	$pid = fork // die "fork: $!";
 	if ($pid == 0)
 	{
@@ -250,6 +250,17 @@ my $cut = $node->safe_psql('postgres', "SELECT count(pg_terminate_backend(pid)) 
 cmp_ok($cut, '>', 0, 'connections are cut');
 is((track('Cut', properties => { n => 1 }))[0], 200, 'nobody notices');
 is($node->safe_psql('bank', events('Cut')), '1 1', 'and nothing had to wait');
+
+# Of a pair of servers one may be gone without a word: connections to it are neither taken nor refused.
+end_receiver();
+my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 10) or die "listen: $!";
+start_receiver(database_timeout => 4, database => 'host=127.0.0.1,' . $node->host . ' port=' . $silent->sockport . ',' . $node->port . ' dbname=bank user=front target_session_attrs=read-write');
+is((track('Pair', properties => { n => 1 }))[0], 200, 'an event is taken where the first server of two says nothing');
+is_drained('and waits for nothing');
+is($node->safe_psql('bank', events('Pair')), '1 1', 'the second has it');
+end_receiver();
+$silent->close;
+start_receiver(database_timeout => 2);
 
 # ---- The database is away ----
 
