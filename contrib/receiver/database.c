@@ -194,6 +194,7 @@ open_connection(Database *database)
 	int64_t until_ms;
 	PGresult *result = NULL;
 
+	database->is_lost = false;
 	snprintf(patience, sizeof(patience), "%d", settings.database_timeout_s > 4 ? settings.database_timeout_s / 2 : 2);
 	read_password(password, sizeof(password));
 	if (password[0] != '\0')
@@ -316,6 +317,7 @@ ask(Database *database, const Request *request, Answer *answer)
 		snprintf(database->sqlstate, sizeof(database->sqlstate), "%s", code == NULL ? "" : code);
 		outcome = code == NULL || is_away_state(code) ? OUTCOME_AWAY : OUTCOME_FAILED;
 	}
+	database->is_lost = result == NULL && clock_ms() < until_ms;
 	if (result == NULL || PQstatus(database->connection) != CONNECTION_OK)
 		database_close(database);
 	PQclear(result);
@@ -328,6 +330,7 @@ database_serve(Database *database, const Request *request, Answer *answer)
 	bool is_new = false;
 	Outcome outcome;
 
+	database->is_lost = false;
 	if (!may_try())
 		return OUTCOME_AWAY;
 	if (database->connection != NULL && database->generation != generation)

@@ -21,6 +21,7 @@ typedef struct Database
 	PGconn *connection;
 	unsigned generation;
 	char sqlstate[6];
+	bool is_lost;				/* the last request ended its connection: the server may have died of it */
 } Database;
 
 extern void database_setup(void);

@@ -1,8 +1,9 @@
 /*
  * replay.c
  *		The thread that works the queue off, in order. A request leaves the queue
- *		when the database has answered it with success; one that is refused, or
- *		that fails while the database is well, is set aside and never lost.
+ *		when the database has answered it with success; one that is refused, that
+ *		fails while the database is well, or that the database dies of is set aside
+ *		and never lost.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -63,13 +64,13 @@ replay_one(Database *database, const char *name, int *attempts)
 		}
 		else
 		{
-			char sqlstate[6];
+			/* is_well asks the database too. */
+			bool is_lost = database->is_lost;
 
-			memcpy(sqlstate, database->sqlstate, sizeof(sqlstate));
-			/* An error of a database that answers others is this request's. */
-			if (sqlstate[0] != '\0' && database_is_well(database))
+			snprintf(reason, sizeof(reason), "%s", is_lost ? "lost" : database->sqlstate);
+			/* An error of a database that answers others is this request's; so is its end, if it ends each time that it is asked. */
+			if (is_lost || (reason[0] != '\0' && database_is_well(database)))
 				is_gone = ++*attempts >= ATTEMPTS_MAX;
-			snprintf(reason, sizeof(reason), "%s", sqlstate);
 		}
 	}
 	if (is_gone && reason[0] != '\0')

@@ -334,6 +334,17 @@ is(scalar(grep { /-401$/ } aside()), 1, 'one request was refused');
 is(health()->{set_aside}, 3, 'health counts them');
 like(slurp_file($log), qr/was set aside \(unreadable\)/, 'the log names them');
 
+# A request that a server dies of does not take it down for ever, nor keep those behind it.
+$node->safe_psql('bank', q{
+	CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'; RETURN NEW; END $$;
+	CREATE TRIGGER die BEFORE INSERT ON mfiauto.event_log FOR EACH ROW WHEN (NEW.name = 'Deadly') EXECUTE FUNCTION die()});
+is((track('Deadly'))[0], 200, 'a request that the server dies of is kept');
+is((track('Behind', properties => { n => 1 }))[0], 200, 'one behind it is taken');
+is_drained('both leave the queue');
+is(join(' ', grep { !/-(?:401|unreadable)$/ } map { s/^[0-9a-f]*//r } aside()), '-lost', 'one was set aside');
+is($node->safe_psql('bank', events('Behind')), '1 1', 'the other applied');
+unlink grep { /-lost$/ } glob "$dir/queue/aside/*";
+
 # An operator puts one back, and the log away.
 my ($refused) = grep { /-401$/ } aside();
 rename "$dir/queue/aside/$refused", "$dir/queue/" . substr($refused, 0, 16);
