@@ -183,15 +183,18 @@ text_is_utf8(const char *text)
 void
 text_append_json(Text *text, const char *value)
 {
+	static const char digits[] = "0123456789abcdef";
 	bool is_utf8 = text_is_utf8(value);
 
 	text_append(text, "\"", 1);
 	for (const unsigned char *at = (const unsigned char *) value; *at != 0; at++)
 	{
+		char escaped[] = {'\\', 'u', '0', '0', digits[*at >> 4], digits[*at & 15]};
+
 		if (*at == '"' || *at == '\\')
-			text_print(text, "\\%c", *at);
+			text_append(text, (char[]) {'\\', (char) *at}, 2);
 		else if (*at < ' ' || *at == 127 || (*at >= 0x80 && !is_utf8))
-			text_print(text, "\\u%04x", *at);
+			text_append(text, escaped, sizeof(escaped));
 		else
 			text_append(text, at, 1);
 	}

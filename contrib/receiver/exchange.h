@@ -31,6 +31,7 @@ typedef struct Exchange
 	int64_t submitted_at_ms;
 	size_t header_count;
 	size_t discarded_bytes;
+	size_t held_bytes;			/* that count against memory_limit */
 	struct Exchange *next;
 } Exchange;
 

@@ -42,7 +42,7 @@ static struct MHD_Daemon *daemon_handle;
 static Peer *peers;
 static pthread_mutex_t peers_lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_long active_count;
-static atomic_llong body_bytes;
+static atomic_llong held_bytes;
 static atomic_bool is_stopping;
 
 static void
@@ -161,7 +161,7 @@ end(void *unused, struct MHD_Connection *connection, void **context, enum MHD_Re
 	if (exchange->stage == STAGE_DONE)
 		exchange_log(exchange);
 	set_deadline(connection, clock_ms() + settings.request_timeout_s * 1000LL);
-	body_bytes -= exchange->request.body.length;
+	held_bytes -= exchange->held_bytes;
 	request_clear(&exchange->request);
 	answer_clear(&exchange->answer);
 	free(exchange);
@@ -181,6 +181,20 @@ is_clean(const char *text)
 		if ((unsigned char) *at < ' ' || *at == 127)
 			return false;
 	return text_is_utf8(text);
+}
+
+/*
+ * hold counts what a request takes in memory; false if that is too much for all
+ * together.
+ */
+static bool
+hold(Exchange *exchange, size_t length)
+{
+	if (held_bytes + (long long) length > settings.memory_limit_mb * 1024LL * 1024)
+		return false;
+	held_bytes += length;
+	exchange->held_bytes += length;
+	return true;
 }
 
 /*
@@ -211,6 +225,8 @@ look(Exchange *exchange, const char *method)
 		return 413;
 	stamp(request);
 	exchange_read_headers(exchange);
+	if (exchange->refusal == 0 && !hold(exchange, strlen(request->headers)))
+		return 503;
 	return exchange->refusal;
 }
 
@@ -270,14 +286,13 @@ read_body(Exchange *exchange, const char *data, size_t length)
 
 	if (exchange->refusal == 0 && body->length + length > body_limit(exchange))
 		exchange->refusal = 413;
-	else if (exchange->refusal == 0 && body_bytes + (long long) length > settings.memory_limit_mb * 1024LL * 1024)
+	else if (exchange->refusal == 0 && !hold(exchange, length))
 		exchange->refusal = 503;
 	if (exchange->refusal != 0)
 	{
 		exchange->discarded_bytes += length;
 		return exchange->discarded_bytes > 4 * body_limit(exchange) ? MHD_NO : MHD_YES;
 	}
-	body_bytes += length;
 	text_append(body, data, length);
 	return MHD_YES;
 }

@@ -35,7 +35,7 @@ static const Setting known[] = {
 	{"queue_limit_mb", NULL, &settings.queue_limit_mb, 0, 1000000, "256", "most that waits on disk"},
 	{"body_limit_kb", NULL, &settings.body_limit_kb, 1, 10240, "256", "largest body"},
 	{"tracking_body_limit_kb", NULL, &settings.tracking_body_limit_kb, 1, 10240, "500", "largest body of the tracking API"},
-	{"memory_limit_mb", NULL, &settings.memory_limit_mb, 1, 65536, "128", "most that bodies take in memory at a time"},
+	{"memory_limit_mb", NULL, &settings.memory_limit_mb, 1, 65536, "128", "most that headers and bodies take in memory at a time"},
 	{"request_timeout", NULL, &settings.request_timeout_s, 1, 3600, "30", "seconds that a request may take to arrive, and an idle connection stays"},
 	{"database_timeout", NULL, &settings.database_timeout_s, 1, 600, "8", "seconds that the database may take"},
 	{"stop_timeout", NULL, &settings.stop_timeout_s, 1, 600, "20", "seconds that requests under way have when the receiver stops"},

@@ -199,6 +199,20 @@ start_receiver(rate => 1, burst => 2);
 is(join(' ', map { (ask('GET', '/nothing', undef, 'X-Forwarded-For' => "198.51.100.$_"))[0] } 1 .. 4), '404 404 429 429', 'all together have a rate, and nobody who is not trusted names another');
 end_receiver();
 
+# What is held of requests that do not end is limited too. A header that is not UTF-8 takes six times its size.
+start_receiver(memory_limit_mb => 1);
+{
+	my @slow = map { connect_to() } 1 .. 3;
+	print $_ "POST /w/any HTTP/1.1\r\nHost: x\r\nX: " . "\xff" x 40000 . "\r\nContent-Length: 2\r\n\r\nx" for @slow;
+	for (1 .. 100) { last if (ask('GET', '/health', undef, X => "\xff" x 55000))[0] == 503; sleep 0.05; }
+	is((ask('GET', '/health', undef, X => "\xff" x 55000))[0], 503, 'headers count against the limit of memory');
+	is((ask('GET', '/health'))[0], 200, 'what is small goes through');
+	print $_ 'y' for @slow;
+	is((read_answer($_))[0], 404, 'those that were held are answered') for @slow;
+	is((ask('GET', '/health', undef, X => "\xff" x 55000))[0], 200, 'and give back what they took');
+}
+end_receiver();
+
 # ---- Many requests over few connections ----
 
 start_receiver();
