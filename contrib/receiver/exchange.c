@@ -183,14 +183,40 @@ collect_header(void *target, enum MHD_ValueKind kind, const char *name, const ch
 	return MHD_YES;
 }
 
+static const char *
+find_header(const Headers *all, const char *name)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if (strcmp(all->headers[i].name, name) == 0)
+			return all->headers[i].value.data;
+	return NULL;
+}
+
+/*
+ * is_framed_twice: whoever stands before us may have chosen the other length, and
+ * take what we read as a second request for part of the first.
+ */
+static bool
+is_framed_twice(const Headers *all)
+{
+	const char *length = find_header(all, "content-length");
+	const char *encoding = find_header(all, "transfer-encoding");
+
+	if (encoding != NULL)
+		return length != NULL || strcasecmp(encoding, "chunked") != 0;
+	return length != NULL && strchr(length, ',') != NULL;
+}
+
 void
 exchange_read_headers(Exchange *exchange)
 {
 	Headers *all = allocate(sizeof(Headers));
+	bool is_twice;
 	Text json = {0};
 
 	MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, collect_header, all);
 	exchange->header_count = all->seen_count;
+	is_twice = is_framed_twice(all);
 	text_print(&json, "{\"mfiauto-received-at\": \"%s\", \"mfiauto-request-id\": \"%s\"", exchange->request.received_at, exchange->request.id);
 	for (size_t i = 0; i < all->count; i++)
 	{
@@ -206,6 +232,8 @@ exchange_read_headers(Exchange *exchange)
 	free(all);
 	if (exchange->header_count > HEADER_COUNT_MAX)
 		exchange->refusal = 431;
+	else if (is_twice)
+		exchange->refusal = 400;
 }
 
 /*
