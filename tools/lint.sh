@@ -87,6 +87,14 @@ for row in t{01..17} w{01..12} s{01..16} c{01..14}; do
 	[ -n "$(files "test/sql/${row}_*.sql")" ] || echo "$row"
 done | complain 'rows without a test of their name'
 
+# Whoever looks for a function finds it on a page; what a view stands on (read_…) is found by the view.
+functions=$({
+	files 'sql/code/*.sql' | xargs grep -hoE "_open_door\('mfiauto\._\w+" | sed 's/.*\._//'
+	files 'sql/code/*.sql' | xargs grep -hoE '^CREATE FUNCTION mfiauto\.[a-z]\w+' | sed 's/.*\.//'
+} | grep -vE '^read_(status|segment|unusable_phones|workflow_health|open_tasks|conversations|own_\w+)$' | sort -u)
+pages=$(files '*.md' | grep -v '^CHANGELOG' | xargs grep -hoE '\w+' | sort -u)
+comm -23 <(echo "$functions") <(echo "$pages") | complain 'public functions that no page names'
+
 # C functions for SQL are named in SQL, and the other way round.
 c_names=$(files 'src/*.c' | xargs grep -hoE '^PG_FUNCTION_INFO_V1\(\w+' | sed 's/.*(//' | sort -u)
 sql_names=$(files 'sql/code/*.sql' | xargs grep -hoE "'MODULE_PATHNAME', *'mfiauto_[a-z0-9_]+'" | sed "s/.*, *'//; s/'\$//" | sort -u)

@@ -287,7 +287,7 @@ CREATE VIEW mfiauto.gateway_status AS
          coalesce(q.retrying, 0) AS retrying, coalesce(q.in_flight, 0) AS in_flight,
          (SELECT count(*) FROM mfiauto.unknown_message u WHERE u.gateway = g.gateway) AS unknown,
          coalesce(c.queued, 0) AS queued_on_channel,
-         (g.settings ->> 'rate_per_second')::numeric AS rate_per_second,
+         coalesce(g.settings ->> 'rate_per_second', g.definition #>> '{limits,rate_per_second}')::numeric AS rate_per_second,
          s.last_success_at, s.last_error, s.last_error_at,
          (SELECT count(*) FROM mfiauto.unread_webhook u WHERE u.gateway = g.gateway) AS unread,
          w.refused_at, w.confirm_url, p.asked_at AS polled_at, p.error AS poll_error

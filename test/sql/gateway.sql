@@ -151,6 +151,13 @@ SELECT mfiauto.alter_gateway('own', settings => '7');
 SELECT mfiauto.alter_gateway('other', priority => 1);
 SELECT gateway, channel, preset, priority, is_enabled, settings, secrets FROM mfiauto.gateway ORDER BY gateway;
 
+-- The rate is the setting, else what the definition says.
+SELECT mfiauto.create_gateway('paced', 'sms', definition => '{"request": {"method": "POST", "url": "https://sms.example"}, "limits": {"rate_per_second": 3}}');
+SELECT rate_per_second FROM mfiauto.gateway_status WHERE gateway = 'paced';
+SELECT mfiauto.alter_gateway('paced', settings => '{"rate_per_second": 2}');
+SELECT rate_per_second FROM mfiauto.gateway_status WHERE gateway = 'paced';
+SELECT mfiauto.drop_gateway('paced');
+
 -- Secrets: nobody sees a value, not even the owner.
 SET client_min_messages = notice;
 DO $$ BEGIN
