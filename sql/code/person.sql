@@ -106,6 +106,18 @@ BEGIN
    WHERE t.client_id = _stop_client.client_id AND t.state = 'open';
 END $$;
 
+-- Every address that a person is known to have or to have had, telephones also without their plus. The books may have dropped him already.
+CREATE FUNCTION mfiauto._person_addresses(client_id bigint) RETURNS text[]
+LANGUAGE sql STABLE AS $$
+  SELECT coalesce(array_agg(DISTINCT f.form), '{}')
+    FROM (SELECT a.address FROM mfiauto.address_book a WHERE a.client_id = $1
+          UNION SELECT a.address FROM mfiauto.client_address a WHERE a.client_id = $1
+          UNION SELECT m.to_address FROM mfiauto.message_ledger m WHERE m.client_id = $1
+          UNION SELECT l.from_address FROM mfiauto.inbound_log l WHERE l.client_id = $1) k,
+         unnest(ARRAY[k.address, ltrim(k.address, '+')]) AS f(form)
+   WHERE f.form <> ''
+$$;
+
 -- Takes away what is known of a person: addresses, texts, names, traits, what he wrote to us, his devices. What stays is the skeleton of the
 -- ledger (when, which template, what came of it), the fact of each consent, and the list of suppressed addresses, which are hashes. Done
 -- again, it takes away what came since, which is nothing.
@@ -133,15 +145,22 @@ BEGIN
   INSERT INTO mfiauto.erased_client (client_id, erased_at, reason, erased_by) VALUES (client_id, mfiauto.now(), reason, mfiauto._caller())
   ON CONFLICT ON CONSTRAINT erased_client_pkey DO NOTHING;
   PERFORM mfiauto._stop_client(client_id);
-  -- What came from his addresses before anybody knew whose they were.
-  addresses := ARRAY(SELECT a.address FROM mfiauto.address_book a WHERE a.client_id = _erase_client.client_id
-                     UNION SELECT ltrim(a.address, '+') FROM mfiauto.address_book a WHERE a.client_id = _erase_client.client_id
-                     UNION SELECT a.address FROM mfiauto.client_address a WHERE a.client_id = _erase_client.client_id);
+  -- What came from his addresses while nobody knew whose they were, or what was meant.
+  addresses := mfiauto._person_addresses(client_id);
   UPDATE mfiauto.inbound_log l SET from_address = '', to_address = NULL, body = NULL, provider_id = NULL, detail = NULL WHERE l.client_id = 0 AND l.from_address = ANY (addresses);
   GET DIAGNOSTICS scrubbed = ROW_COUNT;
   IF scrubbed > 0 THEN
     relation := 'inbound_log of nobody';
     removed := 0;
+    RETURN NEXT;
+  END IF;
+  DELETE FROM mfiauto.unread_webhook u
+   WHERE EXISTS (SELECT FROM unnest(addresses) a, unnest(ARRAY[a, replace(a, '@', '%40')]) form
+                  WHERE length(a) > 5 AND (position(convert_to(form, 'UTF8') IN u.body) > 0 OR strpos(u.query, form) > 0));
+  GET DIAGNOSTICS removed = ROW_COUNT;
+  IF removed > 0 THEN
+    relation := 'unread_webhook';
+    scrubbed := 0;
     RETURN NEXT;
   END IF;
   FOR known IN SELECT * FROM mfiauto._person_table() p WHERE (p.removed OR p.scrub IS NOT NULL) AND to_regclass('mfiauto.' || p.relation) IS NOT NULL LOOP

@@ -110,3 +110,16 @@ INSERT INTO mfiauto.identity (client_id, client_key) VALUES (900, 'Secretname-ke
 SELECT * FROM mfiauto.erase_client(900, 'request 18');
 SELECT client_key ~ '^erased [0-9a-f]{64}$' AS hashed FROM mfiauto.identity WHERE client_id = 900;
 SELECT * FROM mfiauto.erase_client(900, 'request 18');
+
+-- The books may drop somebody first, as a bank does that erases him everywhere: what he writes afterwards is nobody's, and a webhook that no rule could read may name him.
+INSERT INTO bank.client VALUES (4, 'Secretname4', '+221770000004', 'Africa/Dakar', 'high');
+SELECT mfiauto.run_engine() IS NOT NULL AS ran;
+SELECT mfiauto._take_inbound('box', 'sms', 'message', '+221770000004', '21001', 'Secretname4 before', 'id4', mfiauto.now(), NULL) > 0 AS taken;
+DELETE FROM bank.client WHERE id = 4;
+SELECT mfiauto.run_engine() IS NOT NULL AS ran;
+SELECT mfiauto._take_inbound('box', 'sms', 'message', '+221770000004', '21001', 'Secretname4 after', 'id5', mfiauto.now(), NULL) > 0 AS taken;
+INSERT INTO mfiauto.unread_webhook (gateway, problem, method, query, body, received_at)
+SELECT 'box', 'odd', 'POST', q, convert_to(b, 'UTF8'), mfiauto.now() FROM (VALUES ('', '{"from": "+221770000004", "says": "Secretname4"}'), ('', 'from=%2B221770000004&says=Secretname4'), ('from=221770000004&says=Secretname4', ''), ('', '{"from": "+221770000005"}')) w(q, b);
+SELECT * FROM mfiauto.erase_client(4, 'request 19') ORDER BY 1;
+SELECT count(*) FROM mfiauto.inbound_log l WHERE to_jsonb(l)::text ~ 'Secretname4|770000004';
+SELECT query, convert_from(body, 'UTF8') AS body FROM mfiauto.unread_webhook;
