@@ -24,8 +24,14 @@ BEGIN
                   THEN coalesce(g.settings ->> 'currency', (SELECT i.currency FROM mfiauto.institution i)) END AS currency,
              g.definition ? 'receipt' AS has_receipts, o.reserved, o.reserved_on, o.gateway AS reserved_by
         FROM wanted w
-        JOIN mfiauto.message_ledger m ON m.message_id = w.message_id AND m.client_id = w.client_id
-        LEFT JOIN mfiauto.outbox o ON o.client_id = m.client_id AND o.message_id = m.message_id
+        LEFT JOIN LATERAL (SELECT * FROM mfiauto.outbox q WHERE q.client_id = w.client_id AND q.message_id = w.message_id OFFSET 0) o ON true
+        -- The queue knows in which partition a message is; of what has left the queue all are asked.
+        JOIN LATERAL (
+          SELECT l.client_id, l.message_id, l.created_at, l.state, l.parts FROM mfiauto.message_ledger l
+           WHERE l.client_id = o.client_id AND l.created_at = o.created_at AND l.message_id = o.message_id
+          UNION ALL
+          SELECT p.* FROM (SELECT l.client_id, l.message_id, l.created_at, l.state, l.parts FROM mfiauto.message_ledger l
+                            WHERE l.message_id = w.message_id AND l.client_id = w.client_id OFFSET 0) p WHERE o.message_id IS NULL) m ON true
         LEFT JOIN mfiauto.gateway_config g ON g.gateway = coalesce(w.gateway, o.gateway)
         JOIN mfiauto.message_transition t
           ON t.from_state = CASE WHEN o.message_id IS NULL THEN m.state WHEN o.lease_until IS NOT NULL THEN 'claimed'
