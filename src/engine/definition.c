@@ -89,8 +89,7 @@ static const char *
 default_reentry(const MfiDefinition *definition)
 {
 	if (definition->trigger != NULL &&
-		mfi_reading_is_among(definition->trigger->kind,
-							 MFI_WORDS("inactive", "schedule", "yearly")))
+		mfi_words_have(MFI_WORDS("inactive", "schedule", "yearly"), definition->trigger->kind))
 		return "always";
 	return "never";
 }

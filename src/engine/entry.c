@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "base/words.h"
 #include "engine/entry.h"
 #include "engine/expression.h"
 #include "engine/lookup.h"
@@ -41,19 +42,16 @@ static const char *const standard_events[][2] = { { "Client Created", "client" }
 static const char *const subject_roles[] = { "client",	"application", "loan", "installment",
 											 "payment", "holding",	   NULL };
 
-static bool
-is_subject_role(const char *role)
+bool
+mfi_entry_is_role(const char *name)
 {
-	for (int i = 0; subject_roles[i] != NULL; i++)
-		if (strcmp(subject_roles[i], role) == 0)
-			return true;
-	return false;
+	return mfi_words_have(subject_roles, name);
 }
 
 static void
 require_subject_role(const MfiDefinition *definition)
 {
-	if (!is_subject_role(definition->subject))
+	if (!mfi_entry_is_role(definition->subject))
 		mfi_definition_refuse(
 			definition->name, "for_each", ERRCODE_INVALID_PARAMETER_VALUE,
 			"one of client, application, loan, installment, payment, holding, or a "
@@ -103,7 +101,7 @@ mfi_entry_check_anchor(const MfiDefinition *definition)
 	static const char hint[] = "For example due_date of installment, maturity_on of loan, "
 							   "birth_date of client.";
 
-	if (is_subject_role(definition->subject))
+	if (mfi_entry_is_role(definition->subject))
 	{
 		require_date(definition, "anchor", definition->subject, definition->anchor, hint);
 		return;
@@ -307,7 +305,7 @@ check_yearly(MfiDefinition *definition)
 	const MfiTrigger *trigger = definition->trigger;
 	const char *column = trigger->column + strlen(trigger->role) + 1;
 
-	if (!is_subject_role(trigger->role))
+	if (!mfi_entry_is_role(trigger->role))
 		mfi_definition_refuse(
 			definition->name, "trigger.yearly", ERRCODE_INVALID_PARAMETER_VALUE,
 			"a column of client, application, loan, installment, payment or holding",

@@ -23,6 +23,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "engine/entry.h"
 #include "engine/expression.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
@@ -193,13 +194,7 @@ check_raw_node(Node *node, Condition *condition)
 static bool
 has_subject_row(const MfiConditionScope *scope)
 {
-	static const char *const roles[] = { "application", "loan", "installment", "payment",
-										 "holding" };
-
-	for (size_t i = 0; i < lengthof(roles); i++)
-		if (strcmp(scope->subject, roles[i]) == 0)
-			return true;
-	return false;
+	return strcmp(scope->subject, "client") != 0 && mfi_entry_is_role(scope->subject);
 }
 
 static bool

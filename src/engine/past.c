@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/owner.h"
 #include "catalog/pg_type.h"
+#include "engine/entry.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -29,24 +30,12 @@
 #include "utils/ruleutils.h"
 #include "utils/timestamp.h"
 
-static const char *const roles[] = { "client",		"application", "loan",
-									 "installment", "payment",	   "holding" };
-
 /* Whether verdicts are being computed: only then does _move_clock() move it. */
 static bool is_evaluating = false;
 
 PG_FUNCTION_INFO_V1(mfiauto_evaluate_past);
 PG_FUNCTION_INFO_V1(mfiauto_list_condition_columns);
 PG_FUNCTION_INFO_V1(mfiauto_move_clock);
-
-static const char *
-canonical_role(const char *name)
-{
-	for (size_t i = 0; i < lengthof(roles); i++)
-		if (strcmp(roles[i], name) == 0)
-			return roles[i];
-	return NULL;
-}
 
 static Node *
 column(const char *of, const char *name)
@@ -187,8 +176,8 @@ rewrite_source(Node *source)
 	join->larg = rewrite_source(join->larg);
 	if (!IsA(join->rarg, RangeVar))
 		return source;
-	role = canonical_role(((RangeVar *) join->rarg)->relname);
-	return role == NULL ? source : overlay(join, role);
+	role = ((RangeVar *) join->rarg)->relname;
+	return mfi_entry_is_role(role) ? overlay(join, role) : source;
 }
 
 /*
@@ -327,7 +316,7 @@ note_column(Node *node, List **names)
 		List *fields = ((ColumnRef *) node)->fields;
 
 		if (list_length(fields) == 2 && IsA(linitial(fields), String) &&
-			IsA(lsecond(fields), String) && canonical_role(strVal(linitial(fields))) != NULL)
+			IsA(lsecond(fields), String) && mfi_entry_is_role(strVal(linitial(fields))))
 			*names = lappend(*names,
 							 psprintf("%s.%s", strVal(linitial(fields)), strVal(lsecond(fields))));
 		return false;

@@ -34,26 +34,6 @@ pg_attribute_noreturn() mfi_reading_refuse(const MfiDefinition *definition, cons
 						  mfi_json_describe(found), hint);
 }
 
-bool
-mfi_reading_is_among(const char *word, const char *const *words)
-{
-	for (; *words != NULL; words++)
-		if (strcmp(word, *words) == 0)
-			return true;
-	return false;
-}
-
-char *
-mfi_reading_join(const char *const *words)
-{
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; words[i] != NULL; i++)
-		appendStringInfo(&list, "%s%s", i == 0 ? "" : ", ", words[i]);
-	return list.data;
-}
-
 /*
  * mfi_reading_below names a key of the object at a path; the definition itself has none.
  */
@@ -104,12 +84,12 @@ mfi_reading_check_keys(const MfiDefinition *definition, json_t *object, const ch
 	{
 		const char *near;
 
-		if (mfi_reading_is_among(key, known))
+		if (mfi_words_have(known, key))
 			continue;
 		near = mfi_reading_nearest(key, known);
 		mfi_definition_refuse(definition->name, mfi_reading_below(path, mfi_json_key(key)),
 							  ERRCODE_INVALID_PARAMETER_VALUE,
-							  psprintf("one of the keys %s", mfi_reading_join(known)),
+							  psprintf("one of the keys %s", mfi_words_join(known)),
 							  psprintf("the key \"%s\"", mfi_json_key(key)),
 							  near ? psprintf("Perhaps you meant \"%s\".", near)
 								   : "Remove the key.");

@@ -7,18 +7,14 @@
 #define MFI_ENGINE_READING_H
 
 #include "base/json.h"
+#include "base/words.h"
 #include "engine/definition.h"
-
-/* A null-terminated list of words. */
-#define MFI_WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 /* Refuses what stands at a path; found is described. */
 extern void mfi_reading_refuse(const MfiDefinition *definition, const char *path,
 							   const char *expected, json_t *found, const char *hint)
 	pg_attribute_noreturn();
 
-extern bool mfi_reading_is_among(const char *word, const char *const *words);
-extern char *mfi_reading_join(const char *const *words);
 extern const char *mfi_reading_nearest(const char *word, const char *const *words);
 
 /* The path of a key of the object at a path; the definition itself has the path "". */

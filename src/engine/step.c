@@ -259,9 +259,9 @@ read_channels(MfiDefinition *definition, MfiStep *step, json_t *object)
 		char *item_path = psprintf("%s[%zu]", path, i);
 		ListCell *cell;
 
-		if (!json_is_string(item) || !mfi_reading_is_among(mfi_json_text(item), channel_names))
+		if (!json_is_string(item) || !mfi_words_have(channel_names, mfi_json_text(item)))
 			mfi_reading_refuse(definition, item_path,
-							   psprintf("one of %s", mfi_reading_join(channel_names)), item,
+							   psprintf("one of %s", mfi_words_join(channel_names)), item,
 							   "Name a channel as templates and gateways do.");
 		foreach (cell, channels)
 			if (strcmp(lfirst(cell), mfi_json_text(item)) == 0)
@@ -313,14 +313,14 @@ find_word(MfiDefinition *definition, json_t *object, const char *path)
 		if (found != NULL)
 			mfi_definition_refuse(
 				definition->name, path, ERRCODE_INVALID_PARAMETER_VALUE,
-				psprintf("one of the keys %s", mfi_reading_join(words)),
+				psprintf("one of the keys %s", mfi_words_join(words)),
 				psprintf("both \"%s\" and \"%s\"", found->word, step_words[i].word),
 				"Make two steps of it.");
 		found = &step_words[i];
 	}
 	if (found == NULL)
 		mfi_definition_refuse(definition->name, path, ERRCODE_INVALID_PARAMETER_VALUE,
-							  psprintf("one of the keys %s", mfi_reading_join(words)),
+							  psprintf("one of the keys %s", mfi_words_join(words)),
 							  "none of them",
 							  near ? psprintf("Perhaps you meant \"%s\".", near) : hint);
 	return found;
@@ -371,7 +371,7 @@ read_step(MfiPlace *place, json_t *object, const char *path)
 							  psprintf("at most %d steps", STEPS_MAX), "one more",
 							  "Split the workflow in two.");
 	mfi_reading_check_keys(definition, object, path, word->keys);
-	if (mfi_reading_is_among("at", word->keys))
+	if (mfi_words_have(word->keys, "at"))
 		read_moment(place, step, object);
 	place->fork = place->latest;
 	word->read(place, step, object);

@@ -189,7 +189,7 @@ read_awaited(const MfiDefinition *definition, MfiStep *step, json_t *awaited, co
 	step->events = read_events(definition, awaited, path);
 	step->condition = mfi_reading_condition(definition, awaited, path, "if", false);
 	if (since != NULL && (!json_is_string(since) ||
-						  !mfi_reading_is_among(mfi_json_text(since), MFI_WORDS("now", "entry"))))
+						  !mfi_words_have(MFI_WORDS("now", "entry"), mfi_json_text(since))))
 		mfi_reading_refuse(definition, mfi_reading_below(path, "since"), "\"now\" or \"entry\"",
 						   since, "\"entry\" counts what came since the client entered.");
 	step->since_entry = since != NULL && strcmp(mfi_json_text(since), "entry") == 0;

@@ -66,7 +66,7 @@ mfi_trigger_read(MfiDefinition *definition, json_t *object)
 	}
 	mfi_reading_check_keys(definition, object, place, kind_keys);
 	mfi_definition_refuse(definition->name, place, ERRCODE_INVALID_PARAMETER_VALUE,
-						  psprintf("one of the keys %s", mfi_reading_join(kind_keys)),
+						  psprintf("one of the keys %s", mfi_words_join(kind_keys)),
 						  "none of them", "Write {\"event\": \"Loan Applied\"}.");
 }
 
@@ -137,9 +137,9 @@ read_choice(const MfiDefinition *definition, json_t *object, const char *key,
 
 	if (value == NULL)
 		return words[0];
-	if (!json_is_string(value) || !mfi_reading_is_among(json_string_value(value), words))
+	if (!json_is_string(value) || !mfi_words_have(words, json_string_value(value)))
 		mfi_reading_refuse(definition, mfi_reading_below(place, key),
-						   psprintf("one of %s", mfi_reading_join(words)), value,
+						   psprintf("one of %s", mfi_words_join(words)), value,
 						   psprintf("Leave it out for \"%s\".", words[0]));
 	return mfi_json_text(value);
 }
@@ -228,7 +228,7 @@ read_status(MfiDefinition *definition, MfiTrigger *trigger, json_t *object)
 
 	mfi_reading_check_keys(definition, object, place, MFI_WORDS("status", "from", "to", "if"));
 	trigger->role = mfi_reading_name(definition, object, place, "status", true, one_of, example);
-	if (!mfi_reading_is_among(trigger->role, roles))
+	if (!mfi_words_have(roles, trigger->role))
 		mfi_reading_refuse(definition, "trigger.status", one_of, json_object_get(object, "status"),
 						   example);
 	trigger->condition = mfi_reading_condition(definition, object, place, "if", false);

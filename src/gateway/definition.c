@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/jsonb.h"
+#include "base/words.h"
 #include "common/hashfn.h"
 #include "gateway/definition.h"
 #include "gateway/gateway.h"
@@ -106,15 +107,12 @@ read_request(MfiGateway *gateway, json_t *request)
 	const char *url = mfi_reader_string(request, "request", "url", true);
 	json_t	   *body = mfi_reader_object(request, "request", "body");
 	json_t	   *fields;
-	bool		is_known = false;
 
 	mfi_reader_check_members(request, "request", names);
 	gateway->method = pstrdup(method != NULL ? method : body != NULL ? "POST" : "GET");
-	for (int i = 0; methods[i] != NULL; i++)
-		is_known |= strcmp(methods[i], gateway->method) == 0;
-	if (!is_known)
+	if (!mfi_words_have(methods, gateway->method))
 		mfi_reader_fail("request.method", psprintf("there is no method \"%s\"", gateway->method),
-						"Known methods: GET, POST, PUT, PATCH.");
+						psprintf("Known methods: %s.", mfi_words_join(methods)));
 	mfi_definition_check_url(url, "request.url", false);
 	gateway->url = mfi_slot_parse(url, "request.url", MFI_ESCAPE_URL, MFI_TAGS_MESSAGE);
 	if ((fields = mfi_reader_object(request, "request", "headers")) != NULL)
@@ -201,11 +199,7 @@ check_settings(json_t *declared, json_t *given)
 
 	json_object_foreach(given, name, member)
 	{
-		bool		is_known = json_object_get(declared, name) != NULL;
-
-		for (int i = 0; common_settings[i] != NULL; i++)
-			is_known |= strcmp(common_settings[i], name) == 0;
-		if (!is_known)
+		if (json_object_get(declared, name) == NULL && !mfi_words_have(common_settings, name))
 			mfi_reader_fail(mfi_reader_path("settings", name), "the gateway has no such setting",
 							"The view mfiauto.gateway_preset lists the settings of each preset; a definition declares its own in \"settings\".");
 		if (json_is_string(member) && strpbrk(json_string_value(member), "\r\n") != NULL)

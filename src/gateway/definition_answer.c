@@ -100,16 +100,6 @@ static void
 read_errors(MfiGateway *gateway, json_t *errors)
 {
 	static const char *const names[] = {"status", "code", "class", NULL};
-	static const struct
-	{
-		const char *name;
-		MfiVerdict	verdict;
-	}			classes[] = {
-		{"retry", MFI_VERDICT_RETRY}, {"throttle", MFI_VERDICT_THROTTLE},
-		{"permanent", MFI_VERDICT_PERMANENT}, {"recipient_dead", MFI_VERDICT_RECIPIENT_DEAD},
-		{"opted_out", MFI_VERDICT_OPTED_OUT}, {"config_broken", MFI_VERDICT_CONFIG_BROKEN},
-		{"unauthorized", MFI_VERDICT_UNAUTHORIZED}, {"unknown", MFI_VERDICT_UNKNOWN},
-	};
 	json_t	   *element;
 	size_t		index;
 
@@ -124,10 +114,10 @@ read_errors(MfiGateway *gateway, json_t *errors)
 			mfi_reader_fail(path, "expected an object", NULL);
 		mfi_reader_check_members(element, path, names);
 		class = mfi_reader_string(element, path, "class", true);
-		for (int i = 0; i < (int) lengthof(classes); i++)
-			if (strcmp(classes[i].name, class) == 0)
+		for (MfiVerdict verdict = MFI_VERDICT_RETRY; verdict <= MFI_VERDICT_UNKNOWN; verdict++)
+			if (strcmp(mfi_verdict_name(verdict), class) == 0)
 			{
-				rule->verdict = classes[i].verdict;
+				rule->verdict = verdict;
 				is_known = true;
 			}
 		if (!is_known)

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "base/json.h"
+#include "base/words.h"
 #include "gateway/definition.h"
 #include "gateway/gateway.h"
 #include "gateway/reader.h"
@@ -23,7 +24,6 @@ static const char *const interactions[] = {"opened", "clicked", "read", "answere
 	"unsubscribed", "complained", "bounced", NULL};
 static const char *const kinds[] = {"message", "missed_call", "call", "button", NULL};
 
-static bool is_among(const char *name, const char *const *names);
 static void check_among(json_t *object, const char *path, const char *name, const char *const *names, const char *what);
 static bool check_path(json_t *object, const char *path, const char *name);
 static void check_map(json_t *map, const char *path, const char *const *values, const char *what, bool is_bits);
@@ -39,28 +39,14 @@ static void check_tags(json_t *json, const char *path);
 static void check_poll(json_t *poll);
 static bool read_span(const char *text);
 
-static bool
-is_among(const char *name, const char *const *names)
-{
-	for (int i = 0; names[i] != NULL; i++)
-		if (strcmp(names[i], name) == 0)
-			return true;
-	return false;
-}
-
 static void
 check_among(json_t *object, const char *path, const char *name, const char *const *names, const char *what)
 {
 	const char *value = mfi_reader_string(object, path, name, false);
-	StringInfoData list;
 
-	if (value == NULL || is_among(value, names))
-		return;
-	initStringInfo(&list);
-	for (int i = 0; names[i] != NULL; i++)
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", names[i]);
-	mfi_reader_fail(mfi_reader_path(path, name), psprintf("there is no %s \"%s\"", what, value),
-					psprintf("Known: %s.", list.data));
+	if (value != NULL && !mfi_words_have(names, value))
+		mfi_reader_fail(mfi_reader_path(path, name), psprintf("there is no %s \"%s\"", what, value),
+						psprintf("Known: %s.", mfi_words_join(names)));
 }
 
 /*
@@ -84,15 +70,11 @@ check_map(json_t *map, const char *path, const char *const *values, const char *
 {
 	const char *name;
 	json_t	   *value;
-	StringInfoData list;
 
-	initStringInfo(&list);
-	for (int i = 0; values[i] != NULL; i++)
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", values[i]);
 	json_object_foreach(map, name, value)
 	{
-		if (!json_is_string(value) || !is_among(json_string_value(value), values))
-			mfi_reader_fail(mfi_reader_path(path, name), psprintf("expected %s", what), psprintf("Known: %s.", list.data));
+		if (!json_is_string(value) || !mfi_words_have(values, json_string_value(value)))
+			mfi_reader_fail(mfi_reader_path(path, name), psprintf("expected %s", what), psprintf("Known: %s.", mfi_words_join(values)));
 		if (is_bits && (strlen(name) > 9 || strspn(name, "0123456789") != strlen(name)))
 			mfi_reader_fail(mfi_reader_path(path, name), "expected a number of bits", NULL);
 	}

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/jsonb.h"
+#include "base/words.h"
 #include "catalog/pg_collation.h"
 #include "common/base64.h"
 #include "funcapi.h"
@@ -91,23 +92,11 @@ check_members(Jsonb *object, const char *what, const char *const *names)
 	iterator = JsonbIteratorInit(&object->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
-		StringInfoData list;
-		bool		is_known = false;
-
-		if (token != WJB_KEY)
-			continue;
-		initStringInfo(&list);
-		for (int i = 0; names[i] != NULL; i++)
-		{
-			is_known |= strlen(names[i]) == (size_t) value.val.string.len &&
-				strncmp(names[i], value.val.string.val, value.val.string.len) == 0;
-			appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", names[i]);
-		}
-		if (!is_known)
+		if (token == WJB_KEY && !mfi_words_have(names, pnstrdup(value.val.string.val, value.val.string.len)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s has no member \"%.*s\"", what, Min(value.val.string.len, 60), value.val.string.val),
-					 errhint("Known members: %s.", list.data)));
+					 errhint("Known members: %s.", mfi_words_join(names))));
 	}
 }
 

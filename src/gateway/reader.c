@@ -6,7 +6,7 @@
 
 #include "gateway/reader.h"
 
-#include "lib/stringinfo.h"
+#include "base/words.h"
 
 void
 mfi_reader_fail(const char *path, const char *found, const char *hint)
@@ -32,19 +32,9 @@ mfi_reader_check_members(json_t *object, const char *path, const char *const *na
 
 	json_object_foreach(object, name, member)
 	{
-		StringInfoData list;
-		bool		is_known = false;
-
-		initStringInfo(&list);
-		for (int i = 0; names[i] != NULL; i++)
-		{
-			is_known |= strcmp(names[i], name) == 0;
-			appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", names[i]);
-		}
-		if (!is_known)
+		if (!mfi_words_have(names, name))
 			mfi_reader_fail(mfi_reader_path(path, name), "this member is not known",
-							psprintf("Known here: %s.", list.data));
-		pfree(list.data);
+							psprintf("Known here: %s.", mfi_words_join(names)));
 	}
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/jsonb.h"
+#include "base/words.h"
 #include "gateway/shape.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
@@ -17,7 +18,7 @@
 static const char *const message_names[] = {
 	"to", "to_digits", "text", "text_hex", "text_gsm_hex", "title", "html", "locale", "sender",
 	"message_id", "client_id", "key", "reference", "receipt_url", "ucs2",
-	"options", "language", "unsubscribe_url", "class", "country", "expires_in", "expires_in_minutes", "expires_in_ms", "expires_at_unix", "workflow", "step",
+	"options", "language", "unsubscribe_url", "class", "country", "expires_in", "expires_in_minutes", "expires_in_ms", "expires_at_unix", "workflow", "step", NULL
 };
 
 static void check_raw_tags(const char *text, const char *path);
@@ -90,9 +91,7 @@ check_names(const MfiTemplate *template, const char *path, MfiScopeOfTags scope,
 		if (starts_with(name, "settings.") || starts_with(name, "secret."))
 			continue;
 		*is_constant = false;
-		for (int i = 0; i < (int) lengthof(message_names) && scope == MFI_TAGS_MESSAGE; i++)
-			is_known |= strcmp(name, message_names[i]) == 0;
-		is_known |= scope == MFI_TAGS_MESSAGE && starts_with(name, "options.");
+		is_known |= scope == MFI_TAGS_MESSAGE && (mfi_words_have(message_names, name) || starts_with(name, "options."));
 		/* Inside a section over a list of options, its element; inside "$each" too, and its number. */
 		is_known |= scope == MFI_TAGS_MESSAGE &&
 			(strcmp(name, ".") == 0 || strcmp(name, "item") == 0 || starts_with(name, "item.") || strcmp(name, "number") == 0);
