@@ -133,11 +133,11 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- What a refused request is told; why, status() tells the operator.
-CREATE FUNCTION mfiauto._answer_refusal(gateway text, definition jsonb, reason text) RETURNS mfiauto._response
+CREATE FUNCTION mfiauto._answer_refusal(gateway text, definition jsonb, refusal text) RETURNS mfiauto._response
 LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM mfiauto._note_refusal(gateway, reason);
-  RETURN CASE WHEN reason = 'unset' THEN mfiauto._response_of(503, headers => '{"retry-after": "60"}')
+  PERFORM mfiauto._note_refusal(gateway, refusal);
+  RETURN CASE WHEN refusal = 'unset' THEN mfiauto._response_of(503, headers => '{"retry-after": "60"}')
               WHEN definition -> 'signature' ->> 'method' = 'basic' THEN mfiauto._response_of(401, headers => '{"www-authenticate": "Basic realm=\"receipts\""}')
               ELSE mfiauto._response_of(401) END;
 END $$;
