@@ -5,6 +5,8 @@ use strict;
 use warnings;
 use lib 'test/lib';
 use IO::Socket::INET;
+use IPC::Run;
+use MIME::Base64;
 use MfiDelivery;
 use MfiTest;
 use PostgreSQL::Test::Cluster;
@@ -137,6 +139,15 @@ s.sendmail('ok@there.example', ['unsubscribe+%s@b.mfi.example' % sys.argv[2]], '
 s.quit()}, $port, $reference ]);
 is_soon($node, 'bank', "SELECT string_agg(from_address || ' ' || body || ' ' || keyword, ',') FROM mfiauto.inbound_log", 'ok@there.example STOP stop', 'a STOP by mail is read as one by SMS is');
 is_soon($node, 'bank', "SELECT string_agg(granted || ' ' || source, ',') FROM mfiauto.consent WHERE client_id = $ok", 'false email', 'the address that takes opt-outs takes one');
+
+# What the server logs of it, also when it fails, is not the letter. (It logs all statements here.)
+append_to_file("$dir/letter", "From: ok\@there.example\r\nMessage-ID: <logged\@there.example>\r\n\r\nBonjour, my secret\r\n");
+my @hand_over = ('env', 'PGHOST=' . $node->host, 'PGPORT=' . $node->port, 'PGUSER=mailman', 'PGDATABASE=bank', 'contrib/mail/receive_mail.sh');
+ok(!IPC::Run::run([ @hand_over, 'nosuch' ], '<', "$dir/letter", '2>', \my $complaint), 'a letter for a gateway that is not there stays with the mail server');
+ok(IPC::Run::run([ @hand_over, 'post' ], '<', "$dir/letter"), 'one for the right gateway is taken');
+is($node->safe_psql('bank', "SELECT count(*) FROM mfiauto.inbound_log WHERE body = 'Bonjour, my secret'"), 1, 'as it was');
+my $written = substr encode_base64(slurp_file("$dir/letter"), ''), 0, 40;
+unlike(slurp_file($node->logfile) . $complaint, qr/\Q$written\E|my secret/, 'and stands in no log');
 
 # ---- Other mail servers ----
 
