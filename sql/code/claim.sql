@@ -45,6 +45,13 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Whether there is something to claim, for a gateway that first needs a token.
+CREATE FUNCTION mfiauto._is_due(gateway text, channel text, better text[]) RETURNS boolean
+LANGUAGE sql AS $$
+  SELECT cardinality(l.message_ids) > 0 AND NOT EXISTS (SELECT FROM mfiauto.delivery_hold d WHERE d.scope = 'all')
+    FROM mfiauto._lock_due($1, $2, $3, 1, '{}') l
+$$;
+
 -- The locked rows with everything that the ledger, the enrollment and the workflow say of them now.
 -- The order of the joins is the one written: to look for another takes longer than to load the rows.
 CREATE FUNCTION mfiauto._load_claims(client_ids bigint[], message_ids bigint[]) RETURNS mfiauto._claim[]

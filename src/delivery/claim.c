@@ -27,21 +27,31 @@
 static bool wants_more(MfiLane *lane, int64 now_ms);
 static int	find_budget(MfiLane *lane, int64 now_ms);
 static Datum find_better(MfiLane *lane, int64 now_ms, int *count);
+static void note_seen(MfiLane *lane, int seen, int wanted, bool has_better, int64 now_ms);
+static bool is_anything_due(Datum *values);
 static void claim_for(MfiLane *lane, int budget, int64 now_ms);
 static void take_row(MfiLane *lane, HeapTuple tuple, TupleDesc descriptor, int64 now_ms);
 static void take_circumstances(MfiItem *item, HeapTuple tuple, TupleDesc descriptor);
 static void mark_leased(MfiLane *lane);
+static void ask_for_tokens(List *lanes, int64 now_ms);
 static char *copy_column(MemoryContext context, HeapTuple tuple, TupleDesc descriptor, int column);
 
-/* How many a lane should have at hand: what it sends in a second, at least two rounds of its connections. */
+/*
+ * How many a lane should have at hand: what it sends in a second, at least two rounds of its connections. Who has not answered of late
+ * gets what can leave at once: of what is claimed and waits nobody would know, if we died, that it never left.
+ */
 static int
 find_budget(MfiLane *lane, int64 now_ms)
 {
 	int			most = Max(2 * mfi_lane_width(lane), (int) lane->throughput);
 
+	if (now_ms - lane->answered_at_ms > AHEAD_MS)
+		most = mfi_lane_width(lane) - lane->in_flight;
 	most = Min(most, BATCH_MAX);
 	if (mfi_lane_keeps_here(lane))
 		most = BATCH_MAX;
+	if (most <= 0)
+		return 0;
 	return mfi_rate_allowance(&lane->rate, now_ms, AHEAD_MS, most) - lane->ready_count;
 }
 
@@ -50,7 +60,7 @@ wants_more(MfiLane *lane, int64 now_ms)
 {
 	int			budget;
 
-	if (now_ms < lane->claim_at_ms || !mfi_lane_is_available(lane, now_ms))
+	if (now_ms < lane->claim_at_ms || lane->is_fetching_token || !mfi_lane_is_available(lane, now_ms))
 		return false;
 	if (lane->rate.circuit == MFI_CIRCUIT_HALF_OPEN && (lane->ready_count > 0 || lane->in_flight > 0))
 		return false;
@@ -156,6 +166,37 @@ take_row(MfiLane *lane, HeapTuple tuple, TupleDesc descriptor, int64 now_ms)
 	lane->ready_count++;
 }
 
+/* Notes how much of what was wanted the queue had; where it had less, the lane rests for a moment. */
+static void
+note_seen(MfiLane *lane, int seen, int wanted, bool has_better, int64 now_ms)
+{
+	lane->has_due = seen >= wanted;
+	if (lane->has_due)
+		return;
+	lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;
+	lane->has_strays = lane->has_strays && (seen > 0 || !has_better);
+	lane->strays_at_ms = now_ms + STRAYS_EVERY_MS;
+}
+
+/*
+ * is_anything_due tells whether the queue has something for a lane; values are
+ * the first three of a claim. Nothing is claimed by it.
+ */
+static bool
+is_anything_due(Datum *values)
+{
+	Oid			types[3] = {TEXTOID, TEXTOID, TEXTARRAYOID};
+	bool		is_null;
+
+	if (SPI_execute_with_args("SELECT mfiauto._is_due($1, $2, $3)", 3, types, values, NULL, false, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not look at the queue");
+	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null)) && !is_null;
+}
+
+/*
+ * claim_for claims for one lane. One that has to ask somebody for a token has
+ * it first: what waits for that is not claimed.
+ */
 static void
 claim_for(MfiLane *lane, int budget, int64 now_ms)
 {
@@ -179,6 +220,12 @@ claim_for(MfiLane *lane, int budget, int64 now_ms)
 	if (better_count > 0 && !lane->has_strays && now_ms < lane->strays_at_ms)
 	{
 		lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;
+		return;
+	}
+	if (mfi_send_needs_token(lane, now_ms))
+	{
+		lane->wants_token = is_anything_due(values);
+		note_seen(lane, lane->wants_token ? 1 : 0, 1, better_count > 0, now_ms);
 		return;
 	}
 	if (SPI_execute_with_args("SELECT * FROM mfiauto._claim_messages($1, $2, $3, $4, $5, $6, $7)",
@@ -207,13 +254,7 @@ claim_for(MfiLane *lane, int budget, int64 now_ms)
 	lane->is_over_budget = seen < 0;
 	seen = Max(seen, 0);
 	mfi_machine.counts.claimed += SPI_processed > 0 ? SPI_processed - 1 : 0;
-	lane->has_due = seen >= budget;
-	if (seen < budget)
-	{
-		lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;
-		lane->has_strays = lane->has_strays && (seen > 0 || better_count == 0);
-		lane->strays_at_ms = now_ms + STRAYS_EVERY_MS;
-	}
+	note_seen(lane, seen, budget, better_count > 0, now_ms);
 }
 
 /* Newly taken items stand at the end. */
@@ -229,6 +270,21 @@ mark_leased(MfiLane *lane)
 		if (item->is_leased)
 			break;
 		item->is_leased = true;
+	}
+}
+
+static void
+ask_for_tokens(List *lanes, int64 now_ms)
+{
+	ListCell   *cell;
+
+	foreach(cell, lanes)
+	{
+		MfiLane    *lane = lfirst(cell);
+
+		if (lane->wants_token)
+			mfi_send_token_request(lane, now_ms);
+		lane->wants_token = false;
 	}
 }
 
@@ -273,6 +329,7 @@ mfi_claim_due(int64 now_ms)
 				lane->ready_count--;
 				mfi_item_free(item);
 			}
+			lane->wants_token = false;
 			lane->claim_at_ms = now_ms + PAUSE_WHEN_EMPTY_MS;
 			mfi_lane_forget_cursors(lane);
 		}
@@ -280,5 +337,6 @@ mfi_claim_due(int64 now_ms)
 		mfi_machine_failed("claiming messages");
 	}
 	PG_END_TRY();
+	ask_for_tokens(wanting, now_ms);
 	list_free(wanting);
 }

@@ -88,18 +88,17 @@ mfi_fetch_start(int64 now_ms)
 		if (!may_poll(lane, now_ms) || lane->is_fetching_token ||
 			!mfi_lane_has_room(lane))
 			continue;
+		if (mfi_send_needs_token(lane, now_ms))
+		{
+			mfi_send_token_request(lane, now_ms);
+			continue;
+		}
 		item = mfi_item_new(lane);
 		item->take_answer = take_answer;
 		item->since_ms = now_ms;
 		item->envelope.to = "-";
 		item->envelope.key = NO_KEY;
 		item->envelope.text = lane->poll_cursor != NULL ? MemoryContextStrdup(item->context, lane->poll_cursor) : "";
-		if (mfi_send_needs_token(item, now_ms))
-		{
-			mfi_item_free(item);
-			mfi_send_token_request(lane, now_ms);
-			continue;
-		}
 		if (!mfi_rate_take(&lane->rate, now_ms))
 		{
 			mfi_item_free(item);

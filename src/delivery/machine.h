@@ -26,6 +26,7 @@ typedef struct MfiLane
 	int			ready_count;
 	int			in_flight;
 	int			window;			/* most in flight, as its answers have earned it */
+	int64		answered_at_ms; /* when it last had something to say of a message */
 	char	   *cursors;		/* how far the scan came, jsonb text */
 	int64		cursors_at_ms;
 	int64		claim_at_ms;	/* not before */
@@ -41,6 +42,7 @@ typedef struct MfiLane
 	int64		token_until_ms;
 	int			token_number;	/* counts the tokens that this lane had */
 	bool		is_fetching_token;
+	bool		wants_token;	/* something is due that waits for one */
 
 	/* what is fetched where the provider sends nothing */
 	bool		is_poll_due;
@@ -160,6 +162,7 @@ extern void mfi_handover_poll(int64 now_ms);
 /* record.c */
 extern void mfi_record_decide(MfiItem *item, int64 now_ms);
 extern void mfi_record_finished(void);
+extern void mfi_record_put_back(MfiItem *item);
 extern void mfi_record_release_ready(void);
 
 /* fetch.c */
@@ -176,7 +179,7 @@ extern void mfi_send_drop(int64 now_ms);
 extern void mfi_send_item(MfiItem *item, int64 now_ms);
 extern void mfi_send_keep(MfiItem *item, int64 now_ms);
 extern void mfi_send_fail(MfiItem *item, MfiVerdict verdict, const char *error, int64 now_ms);
-extern bool mfi_send_needs_token(MfiItem *item, int64 now_ms);
+extern bool mfi_send_needs_token(const MfiLane *lane, int64 now_ms);
 extern void mfi_send_token_request(MfiLane *lane, int64 now_ms);
 
 #endif							/* MFI_DELIVERY_MACHINE_H */

@@ -241,13 +241,13 @@ mfi_delivery_test(const char *gateway, const char *to, const char *body, MfiDeli
 		item->since_ms = now_ms;
 		if (mfi_lane_keeps_here(lane))
 			mfi_send_keep(item, now_ms);
-		else if (mfi_send_needs_token(item, now_ms))
+		else if (mfi_send_needs_token(lane, now_ms))
 			mfi_send_token_request(lane, now_ms);
 		while (result->verdict[0] == '\0')
 		{
 			if (item->exchange == NULL && !lane->is_fetching_token)
 			{
-				if (mfi_send_needs_token(item, mfi_rate_now_ms()))
+				if (mfi_send_needs_token(lane, mfi_rate_now_ms()))
 					mfi_send_fail(item, MFI_VERDICT_CONFIG_BROKEN, lane->last_error, mfi_rate_now_ms());
 				else
 					mfi_send_item(item, mfi_rate_now_ms());

@@ -494,6 +494,23 @@ mfi_record_finished(void)
 }
 
 /*
+ * mfi_record_put_back gives an item that was claimed and did not leave back to
+ * the queue: what was true at its claim may not be so any more.
+ */
+void
+mfi_record_put_back(MfiItem *item)
+{
+	item->started_at = 0;
+	item->action = MFI_ACTION_REQUEUE;
+	item->delay_s = 0;
+	item->counts = false;
+	item->is_pinned = item->gateway->is_idempotent && item->attempts > 1;
+	dlist_push_tail(&mfi_machine.finished, &item->node);
+	if (mfi_machine.finished_count++ == 0)
+		mfi_machine.finished_since_ms = mfi_rate_now_ms();
+}
+
+/*
  * mfi_record_release_ready gives back what was claimed and not started.
  */
 void
@@ -512,12 +529,7 @@ mfi_record_release_ready(void)
 
 			dlist_delete(&item->node);
 			lane->ready_count--;
-			item->action = MFI_ACTION_REQUEUE;
-			item->delay_s = 0;
-			item->counts = false;
-			item->is_pinned = item->gateway->is_idempotent && item->attempts > 1;
-			dlist_push_tail(&mfi_machine.finished, &item->node);
-			mfi_machine.finished_count++;
+			mfi_record_put_back(item);
 		}
 	}
 }

@@ -22,6 +22,7 @@ static bool make_token(MfiLane *lane, int64 now_ms);
 static void finish_token(MfiItem *item, const MfiAnswer *answer, int64 now_ms);
 static void build(MfiItem *item, const char *token, MfiRequest *request);
 static bool has_stale(MfiLane *lane, int64 now_ms);
+static void put_back_unsent(MfiLane *lane);
 
 /*
  * mfi_item_finish decides what becomes of an item and puts it among those to
@@ -94,10 +95,10 @@ note_throughput(MfiLane *lane, int64 now_ms)
 }
 
 bool
-mfi_send_needs_token(MfiItem *item, int64 now_ms)
+mfi_send_needs_token(const MfiLane *lane, int64 now_ms)
 {
-	return mfi_gateway_needs_token(item->gateway) && !item->is_token &&
-		(item->lane->token == NULL || now_ms >= item->lane->token_until_ms);
+	return mfi_gateway_needs_token(lane->gateway) && !mfi_lane_keeps_here(lane) &&
+		(lane->token == NULL || now_ms >= lane->token_until_ms);
 }
 
 static void
@@ -108,6 +109,7 @@ keep_token(MfiLane *lane, const char *token, double lifetime_s, int64 now_ms)
 	lane->token = MemoryContextStrdup(mfi_machine.context, token);
 	lane->token_number++;
 	lane->token_until_ms = now_ms + (int64) (lifetime_s * 1000);
+	lane->claim_at_ms = 0;
 }
 
 /*
@@ -269,6 +271,28 @@ has_stale(MfiLane *lane, int64 now_ms)
 	return now_ms - first->since_ms > STALE_MS;
 }
 
+/*
+ * put_back_unsent gives back what was never written: nothing is to be claimed
+ * while somebody is asked for a token, or its fate would be in doubt if we died.
+ */
+static void
+put_back_unsent(MfiLane *lane)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &lane->ready)
+	{
+		MfiItem    *item = dlist_container(MfiItem, node, iter.cur);
+
+		if (item->is_repeated)
+			continue;
+		lane->has_due = true;
+		dlist_delete(&item->node);
+		lane->ready_count--;
+		mfi_record_put_back(item);
+	}
+}
+
 void
 mfi_send_ready(int64 now_ms)
 {
@@ -294,25 +318,20 @@ mfi_send_ready(int64 now_ms)
 			if (is_stale || !is_usable || lane->gateway != item->gateway || !mfi_rate_is_available(&lane->rate, now_ms))
 			{
 				lane->has_due = true;
-				/* Back to the queue: what was true at its claim may not be so any more. */
 				dlist_delete(&item->node);
 				lane->ready_count--;
-				item->action = MFI_ACTION_REQUEUE;
-				item->counts = false;
-				item->is_pinned = item->gateway->is_idempotent && item->attempts > 1;
-				dlist_push_tail(&mfi_machine.finished, &item->node);
-				if (mfi_machine.finished_count++ == 0)
-					mfi_machine.finished_since_ms = now_ms;
+				mfi_record_put_back(item);
 				continue;
 			}
 			if (!mfi_lane_has_room(lane))
 				break;
-			if (mfi_send_needs_token(item, now_ms))
+			if (mfi_send_needs_token(lane, now_ms))
 			{
 				mfi_send_token_request(lane, now_ms);
-				if (lane->is_fetching_token)
-					break;
-				continue;
+				if (!lane->is_fetching_token)
+					continue;
+				put_back_unsent(lane);
+				break;
 			}
 			if (!mfi_rate_take(&lane->rate, now_ms))
 				break;
@@ -348,6 +367,8 @@ mfi_send_collect(int64 now_ms)
 			item->take_answer(item, &answer);
 		else
 		{
+			if (answer.transport == MFI_TRANSPORT_ANSWERED)
+				lane->answered_at_ms = now_ms;
 			mfi_gateway_judge(item->gateway, &answer, &item->outcome);
 			note_throughput(lane, now_ms);
 			if (item->outcome.verdict == MFI_VERDICT_UNAUTHORIZED && !item->is_repeated && item->test == NULL)
@@ -389,14 +410,7 @@ mfi_send_drop(int64 now_ms)
 		else if (mfi_http_is_written(exchange))
 			mfi_send_fail(item, MFI_VERDICT_UNKNOWN, "the server was shut down before the answer came", now_ms);
 		else
-		{
-			item->started_at = 0;
-			item->action = MFI_ACTION_REQUEUE;
-			item->counts = false;
-			item->is_pinned = item->gateway->is_idempotent && item->attempts > 1;
-			dlist_push_tail(&mfi_machine.finished, &item->node);
-			mfi_machine.finished_count++;
-		}
+			mfi_record_put_back(item);
 		mfi_http_drop(exchange);
 	}
 }
