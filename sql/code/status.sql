@@ -63,7 +63,6 @@ DECLARE
   refusal text := mfiauto._delivery_refusal();
   holds text := (SELECT pg_catalog.string_agg(pg_catalog.format('%s: %s', coalesce(h.scope || ' ' || h.target, 'everything'), h.reason), '; ' ORDER BY h.hold_id)
                    FROM mfiauto.delivery_hold h);
-  spent text := (SELECT pg_catalog.string_agg(s.gateway, ', ' ORDER BY s.gateway) FROM mfiauto.gateway_state s WHERE s.over_budget_until > mfiauto.now());
 BEGIN
   item := 'delivery';
   IF refusal IS NOT NULL THEN
@@ -75,14 +74,25 @@ BEGIN
   ELSIF pg_catalog.current_setting('mfiauto.delivery') = 'dry_run' THEN
     state := 'warning';
     detail := 'mfiauto.delivery is dry_run: messages stay in mfiauto.sandbox_message';
-  ELSIF spent IS NOT NULL THEN
-    state := 'warning';
-    detail := 'the budget is used up of: ' || spent;
   ELSE
     state := 'ok';
     detail := CASE WHEN mfiauto._has_clock() THEN 'under a clock: only the sandbox and gateways on this machine' ELSE 'armed, this server may send' END;
   END IF;
 END $$;
+
+-- Gateways that somebody has to mend, and those that rest by themselves. One that is out of use is nobody's worry.
+CREATE FUNCTION mfiauto._gateway_status(OUT item text, OUT state text, OUT detail text)
+LANGUAGE sql STABLE AS $$
+  SELECT 'gateways', CASE WHEN stopped IS NOT NULL THEN 'error' WHEN resting IS NOT NULL THEN 'warning' WHEN total = 0 THEN 'off' ELSE 'ok' END,
+         CASE WHEN stopped IS NOT NULL OR resting IS NOT NULL THEN pg_catalog.concat_ws('; ', stopped, resting)
+              WHEN total = 0 THEN 'none yet' ELSE pg_catalog.format('in use: %s', total) END
+    FROM (SELECT count(*) AS total,
+                 pg_catalog.string_agg(pg_catalog.format('%s is stopped: %s', g.gateway, s.stopped_reason), '; ' ORDER BY g.gateway) FILTER (WHERE s.circuit = 'stopped') AS stopped,
+                 pg_catalog.string_agg(CASE WHEN s.over_budget_until > mfiauto.now() THEN pg_catalog.format('%s has used up its budget', g.gateway)
+                                            ELSE pg_catalog.format('%s rests after failures: %s', g.gateway, s.last_error) END, '; ' ORDER BY g.gateway)
+                   FILTER (WHERE s.circuit IN ('open', 'half_open') OR s.circuit <> 'stopped' AND s.over_budget_until > mfiauto.now()) AS resting
+            FROM mfiauto.gateway_config g LEFT JOIN mfiauto.gateway_state s ON s.gateway = g.gateway WHERE g.is_enabled) a
+$$;
 
 CREATE FUNCTION mfiauto._lag_status(OUT item text, OUT state text, OUT detail text)
 LANGUAGE sql STABLE AS $$
@@ -224,11 +234,12 @@ $$;
 
 CREATE FUNCTION mfiauto._read_status()
 RETURNS TABLE (item text, state text, detail text)
-LANGUAGE sql STABLE ROWS 14 AS $$
+LANGUAGE sql STABLE ROWS 15 AS $$
   SELECT * FROM mfiauto._worker_status('engine')
   UNION ALL SELECT * FROM mfiauto._worker_status('delivery')
   UNION ALL SELECT * FROM mfiauto._error_status()
   UNION ALL SELECT * FROM mfiauto._delivery_status()
+  UNION ALL SELECT * FROM mfiauto._gateway_status()
   UNION ALL SELECT * FROM mfiauto._lag_status()
   UNION ALL SELECT * FROM mfiauto._queue_status()
   UNION ALL SELECT * FROM mfiauto._webhook_status()
@@ -243,4 +254,4 @@ SELECT mfiauto._open_door('mfiauto._read_status()', '{admin,author}', 'What the 
 
 CREATE VIEW mfiauto.status AS SELECT s.item, s.state, s.detail FROM mfiauto.read_status() s;
 COMMENT ON VIEW mfiauto.status IS
-  'Is it well? One row each, in plain words: workers, last error, who may send, lag, queue, bindings, parked facts, segments, journal. state is ok, warning, error or off.';
+  'Is it well? One row each, in plain words: workers, last error, who may send, gateways, lag, queue, bindings, parked facts, segments, journal. state is ok, warning, error or off.';

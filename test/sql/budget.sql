@@ -27,7 +27,7 @@ SELECT claimed, sent, deferred FROM mfiauto.run_delivery();
 SELECT * FROM ledger;
 SELECT * FROM spent;
 SELECT gateway, circuit, because, paused_until FROM mfiauto.gateway_status;
-SELECT state, detail FROM mfiauto.status WHERE item = 'delivery';
+SELECT state, detail FROM mfiauto.status WHERE item = 'gateways';
 -- Later the same day what does not fit waits too, with what stands behind it; what cannot wait so long expires, and says why.
 SELECT queue('{2,1}', '1 hour');
 SELECT mfiauto._set_clock('2026-01-29 09:30+00');

@@ -65,6 +65,18 @@ SELECT mfiauto.now() = now() AS is_real_time;
 SELECT mfiauto.disarm_delivery();
 SELECT state, detail FROM mfiauto.status WHERE item = 'delivery';
 
+-- A gateway that is stopped is an error, one that rests a warning, one out of use nothing.
+SELECT mfiauto.create_gateway(g, 'sms', 'sandbox') FROM unnest('{a,b,c,d}'::text[]) g;
+SELECT state, detail FROM mfiauto.status WHERE item = 'gateways';
+INSERT INTO mfiauto.gateway_state (gateway, circuit, open_until, last_error) VALUES ('b', 'open', now() + interval '1 minute', 'Connection refused')
+  ON CONFLICT (gateway) DO UPDATE SET circuit = excluded.circuit, open_until = excluded.open_until, last_error = excluded.last_error;
+SELECT state, detail FROM mfiauto.status WHERE item = 'gateways';
+INSERT INTO mfiauto.gateway_state (gateway, circuit, stopped_reason) VALUES ('c', 'stopped', 'HTTP 401'), ('d', 'stopped', 'HTTP 402')
+  ON CONFLICT (gateway) DO UPDATE SET circuit = excluded.circuit, stopped_reason = excluded.stopped_reason;
+SELECT mfiauto.alter_gateway('d', is_enabled => false);
+SELECT state, detail FROM mfiauto.status WHERE item = 'gateways';
+SELECT mfiauto.drop_gateway(g) FROM unnest('{a,b,c,d}'::text[]) g;
+
 -- A long silence before what waits in the queue.
 SELECT mfiauto._hold_stale_delivery() AS nothing_to_say;
 INSERT INTO mfiauto.worker_state (worker, heartbeat_at) VALUES ('delivery', now() - interval '3 days');
