@@ -93,12 +93,18 @@ mfi_webhook_parse_parameters(const MfiWebhook *webhook)
 	return object;
 }
 
+/*
+ * A parameter of the address, whatever the body is, else of the body.
+ */
 char *
 mfi_webhook_parameter(const MfiWebhook *webhook, const char *name)
 {
-	json_t	   *parameters = mfi_webhook_parse_parameters(webhook);
+	json_t	   *parameters = keep_tree(json_pack("{}"));
 	json_t	   *member;
 
+	add_parameters(parameters, webhook->query, strlen(webhook->query));
+	if (json_object_get(parameters, name) == NULL)
+		parameters = mfi_webhook_parse_parameters(webhook);
 	if (parameters == NULL || (json_object_size(parameters) == 0 && webhook->body_length > 0))
 		parameters = mfi_webhook_parse_json(webhook->body, webhook->body_length);
 	member = json_object_get(parameters, name);

@@ -4,7 +4,7 @@
 --   token     {method, url, headers, body, jwt?}                                            how a token is asked for, where one is
 --   answers   [{status, headers?, body?, transport?, verdict, provider_id?, retry_after?}]    what an answer means
 --   receipts, inbound  [{name?, method, query?, headers?, body, is_signed_with?, expect: [{members of mfiauto._webhook_event}]}]    what a webhook says;
---             is_signed_with: the secret that it really is signed with, at the test's time
+--             is_signed_with: the secret that it really is signed with, at the test's time; one of them at least is, where more than a token is asked for
 -- All is compared as data: bodies by their type, forms and queries as objects, header names without case. A token that we sign stands as <jwt>, its
 -- header and claims in "jwt"; a random uuid in it stands as <uuid>. A token that was fetched is TOKEN.
 \set contracts `pwd`/test/contracts
@@ -85,7 +85,8 @@ BEGIN
       FROM jsonb_array_elements(part -> 'expect') WITH ORDINALITY AS x(expected, n), jsonb_each_text(x.expected) m
      WHERE NOT (CASE WHEN m.key = 'at' THEN (events -> (x.n::integer - 1) ->> m.key)::timestamptz = m.value::timestamptz
                      ELSE events -> (x.n::integer - 1) ? m.key AND events -> (x.n::integer - 1) ->> m.key IS NOT DISTINCT FROM m.value END IS TRUE);
-  IF NOT part ? 'is_signed_with' THEN
+  -- A fixed token comes with each of them.
+  IF NOT part ? 'is_signed_with' AND rule ->> 'method' NOT IN ('token', 'telegram', 'basic', 'bearer') THEN
     RETURN;
   END IF;
   PERFORM mfiauto.create_gateway('contract', channel, definition => definition::json, settings => settings);
@@ -146,6 +147,9 @@ BEGIN
   RETURN QUERY SELECT f.* FROM jsonb_array_elements(contract -> 'inbound') e, webhook_faults('inbound', e, channel, definition, settings, secrets) f;
   RETURN QUERY SELECT w.part, 'nothing in the contract is read so', w.part, NULL FROM (VALUES ('receipt', 'receipts'), ('inbound', 'inbound')) w(part, member)
     WHERE definition ? w.part AND NOT contract ? w.member;
+  RETURN QUERY SELECT 'signature', 'nothing in the contract is signed', definition -> 'signature' ->> 'method', NULL
+    WHERE definition -> 'signature' ->> 'method' NOT IN ('none', 'token', 'telegram', 'basic', 'bearer')
+      AND NOT EXISTS (SELECT FROM jsonb_array_elements(coalesce(contract -> 'receipts', '[]') || coalesce(contract -> 'inbound', '[]')) w WHERE w ? 'is_signed_with');
   -- Whatever the preset tells apart must have been seen at least once.
   RETURN QUERY
     SELECT 'answers', 'no answer with this verdict', v, NULL
