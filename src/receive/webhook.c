@@ -99,7 +99,7 @@ mfi_webhook_parse_parameters(const MfiWebhook *webhook)
 char *
 mfi_webhook_parameter(const MfiWebhook *webhook, const char *name)
 {
-	json_t	   *parameters = keep_tree(json_pack("{}"));
+	json_t	   *parameters = mfi_json_keep(json_pack("{}"));
 	json_t	   *member;
 
 	add_parameters(parameters, webhook->query, strlen(webhook->query));
