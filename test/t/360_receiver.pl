@@ -22,6 +22,7 @@ my $node = new_server('main', 'mfiauto.workers = off');
 add_database($node, 'bank');
 $node->safe_psql('bank', q{
 	CREATE ROLE front LOGIN;
+	ALTER ROLE front SET log_parameter_max_length = 0;
 	SELECT mfiauto.grant_access('front', 'receiver');
 	CREATE TABLE client (id bigint PRIMARY KEY);
 	INSERT INTO client SELECT generate_series(1, 100);
@@ -393,6 +394,9 @@ unlike(slurp_file("$dir/receiver.old.log"), qr/reopened/, 'when the old one was 
 
 my $said = join '', map { slurp_file($_) } glob "$dir/receiver.*.log";
 unlike($said, qr/\Q$key\E|padding|List-Unsubscribe|\/u\/abc|198\.51\.100|userId|sesame|22177|bonjour/, 'no log has keys, bodies, tokens or who somebody is');
+my $server_said = join '', slurp_file($node->logfile) =~ /^.* mfiauto-receiver .*\n/mg;
+like($server_said, qr/execute serve: SELECT s\.status/, 'the server, which logs all statements here,');
+unlike($server_said, qr/\Q@{[ encode_base64("$key:", '') ]}\E|padding|List-Unsubscribe|\/u\/abc|198\.51\.100|userId|bonjour/, 'has none of it either');
 like($said, qr{Z POST /v1/track 200 \d+ ms\n}, 'a request is a line');
 like($said, qr{Z POST /v1/track 200 \d+ ms queued\n}, 'that tells when it was queued');
 like($said, qr{Z GET /l/ 503 \d+ ms\n}, 'and of a link not which');
