@@ -8,7 +8,7 @@ LANGUAGE sql IMMUTABLE AS $$
                    WHEN 'unsubscribed' THEN 'Unsubscribed' WHEN 'complained' THEN 'Complaint Received' END
 $$;
 
--- Notes what a client did with a message; false if a message of that number is not his. A machine's doing is kept and told to nobody.
+-- Notes what a client did with a message; false if a message of that number is not his, or he was erased. A machine's doing is kept and told to nobody.
 CREATE FUNCTION mfiauto._note_interaction(client_id bigint, message_id bigint, kind text, detail jsonb DEFAULT NULL, is_bot boolean DEFAULT false,
   at timestamptz DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql AS $$
@@ -19,7 +19,7 @@ BEGIN
   SELECT m.channel, m.subject, m.subject_id, m.options, h.name AS workflow INTO message
     FROM mfiauto.message_ledger m LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id
    WHERE m.message_id = _note_interaction.message_id AND m.client_id = _note_interaction.client_id;
-  IF NOT FOUND THEN
+  IF NOT FOUND OR EXISTS (SELECT FROM mfiauto.erased_client x WHERE x.client_id = _note_interaction.client_id) THEN
     RETURN false;
   END IF;
   INSERT INTO mfiauto.interaction_log (client_id, message_id, kind, is_bot, detail, at, received_at)

@@ -109,6 +109,10 @@ DECLARE
   scope record;
   last record;
 BEGIN
+  -- Nothing is sent to whom it was erased, nor written down of him.
+  IF EXISTS (SELECT FROM mfiauto.erased_client e WHERE e.client_id = _unsubscribe.client_id) THEN
+    RETURN true;
+  END IF;
   SELECT s.* INTO scope FROM mfiauto._opt_out_scope(choice, _unsubscribe.channel, _unsubscribe.class) s;
   SELECT o.* INTO last FROM mfiauto._web_opt_out(_unsubscribe.client_id, _unsubscribe.message_id) o;
   IF last.granted = false AND last.channel IS NOT DISTINCT FROM scope.channel AND last.purpose IS NOT DISTINCT FROM scope.purpose

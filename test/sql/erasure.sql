@@ -123,3 +123,11 @@ SELECT 'box', 'odd', 'POST', q, convert_to(b, 'UTF8'), mfiauto.now() FROM (VALUE
 SELECT * FROM mfiauto.erase_client(4, 'request 19') ORDER BY 1;
 SELECT count(*) FROM mfiauto.inbound_log l WHERE to_jsonb(l)::text ~ 'Secretname4|770000004';
 SELECT query, convert_from(body, 'UTF8') AS body FROM mfiauto.unread_webhook;
+
+-- Who was erased may still have our letters. Their links and buttons answer, and leave nothing behind.
+SELECT mfiauto.set_institution(public_url => 'https://m.mfi.example');
+SELECT message_id, client_id = 2 AS erased, mfiauto._link_token(message_id, 0) AS token INTO TEMP letter FROM mfiauto.message_ledger WHERE client_id IN (2, 3) AND sent_at IS NOT NULL;
+SELECT DISTINCT l.erased, (mfiauto._serve('POST', '/u/' || l.token, '', '{"content-type": "application/x-www-form-urlencoded"}', 'choice=all', '192.0.2.9')).status FROM letter l ORDER BY 1;
+SELECT l.erased, bool_and(mfiauto._note_interaction(CASE WHEN erased THEN 2 ELSE 3 END, l.message_id, 'clicked', '{"url": "https://x.example/Secretname"}')) AS noted FROM letter l GROUP BY 1 ORDER BY 1;
+SELECT client_id, count(*) > 0 AS told FROM mfiauto.consent WHERE source = 'unsubscribe link' GROUP BY 1 ORDER BY 1;
+SELECT client_id FROM mfiauto.interaction_log WHERE detail::text ~ 'Secretname' GROUP BY 1 ORDER BY 1;
