@@ -12,9 +12,27 @@ LANGUAGE sql STABLE AS $$
             FROM mfiauto.batch_touched t
             JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = t.client_id AND m.message_id = t.subject_id OFFSET 0) m ON true
             JOIN mfiauto.workflow_head h ON h.workflow_id = m.workflow_id AND h.state = 'active'
-           WHERE t.role = 'message' AND m.state IN ('failed', 'undelivered') AND cardinality(m.next_channels) > 0 AND m.enrollment_id IS NOT NULL) f
+           WHERE t.role = 'message' AND mfiauto._fails_over(m.state, m.reason) AND cardinality(m.next_channels) > 0 AND m.enrollment_id IS NOT NULL) f
    GROUP BY f.workflow_id, f.version, f.step_no, f.next_channels, f.chunk
    ORDER BY f.workflow_id, f.version, f.step_no, f.next_channels, f.chunk
+$$;
+
+-- Of clients who may not be written to on one channel, whether one of the others is open to each: what he refused on all of them, or allowed on none, is not tried
+-- from channel to channel.
+CREATE FUNCTION mfiauto._open_elsewhere(client_ids bigint[], classes text[], channels text[]) RETURNS boolean[]
+LANGUAGE sql STABLE AS $$
+  WITH way AS MATERIALIZED (
+    SELECT k.ord, k.client_id, k.class, c.channel, row_number() OVER (ORDER BY k.ord, c.place) AS place
+      FROM unnest($1, $2) WITH ORDINALITY AS k(client_id, class, ord), unnest($3) WITH ORDINALITY AS c(channel, place)
+  ), asked AS (
+    SELECT array_agg(w.client_id ORDER BY w.place) AS clients, array_agg(w.channel ORDER BY w.place) AS channels, array_agg(w.class ORDER BY w.place) AS classes FROM way w
+  )
+  SELECT array_agg(o.is_open ORDER BY o.ord)
+    FROM (SELECT w.ord, bool_or(r.reason IS NULL OR r.reason = 'capped') AS is_open
+            FROM asked a
+           CROSS JOIN LATERAL mfiauto._contact_refusals(a.clients, a.channels, a.classes, array_fill(NULL::text, ARRAY[cardinality(a.clients)])) r
+            JOIN way w ON w.place = r.ord
+           GROUP BY w.ord) o
 $$;
 
 -- Says it again on the next channel, within the time the message had.
@@ -26,22 +44,31 @@ DECLARE
   clock timestamptz := mfiauto.now();
   v mfiauto.workflow_version;
   channels text[];
+  ended record;
+  open_ones boolean[];
   next record;
 BEGIN
   SELECT * INTO STRICT v FROM mfiauto.workflow_version w WHERE w.workflow_id = _next_channel.workflow_id AND w.version = _next_channel.version;
   SELECT m.next_channels INTO STRICT channels FROM mfiauto.message_ledger m
    WHERE m.client_id = _next_channel.client_ids[1] AND m.message_id = _next_channel.ids[1];
+  SELECT array_agg(m.class ORDER BY k.ord) AS classes, bool_or(m.state = 'suppressed') AS has_refusals INTO ended
+    FROM unnest(_next_channel.client_ids, _next_channel.ids) WITH ORDINALITY AS k(client_id, message_id, ord)
+    JOIN LATERAL (SELECT m.class, m.state FROM mfiauto.message_ledger m WHERE m.client_id = k.client_id AND m.message_id = k.message_id OFFSET 0) m ON true;
+  IF ended.has_refusals THEN
+    open_ones := mfiauto._open_elsewhere(_next_channel.client_ids, ended.classes, channels);
+  END IF;
   -- A run that is in a later round by now does not matter: it is the message's own repetition that goes on.
   SELECT array_agg(ROW(m.client_id, m.enrollment_id, m.subject_id, m.loan_id, NULL, m.step_no, clock, 'treated', e.context, NULL, NULL,
                        k.verdict, m.expires_at, 'run')::mfiauto._run ORDER BY k.ord) AS runs,
          array_agg(m.repetition ORDER BY k.ord) AS repetitions INTO next
     FROM ROWS FROM (unnest(_next_channel.client_ids, _next_channel.ids),
-                    mfiauto._verdicts(v.owner, v.exit_sql, _next_channel.client_ids, _next_channel.subject_ids, false)) WITH ORDINALITY
-         AS k(client_id, message_id, verdict, ord)
+                    mfiauto._verdicts(v.owner, v.exit_sql, _next_channel.client_ids, _next_channel.subject_ids, false),
+                    unnest(open_ones)) WITH ORDINALITY
+         AS k(client_id, message_id, verdict, is_open, ord)
     JOIN LATERAL (SELECT * FROM mfiauto.message_ledger m WHERE m.client_id = k.client_id AND m.message_id = k.message_id OFFSET 0) m ON true
     JOIN LATERAL (SELECT * FROM mfiauto.enrollment_state e WHERE e.client_id = m.client_id AND e.enrollment_id = m.enrollment_id OFFSET 0) e
       ON e.state IN ('active', 'completed')
-   WHERE k.verdict IS NOT TRUE AND (m.expires_at IS NULL OR m.expires_at > clock)
+   WHERE k.verdict IS NOT TRUE AND (m.state <> 'suppressed' OR k.is_open) AND (m.expires_at IS NULL OR m.expires_at > clock)
      -- Said before on another channel, and delivered after all.
      AND NOT EXISTS (SELECT FROM mfiauto.message_key b
                        JOIN LATERAL (SELECT d.state FROM mfiauto.message_ledger d WHERE d.client_id = b.client_id AND d.message_id = b.message_id OFFSET 0) d ON d.state = 'delivered'

@@ -1,5 +1,13 @@
 -- Endings: the one place that moves a message from state to state.
 
+-- Whether a message that ended so is said on the step's next channel: it did not get through, or was refused for what is so of its channel alone (and not of
+-- the client, the time or the books). Whether he refused the other channels too the engine looks at when it makes the next message.
+CREATE FUNCTION mfiauto._fails_over(state text, reason text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT $1 IN ('failed', 'undelivered')
+      OR $1 IN ('suppressed', 'skipped') AND $2 IN ('suppressed', 'opted_out', 'no_consent', 'consent_pending', 'no_address', 'invalid_address', 'no_template')
+$$;
+
 -- Moves messages to the given states as far as mfiauto.message_transition allows; returns those that moved. An ending takes the
 -- message out of the queue; where the step has another channel left, the engine is told to compose for it.
 CREATE FUNCTION mfiauto._settle_messages(client_ids bigint[], message_ids bigint[], states text[], reasons text[],
@@ -53,7 +61,7 @@ BEGIN
         FROM allowed a
        -- Who moved it while we waited for its lock has had the later word.
        WHERE m.client_id = a.client_id AND m.created_at = a.created_at AND m.message_id = a.message_id AND m.state = a.old_state
-      RETURNING m.client_id, m.message_id, m.state, m.gateway, m.next_channels
+      RETURNING m.client_id, m.message_id, m.state, m.reason, m.gateway, m.next_channels
     ), doubted AS (
       INSERT INTO mfiauto.unknown_message (client_id, message_id, gateway, noted_at)
       SELECT v.client_id, v.message_id, v.gateway, mfiauto.now() FROM moved v WHERE v.state = 'unknown' AND v.gateway IS NOT NULL
@@ -75,7 +83,7 @@ BEGIN
     SELECT f.client_id, f.message_id, f.state
       FROM (SELECT v.client_id, v.message_id, v.state,
                    CASE WHEN cardinality(v.next_channels) > 0
-                         AND (v.state IN ('failed', 'undelivered')
+                         AND (mfiauto._fails_over(v.state, v.reason)
                               OR (v.state = 'delivered' AND EXISTS (SELECT FROM mfiauto.fallback_watch w
                                                                      WHERE w.client_id = v.client_id AND w.message_id = v.message_id OFFSET 0)))
                         THEN mfiauto._journal_append(0, 'm', v.message_id, v.client_id) END AS told,

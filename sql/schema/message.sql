@@ -68,7 +68,7 @@ CREATE TABLE mfiauto.message_transition (
 );
 INSERT INTO mfiauto.message_transition VALUES
   ('queued', 'claimed'), ('queued', 'canceled'), ('queued', 'suppressed'), ('queued', 'skipped'), ('queued', 'expired'), ('queued', 'failed'), ('queued', 'held'), ('queued', 'unknown'),
-  ('held', 'queued'), ('held', 'canceled'), ('held', 'expired'), ('held', 'failed'), ('held', 'suppressed'), ('held', 'unknown'),
+  ('held', 'queued'), ('held', 'canceled'), ('held', 'skipped'), ('held', 'expired'), ('held', 'failed'), ('held', 'suppressed'), ('held', 'unknown'),
   ('claimed', 'queued'), ('claimed', 'canceled'), ('claimed', 'submitted'), ('claimed', 'sent'), ('claimed', 'delivered'), ('claimed', 'failed'), ('claimed', 'undelivered'), ('claimed', 'unknown'), ('claimed', 'expired'), ('claimed', 'held'),
   ('submitted', 'sent'), ('submitted', 'delivered'), ('submitted', 'undelivered'), ('submitted', 'failed'), ('submitted', 'unknown'),
   ('sent', 'delivered'), ('sent', 'undelivered'), ('sent', 'failed'), ('sent', 'unknown'),
