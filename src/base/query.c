@@ -73,10 +73,17 @@ mfi_query_commit(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-void
-mfi_query_abort(void)
+ErrorData *
+mfi_query_fail(MemoryContext context)
 {
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
 	AbortCurrentTransaction();
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
+	MemoryContextSwitchTo(context);
+	return error;
 }

@@ -17,7 +17,7 @@ extern void mfi_query_renew_snapshot(void);
 /* Commits, reports statistics and goes idle. */
 extern void mfi_query_commit(void);
 
-/* Rolls back after an error; the caller has copied the error. */
-extern void mfi_query_abort(void);
+/* In PG_CATCH: rolls back and goes idle; the error in a context that outlives the transaction and is then the current one. */
+extern ErrorData *mfi_query_fail(MemoryContext context);
 
 #endif							/* MFI_BASE_QUERY_H */

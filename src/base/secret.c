@@ -9,19 +9,17 @@
  */
 #include "postgres.h"
 
-#include <sys/stat.h>
-
+#include "base/file.h"
 #include "base/jsonb.h"
 #include "base/owner.h"
+#include "base/secret.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
-#include "base/secret.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
@@ -267,22 +265,11 @@ mfi_secret_add_key(const char *owner, char *value, const char *file, int keep, b
 		2, types, values, NULL, false);
 }
 
+/* A line's end is not the secret's; a space may be. */
 static char *
 read_file(const char *path)
 {
-	FILE	   *file = AllocateFile(path, PG_BINARY_R);
-	char	   *value;
-	size_t		length;
-
-	if (file == NULL)
-		return NULL;
-	value = palloc(SECRET_BYTES_MAX + 1);
-	length = fread(value, 1, SECRET_BYTES_MAX, file);
-	FreeFile(file);
-	while (length > 0 && (value[length - 1] == '\n' || value[length - 1] == '\r'))
-		length--;
-	value[length] = '\0';
-	return value;
+	return mfi_file_read(path, SECRET_BYTES_MAX, "\r\n");
 }
 
 /*

@@ -13,13 +13,13 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/shared.h"
 #include "base/wake.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
-#include "storage/shmem.h"
 
 #define NO_PROCESS PG_UINT32_MAX
 
@@ -45,9 +45,6 @@ static WakeSlot *own_slot = NULL;
 static uint32 wanted = 0;
 static bool has_callback = false;
 
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
-
 static Size
 board_size(void)
 {
@@ -56,43 +53,28 @@ board_size(void)
 }
 
 static void
-request_board(void)
+fill_board(void *memory)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(board_size());
-}
+	WakeBoard  *fresh = memory;
 
-static void
-start_board(void)
-{
-	bool		is_found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	board = ShmemInitStruct("mfiauto wake", board_size(), &is_found);
-	if (!is_found)
+	fresh->slot_count = (uint32) max_worker_processes;
+	for (uint32 i = 0; i < fresh->slot_count; i++)
 	{
-		board->slot_count = (uint32) max_worker_processes;
-		for (uint32 i = 0; i < board->slot_count; i++)
-		{
-			pg_atomic_init_u32(&board->slots[i].taken, 0);
-			pg_atomic_init_u32(&board->slots[i].database, InvalidOid);
-			pg_atomic_init_u32(&board->slots[i].target, MFI_WAKE_TARGETS);
-			pg_atomic_init_u32(&board->slots[i].process, NO_PROCESS);
-		}
+		pg_atomic_init_u32(&fresh->slots[i].taken, 0);
+		pg_atomic_init_u32(&fresh->slots[i].database, InvalidOid);
+		pg_atomic_init_u32(&fresh->slots[i].target, MFI_WAKE_TARGETS);
+		pg_atomic_init_u32(&fresh->slots[i].process, NO_PROCESS);
 	}
-	LWLockRelease(AddinShmemInitLock);
 }
 
 void
 mfi_wake_define(void)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_board;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = start_board;
+	static const MfiShared shared = {
+		.name = "mfiauto wake", .size = board_size, .fill = fill_board, .memory = (void **) &board
+	};
+
+	mfi_shared_define(&shared);
 }
 
 bool

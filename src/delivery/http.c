@@ -495,8 +495,7 @@ mfi_http_is_written(MfiExchange *exchange)
 {
 	long		request_bytes = 0;
 
-	if (exchange->is_mail)
-		return mfi_smtp_is_written(exchange);
+	Assert(!exchange->is_mail);
 	curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
 	return request_bytes > 0 || exchange->start_count > 0;
 }

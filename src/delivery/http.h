@@ -42,7 +42,7 @@ extern void mfi_http_step(void);
 /* The next finished exchange's owner and answer, NULL if none; release it when the answer was read. */
 extern MfiExchange *mfi_http_next_finished(void **owner, MfiAnswer *answer);
 extern void mfi_http_release(MfiExchange *exchange);
-/* Whether any byte of the request can have left; for what is dropped in flight. */
+/* Whether any byte of the request can have left; for what is dropped in flight: never a letter, those were ended before. */
 extern bool mfi_http_is_written(MfiExchange *exchange);
 
 /* For a stop: each exchange still in flight, to be dropped; NULL when there is none. */

@@ -50,16 +50,10 @@ plain_message(const ErrorData *error)
 void
 mfi_machine_failed(const char *what)
 {
-	ErrorData  *error;
-	char	   *message;
+	ErrorData  *error = mfi_query_fail(mfi_machine.pump_context);
+	char	   *message = plain_message(error);
 
-	MemoryContextSwitchTo(mfi_machine.pump_context);
-	error = CopyErrorData();
-	FlushErrorState();
-	mfi_query_abort();
-	MemoryContextSwitchTo(mfi_machine.pump_context);
 	mfi_machine.trouble_until_ms = mfi_rate_now_ms() + TROUBLE_PAUSE_MS;
-	message = plain_message(error);
 	if (strcmp(mfi_machine.trouble, message) != 0)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),

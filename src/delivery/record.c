@@ -37,7 +37,9 @@ static void requeue(MfiItem *item, double delay_s, const char *reason);
 static void decide_retry(MfiItem *item, int64 now_ms);
 static void decide_unknown(MfiItem *item, int64 now_ms);
 static Batch *batch_new(int capacity, const Oid *types, int column_count);
-static void batch_set(Batch *batch, int column, Datum value, bool is_null);
+static void batch_add(Batch *batch, const MfiItem *item);
+static void batch_set(Batch *batch, int column, Datum value);
+static void batch_set_text(Batch *batch, int column, const char *text);
 static void batch_run(Batch *batch, const char *query, const char *gateway);
 static Datum text_or_null(const char *text, bool *is_null);
 static void record_settled(List *items, MfiLane *lane);
@@ -195,11 +197,42 @@ batch_new(int capacity, const Oid *types, int column_count)
 	return batch;
 }
 
-static void
-batch_set(Batch *batch, int column, Datum value, bool is_null)
+static Datum
+text_or_null(const char *text, bool *is_null)
 {
-	batch->columns[column].values[batch->row_count] = value;
-	batch->columns[column].nulls[batch->row_count] = is_null;
+	*is_null = text == NULL || text[0] == '\0';
+	return *is_null ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+/*
+ * batch_set sets a column of the row that was added last.
+ */
+static void
+batch_set(Batch *batch, int column, Datum value)
+{
+	batch->columns[column].values[batch->row_count - 1] = value;
+}
+
+/* An empty text is none. */
+static void
+batch_set_text(Batch *batch, int column, const char *text)
+{
+	bool		is_null;
+	Datum		value = text_or_null(text, &is_null);
+
+	batch->columns[column].nulls[batch->row_count - 1] = is_null;
+	batch_set(batch, column, value);
+}
+
+/*
+ * batch_add adds a row; the first two columns are the message's key.
+ */
+static void
+batch_add(Batch *batch, const MfiItem *item)
+{
+	batch->row_count++;
+	batch_set(batch, 0, Int64GetDatum(item->envelope.client_id));
+	batch_set(batch, 1, Int64GetDatum(item->envelope.message_id));
 }
 
 /*
@@ -234,21 +267,12 @@ batch_run(Batch *batch, const char *query, const char *gateway)
 		elog(ERROR, "could not record outcomes");
 }
 
-static Datum
-text_or_null(const char *text, bool *is_null)
-{
-	*is_null = text == NULL || text[0] == '\0';
-	return *is_null ? (Datum) 0 : CStringGetTextDatum(text);
-}
-
 static void
 record_settled(List *items, MfiLane *lane)
 {
 	static const Oid types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
 	Batch	   *batch = batch_new(list_length(items), types, lengthof(types));
 	ListCell   *cell;
-	bool		is_null;
-	Datum		value;
 
 	foreach(cell, items)
 	{
@@ -256,15 +280,11 @@ record_settled(List *items, MfiLane *lane)
 
 		if (item->lane != lane || item->action != MFI_ACTION_SETTLE)
 			continue;
-		batch_set(batch, 0, Int64GetDatum(item->envelope.client_id), false);
-		batch_set(batch, 1, Int64GetDatum(item->envelope.message_id), false);
-		batch_set(batch, 2, CStringGetTextDatum(item->state), false);
-		value = text_or_null(item->reason, &is_null);
-		batch_set(batch, 3, value, is_null);
-		batch_set(batch, 4, CStringGetTextDatum(lane->name), false);
-		value = text_or_null(item->outcome.provider_id, &is_null);
-		batch_set(batch, 5, value, is_null);
-		batch->row_count++;
+		batch_add(batch, item);
+		batch_set(batch, 2, CStringGetTextDatum(item->state));
+		batch_set_text(batch, 3, item->reason);
+		batch_set(batch, 4, CStringGetTextDatum(lane->name));
+		batch_set_text(batch, 5, item->outcome.provider_id);
 	}
 	batch_run(batch, "SELECT pg_catalog.count(*) FROM mfiauto._settle_messages($2, $3, $4, $5, $6, $7) WHERE $1 IS NOT NULL", lane->name);
 }
@@ -275,8 +295,6 @@ record_requeued(List *items, MfiLane *lane)
 	static const Oid types[] = {INT8OID, INT8OID, FLOAT8OID, BOOLOID, BOOLOID, BOOLOID, TEXTOID};
 	Batch	   *batch = batch_new(list_length(items), types, lengthof(types));
 	ListCell   *cell;
-	bool		is_null;
-	Datum		value;
 
 	foreach(cell, items)
 	{
@@ -284,15 +302,12 @@ record_requeued(List *items, MfiLane *lane)
 
 		if (item->lane != lane || item->action != MFI_ACTION_REQUEUE)
 			continue;
-		batch_set(batch, 0, Int64GetDatum(item->envelope.client_id), false);
-		batch_set(batch, 1, Int64GetDatum(item->envelope.message_id), false);
-		batch_set(batch, 2, Float8GetDatum(item->delay_s), false);
-		batch_set(batch, 3, BoolGetDatum(item->is_pinned), false);
-		batch_set(batch, 4, BoolGetDatum(item->is_tried), false);
-		batch_set(batch, 5, BoolGetDatum(item->counts), false);
-		value = text_or_null(item->reason, &is_null);
-		batch_set(batch, 6, value, is_null);
-		batch->row_count++;
+		batch_add(batch, item);
+		batch_set(batch, 2, Float8GetDatum(item->delay_s));
+		batch_set(batch, 3, BoolGetDatum(item->is_pinned));
+		batch_set(batch, 4, BoolGetDatum(item->is_tried));
+		batch_set(batch, 5, BoolGetDatum(item->counts));
+		batch_set_text(batch, 6, item->reason);
 	}
 	batch_run(batch, "SELECT mfiauto._requeue_messages($2, $3, $4, $5, $6, $7, $8) WHERE $1 IS NOT NULL", lane->name);
 }
@@ -314,13 +329,11 @@ record_attempts(List *items, MfiLane *lane)
 
 		if (item->lane != lane || item->started_at == 0 || item->outcome.verdict == MFI_VERDICT_SENT)
 			continue;
-		batch_set(batch, 0, Int64GetDatum(item->envelope.client_id), false);
-		batch_set(batch, 1, Int64GetDatum(item->envelope.message_id), false);
-		batch_set(batch, 2, CStringGetTextDatum(mfi_verdict_name(item->outcome.verdict)), false);
-		batch_set(batch, 3, Int32GetDatum(item->outcome.status), false);
-		batch_set(batch, 4, CStringGetTextDatum(item->outcome.error), false);
-		batch_set(batch, 5, TimestampTzGetDatum(item->started_at), false);
-		batch->row_count++;
+		batch_add(batch, item);
+		batch_set(batch, 2, CStringGetTextDatum(mfi_verdict_name(item->outcome.verdict)));
+		batch_set(batch, 3, Int32GetDatum(item->outcome.status));
+		batch_set(batch, 4, CStringGetTextDatum(item->outcome.error));
+		batch_set(batch, 5, TimestampTzGetDatum(item->started_at));
 	}
 	batch_run(batch, "SELECT mfiauto._record_attempts($2, $3, $1, $4, $5, $6, $7)", lane->name);
 }
@@ -349,9 +362,7 @@ record_extras(List *items, MfiLane *lane)
 			batch = opted_out;
 		else
 			continue;
-		batch_set(batch, 0, Int64GetDatum(item->envelope.client_id), false);
-		batch_set(batch, 1, Int64GetDatum(item->envelope.message_id), false);
-		batch->row_count++;
+		batch_add(batch, item);
 	}
 	batch_run(kept, lane->gateway != NULL && lane->gateway->is_inbox && !mfi_machine.is_dry_run
 			  ? "SELECT mfiauto._keep_in_inbox($2, $3, $1)" : "SELECT mfiauto._keep_in_sandbox($2, $3, $1)", lane->name);

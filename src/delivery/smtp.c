@@ -93,15 +93,10 @@ mfi_smtp_note_line(MfiExchange *exchange, const char *data, size_t length)
 	exchange->body[exchange->body_length] = '\0';
 }
 
-bool
-mfi_smtp_is_written(const MfiExchange *exchange)
-{
-	return exchange->letter_sent == exchange->letter_length;
-}
-
 /*
  * mfi_smtp_judge is for what libcurl calls a failure. A refusal that the server
- * spoke out is an answer, whatever step it was given at.
+ * spoke out is an answer, whatever step it was given at. There is doubt once
+ * the server may have the whole letter.
  */
 MfiTransport
 mfi_smtp_judge(const MfiExchange *exchange)
@@ -112,7 +107,7 @@ mfi_smtp_judge(const MfiExchange *exchange)
 		return MFI_TRANSPORT_ANSWERED;
 	if (exchange->result == CURLE_USE_SSL_FAILED || exchange->result == CURLE_LOGIN_DENIED)
 		return MFI_TRANSPORT_REFUSED;
-	return mfi_smtp_is_written(exchange) ? MFI_TRANSPORT_BROKEN : MFI_TRANSPORT_NOT_WRITTEN;
+	return exchange->letter_sent == exchange->letter_length ? MFI_TRANSPORT_BROKEN : MFI_TRANSPORT_NOT_WRITTEN;
 }
 
 const char *

@@ -62,20 +62,23 @@ mfi_step_read_set(MfiPlace *place, MfiStep *step, json_t *object)
 		"Write {\"set\": {\"onboarded\": true, \"score\": {\"sql\": \"…\"}}}.");
 }
 
+static char *
+read_segment(MfiPlace *place, MfiStep *step, json_t *object, const char *key)
+{
+	return mfi_reading_name(place->definition, object, step->path, key, true,
+							"the name of a segment", "mfiauto.segment lists the segments.");
+}
+
 void
 mfi_step_read_add_to(MfiPlace *place, MfiStep *step, json_t *object)
 {
-	step->segment =
-		mfi_reading_name(place->definition, object, step->path, "add_to", true,
-						 "the name of a segment", "mfiauto.segment lists the segments.");
+	step->segment = read_segment(place, step, object, "add_to");
 }
 
 void
 mfi_step_read_remove_from(MfiPlace *place, MfiStep *step, json_t *object)
 {
-	step->segment =
-		mfi_reading_name(place->definition, object, step->path, "remove_from", true,
-						 "the name of a segment", "mfiauto.segment lists the segments.");
+	step->segment = read_segment(place, step, object, "remove_from");
 }
 
 void

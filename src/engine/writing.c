@@ -65,16 +65,21 @@ mfi_writing_json(StringInfo out, const char *key, const char *json)
 	appendStringInfo(out, ": %s", json);
 }
 
+static MfiConditionScope
+scope_of(const MfiDefinition *definition, Oid owner, const char *path)
+{
+	return (MfiConditionScope){
+		.workflow = definition->name, .path = path, .subject = definition->subject, .owner = owner
+	};
+}
+
 char *
 mfi_writing_condition(const MfiDefinition *definition, Oid owner, const char *path,
 					  const char *condition, bool is_trigger)
 {
-	MfiConditionScope scope = { .workflow = definition->name,
-								.path = path,
-								.subject = definition->subject,
-								.owner = owner,
-								.is_trigger = is_trigger };
+	MfiConditionScope scope = scope_of(definition, owner, path);
 
+	scope.is_trigger = is_trigger;
 	return condition == NULL ? NULL : mfi_expression_compile(&scope, condition);
 }
 
@@ -82,12 +87,9 @@ char *
 mfi_writing_awaited(const MfiDefinition *definition, Oid owner, const char *path,
 					const char *condition)
 {
-	MfiConditionScope scope = { .workflow = definition->name,
-								.path = path,
-								.subject = definition->subject,
-								.owner = owner,
-								.is_awaited = true };
+	MfiConditionScope scope = scope_of(definition, owner, path);
 
+	scope.is_awaited = true;
 	return condition == NULL ? NULL : mfi_expression_compile(&scope, condition);
 }
 
@@ -95,9 +97,7 @@ char *
 mfi_writing_moment(const MfiDefinition *definition, Oid owner, const char *path,
 				   const char *expression, const char **type)
 {
-	MfiConditionScope scope = {
-		.workflow = definition->name, .path = path, .subject = definition->subject, .owner = owner
-	};
+	MfiConditionScope scope = scope_of(definition, owner, path);
 
 	if (expression == NULL)
 		return NULL;
@@ -108,9 +108,7 @@ char *
 mfi_writing_value(const MfiDefinition *definition, Oid owner, const char *path,
 				  const char *expression)
 {
-	MfiConditionScope scope = {
-		.workflow = definition->name, .path = path, .subject = definition->subject, .owner = owner
-	};
+	MfiConditionScope scope = scope_of(definition, owner, path);
 
 	return mfi_expression_compile_value(&scope, expression, MFI_VALUE_JSON, NULL);
 }

@@ -158,17 +158,19 @@ mfiauto_render_strict(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_row(fcinfo), values, nulls)));
 }
 
+static MfiTemplate *
+parse(text *source)
+{
+	return mfi_mustache_parse(VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source), CurrentMemoryContext);
+}
+
 /*
  * mfiauto._template_names(template text)
  */
 Datum
 mfiauto_template_names(PG_FUNCTION_ARGS)
 {
-	text *source = PG_GETARG_TEXT_PP(0);
-	MfiTemplate *template =
-		mfi_mustache_parse(VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source), CurrentMemoryContext);
-
-	PG_RETURN_DATUM(text_array(mfi_mustache_variables(template)));
+	PG_RETURN_DATUM(text_array(mfi_mustache_variables(parse(PG_GETARG_TEXT_PP(0)))));
 }
 
 /*
@@ -177,11 +179,7 @@ mfiauto_template_names(PG_FUNCTION_ARGS)
 Datum
 mfiauto_template_partials(PG_FUNCTION_ARGS)
 {
-	text *source = PG_GETARG_TEXT_PP(0);
-	MfiTemplate *template =
-		mfi_mustache_parse(VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source), CurrentMemoryContext);
-
-	PG_RETURN_DATUM(text_array(mfi_mustache_partials(template)));
+	PG_RETURN_DATUM(text_array(mfi_mustache_partials(parse(PG_GETARG_TEXT_PP(0)))));
 }
 
 static void

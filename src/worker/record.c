@@ -96,12 +96,8 @@ try_record(const char *query, const char *worker, const char *message)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData  *error = mfi_query_fail(saved);
 
-		MemoryContextSwitchTo(saved);
-		error = CopyErrorData();
-		FlushErrorState();
-		mfi_query_abort();
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
 				 errmsg("mfiauto could not record the state of its %s worker: %s",
@@ -150,12 +146,8 @@ read_text(const char *query, MemoryContext context)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData  *error = mfi_query_fail(saved);
 
-		MemoryContextSwitchTo(saved);
-		error = CopyErrorData();
-		FlushErrorState();
-		mfi_query_abort();
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
 				 errmsg("mfiauto could not look whether it may send: %s", mfi_record_plain_message(error))));

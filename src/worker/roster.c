@@ -13,17 +13,18 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "base/shared.h"
 #include "base/wake.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "worker/roster.h"
 
+#define LOCK_NAME "mfiauto_roster"
 #define CLEAR_COUNT_MAX 64
 #define LOOK_COUNT_MAX 64
 #define CLEAR_WAIT_MAX_MS 60000
@@ -53,9 +54,6 @@ static int	own_index = -1;
 static Oid	pending_look[8];
 static int	pending_look_count = 0;
 
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
-
 static Size
 roster_size(void)
 {
@@ -64,39 +62,23 @@ roster_size(void)
 }
 
 static void
-request_roster(void)
+fill_roster(void *memory)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(roster_size());
-	RequestNamedLWLockTranche("mfiauto_roster", 1);
-}
+	Roster	   *fresh = memory;
 
-static void
-start_roster(void)
-{
-	bool		is_found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	roster = ShmemInitStruct("mfiauto roster", roster_size(), &is_found);
-	if (!is_found)
-	{
-		memset(roster, 0, roster_size());
-		roster->lock = &GetNamedLWLockTranche("mfiauto_roster")->lock;
-		roster->entry_count = max_worker_processes;
-	}
-	LWLockRelease(AddinShmemInitLock);
+	memset(fresh, 0, roster_size());
+	fresh->lock = &GetNamedLWLockTranche(LOCK_NAME)->lock;
+	fresh->entry_count = max_worker_processes;
 }
 
 void
 mfi_roster_define(void)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_roster;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = start_roster;
+	static const MfiShared shared = {
+		.name = "mfiauto roster", .tranche = LOCK_NAME, .size = roster_size, .fill = fill_roster, .memory = (void **) &roster
+	};
+
+	mfi_shared_define(&shared);
 }
 
 const char *

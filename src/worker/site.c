@@ -16,6 +16,7 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/guc.h"
 #include "commands/dbcommands.h"
 #include "common/cryptohash.h"
@@ -24,40 +25,18 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "storage/fd.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
 #define NODE_BYTES 16
 #define SITE_BYTES_MAX 4096
 #define TEXT_BYTES_MAX 256
+#define WHITE_SPACE " \r\n"
 
 PG_FUNCTION_INFO_V1(mfiauto_read_site);
 PG_FUNCTION_INFO_V1(mfiauto_this_node);
 PG_FUNCTION_INFO_V1(mfiauto_timeline_break);
 PG_FUNCTION_INFO_V1(mfiauto_has_clock);
-
-/*
- * read_small reads a file of a few bytes without its trailing white space;
- * null when it is not there.
- */
-static char *
-read_small(const char *path, size_t bytes_max)
-{
-	FILE	   *file = AllocateFile(path, PG_BINARY_R);
-	char	   *content;
-	size_t		length;
-
-	if (file == NULL)
-		return NULL;
-	content = palloc(bytes_max + 1);
-	length = fread(content, 1, bytes_max, file);
-	FreeFile(file);
-	while (length > 0 && (content[length - 1] == '\n' || content[length - 1] == '\r' || content[length - 1] == ' '))
-		length--;
-	content[length] = '\0';
-	return content;
-}
 
 /*
  * machine_name is the machine's id where the system keeps one, else its host
@@ -66,11 +45,11 @@ read_small(const char *path, size_t bytes_max)
 static char *
 machine_name(void)
 {
-	char	   *id = read_small("/etc/machine-id", TEXT_BYTES_MAX);
+	char	   *id = mfi_file_read("/etc/machine-id", TEXT_BYTES_MAX, WHITE_SPACE);
 	char		host[TEXT_BYTES_MAX];
 
 	if (id == NULL || id[0] == '\0')
-		id = read_small("/var/lib/dbus/machine-id", TEXT_BYTES_MAX);
+		id = mfi_file_read("/var/lib/dbus/machine-id", TEXT_BYTES_MAX, WHITE_SPACE);
 	if (id != NULL && id[0] != '\0')
 		return id;
 	if (gethostname(host, sizeof(host)) != 0)
@@ -129,7 +108,7 @@ mfiauto_read_site(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 	if (mfi_guc_site_file != NULL && mfi_guc_site_file[0] != '\0')
 	{
-		site = read_small(mfi_guc_site_file, SITE_BYTES_MAX);
+		site = mfi_file_read(mfi_guc_site_file, SITE_BYTES_MAX, WHITE_SPACE);
 		if (site == NULL)
 			site = pstrdup("");
 		else if (!pg_verifymbstr(site, (int) strlen(site), true))

@@ -156,12 +156,8 @@ begin_turn(Duty *duty)
 static void
 note_failure(Duty *duty, MemoryContext context)
 {
-	ErrorData  *error;
+	ErrorData  *error = mfi_query_fail(context);
 
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	mfi_query_abort();
 	duty->failure_count++;
 	/* The extension went while the pass waited for it: the next turn says so and leaves. */
 	if (mfi_worker_look() != MFI_FINDING_READY)
