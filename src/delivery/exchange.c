@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <openssl/x509_vfy.h>
+
 #include "base/guc.h"
 #include "delivery/address.h"
 #include "delivery/exchange.h"
@@ -85,4 +87,31 @@ mfi_exchange_judge(const MfiExchange *exchange)
 	if (exchange->result == CURLE_PEER_FAILED_VERIFICATION || exchange->result == CURLE_SSL_CACERT_BADFILE)
 		return MFI_TRANSPORT_REFUSED;
 	return exchange->start_count > 0 ? MFI_TRANSPORT_BROKEN : MFI_TRANSPORT_NOT_WRITTEN;
+}
+
+/*
+ * certificate_error says what is wrong with the certificate that the server
+ * showed: it expired, nobody knows its authority, it is another host's.
+ */
+static const char *
+certificate_error(MfiExchange *exchange)
+{
+	long		result = X509_V_OK;
+
+	curl_easy_getinfo(exchange->easy, CURLINFO_SSL_VERIFYRESULT, &result);
+	snprintf(exchange->error, sizeof(exchange->error), "certificate of the gateway's server is not valid: %s",
+			 result == X509_V_OK ? "it is not for this host" : X509_verify_cert_error_string(result));
+	return exchange->error;
+}
+
+const char *
+mfi_exchange_error(MfiExchange *exchange)
+{
+	if (exchange->is_address_refused && mfi_exchange_judge(exchange) == MFI_TRANSPORT_REFUSED)
+		return "the gateway's address is private and its host is not in mfiauto.private_hosts";
+	if (exchange->result == CURLE_PEER_FAILED_VERIFICATION)
+		return certificate_error(exchange);
+	if (exchange->result == CURLE_SSL_CACERT_BADFILE)
+		return "the file of mfiauto.ca_file cannot be used";
+	return exchange->is_mail ? mfi_smtp_error(exchange) : curl_easy_strerror(exchange->result);
 }

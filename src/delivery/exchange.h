@@ -34,6 +34,7 @@ struct MfiExchange
 	bool		is_loopback_only;
 	bool		is_address_refused;
 	CURLcode	result;
+	char		error[160];		/* in the words of mfi_exchange_error, where they are no constant */
 
 	/* of mail */
 	bool		is_mail;
@@ -50,5 +51,7 @@ struct MfiExchange
 extern const char *mfi_exchange_check_url(MfiExchange *exchange, const MfiRequest *request);
 /* What is known of how it went, when it is over. */
 extern MfiTransport mfi_exchange_judge(const MfiExchange *exchange);
+/* The same in words, which name nobody; they last as long as the exchange. */
+extern const char *mfi_exchange_error(MfiExchange *exchange);
 
 #endif							/* MFI_DELIVERY_EXCHANGE_H */

@@ -522,9 +522,7 @@ mfi_http_next_finished(void **owner, MfiAnswer *answer)
 	answer->id_header = exchange->id_value[0] != '\0' ? exchange->id_value : NULL;
 	answer->retry_after = exchange->retry_after_value[0] != '\0' ? exchange->retry_after_value : NULL;
 	answer->retry_after_at = answer->retry_after != NULL ? curl_getdate(answer->retry_after, NULL) : -1;
-	answer->error = answer->transport == MFI_TRANSPORT_REFUSED && exchange->is_address_refused
-		? "the gateway's address is private and its host is not in mfiauto.private_hosts"
-		: exchange->is_mail ? mfi_smtp_error(exchange) : curl_easy_strerror(exchange->result);
+	answer->error = mfi_exchange_error(exchange);
 	return exchange;
 }
 

@@ -218,6 +218,11 @@ is(scalar(() = $log =~ /recv \(stream_id=\d+[^)]*\) :method: POST/g), 30, 'thirt
 like($log, qr/apns-topic: bank\.app/, 'with their headers');
 my %connections = map { $_ => 1 } $log =~ /\[id=(\d+)\][^\n]*recv \(stream_id=\d+[^)]*\) :method: POST/g;
 is(scalar keys %connections, 1, 'of one connection');
+# A certificate is checked, and what is wrong with it is told.
+$node->append_conf('postgresql.conf', "mfiauto.ca_file = ''\n");
+$node->reload;
+like($node->safe_psql('bank', q{SELECT outcome, error FROM mfiauto.test_gateway('one', '+221770000000', 'essai')}),
+	qr/^config_broken\|certificate of the gateway's server is not valid: (unable to get local issuer certificate|self.signed certificate.*)$/, 'who signed a certificate counts, and an operator reads so');
 drop_it();
 
 # Nothing of a secret in the server's log, in what people may see, or in what messages say.
