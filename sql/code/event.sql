@@ -18,7 +18,7 @@ BEGIN
     RAISE EXCEPTION 'properties of event "%" are larger than 64 kB', name USING ERRCODE = '54000', HINT = 'Keep large documents elsewhere and give their reference.';
   END IF;
   IF NOT isfinite(coalesce(occurred_at, mfiauto.now())) THEN
-    RAISE EXCEPTION 'occurred_at of event "%" must be a finite time', name USING ERRCODE = '22023', HINT = 'Leave it out for now.';
+    RAISE EXCEPTION 'occurred_at of event "%" must be a finite time', name USING ERRCODE = '22023', HINT = 'Left out, it is the present time.';
   END IF;
   IF (subject IS NULL) <> (subject_id IS NULL) THEN
     RAISE EXCEPTION 'subject and subject_id of event "%" must be given together', name USING ERRCODE = '22023', HINT = 'For example subject => ''loan'', subject_id => 7.';

@@ -116,7 +116,7 @@ BEGIN
       END IF;
     WHEN 'list' THEN
       IF type <> 'array' OR jsonb_array_length(value) > 20 OR EXISTS (SELECT FROM jsonb_array_elements(value) e WHERE jsonb_typeof(e) <> 'string') THEN
-        PERFORM mfiauto._refuse_option(option, 'a list of at most 20 texts, in the order of the template''s placeholders');
+        PERFORM mfiauto._refuse_option(option, 'a list of at most 20 texts, in the order of the template''s parameters');
       END IF;
     WHEN 'category' THEN
       IF type <> 'string' OR bare NOT IN ('utility', 'marketing', 'authentication') THEN

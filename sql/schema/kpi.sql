@@ -279,7 +279,7 @@ CREATE VIEW mfiauto.kpi_arrears_recovery AS
 COMMENT ON VIEW mfiauto.kpi_arrears_recovery IS
   'K8 arrears recovery = amount collected within N days of the first overdue day (it included) / amount overdue on that day, per delinquency episode; N = 7, 30, 90.
    Grain: month in which the episode began, workflow and arm of its first late installment (null and all: the whole book), currency; unit: ratio. No more is counted as collected than was overdue.
-   A ratio takes only episodes older than its N days; immature_count: those not yet 30 days old.';
+   A ratio takes only episodes older than its N days; immature_count: those younger than 30 days.';
 
 CREATE VIEW mfiauto.kpi_arrears_recovery_explain AS
   SELECT date_trunc('month', e.started_on)::date AS period, e.loan_id, e.client_id, e.branch_id, e.installment_id, e.started_on, e.ended_on, e.currency,

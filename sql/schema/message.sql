@@ -28,7 +28,7 @@ INSERT INTO mfiauto.message_reason VALUES
   ('missing_variable', 'the template needs a value that the books do not have: held, never sent with a hole'),
   ('no_link_key', 'the file with the key that links are signed with cannot be read: tried again'),
   ('no_consent', 'the class needs an opt-in that is not on record'),
-  ('consent_pending', 'the client has not yet confirmed the opt-in that the policy wants confirmed'),
+  ('consent_pending', 'the opt-in waits for the client''s own confirmation, which the policy asks for'),
   ('opted_out', 'the client opted out'),
   ('client_barred', 'nothing is sent to this client: dead, closed, suspected of fraud, or not to be contacted'),
   ('erased', 'the client was erased here: nothing is sent, even though the books have him'),

@@ -80,8 +80,8 @@ mfi_lane_is_available(MfiLane *lane, int64 now_ms)
 }
 
 /*
- * mfi_lane_has_other tells whether another gateway of the channel has not yet
- * tried the message.
+ * mfi_lane_has_other tells whether there is another gateway of the channel that
+ * did not try the message.
  */
 bool
 mfi_lane_has_other(const MfiItem *item)
@@ -193,7 +193,7 @@ set_gateway(MfiLane *lane, MfiGateway *gateway, const char *problem)
 	lane->claim_at_ms = 0;
 	mfi_lane_forget_cursors(lane);
 	lane->has_strays = true;
-	lane->has_due = true;		/* not known yet */
+	lane->has_due = true;		/* to be found out */
 	if (gateway != NULL)
 	{
 		char	   *url = mfi_gateway_base_url(gateway);

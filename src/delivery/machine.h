@@ -22,7 +22,7 @@ typedef struct MfiLane
 	bool		is_held_by_operator;
 	bool		is_over_budget;
 	MfiRate		rate;
-	dlist_head	ready;			/* claimed, not yet started */
+	dlist_head	ready;			/* claimed, waiting for their start */
 	int			ready_count;
 	int			in_flight;
 	int			window;			/* most in flight, as its answers have earned it */
@@ -50,7 +50,7 @@ typedef struct MfiLane
 	char	   *poll_cursor;	/* NULL: from the beginning */
 	int64		poll_not_before_ms;
 
-	/* not yet saved */
+	/* since the last save */
 	int64		sent;
 	int64		failed;
 	int64		retried;

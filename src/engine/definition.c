@@ -4,9 +4,8 @@
  *
  * Nothing here looks at the database. A definition that passes is complete in
  * itself: every key is known, every value of its type, the moments of a list
- * are in order, and every step can be reached. What the finished product will
- * know and this version does not is told from what nobody knows (0A000), so
- * that nothing accepted is ever ignored.
+ * are in order, and every step can be reached. Nothing accepted is ever
+ * ignored.
  */
 #include "postgres.h"
 

@@ -3,7 +3,7 @@
  *		A gateway's definition: checked and compiled.
  *
  * A definition is data that an administrator wrote. Whatever is accepted here
- * works; what does not work yet is refused (0A000), never ignored. The
+ * works; what is not known is refused with its place, never ignored. The
  * language is described in doc/gateways.md, member by member.
  */
 #include "postgres.h"

@@ -20,7 +20,7 @@ typedef struct Parser
 	MfiTemplate *template;
 	const char *text;
 	const char *end;
-	const char *at; /* first byte not yet made a node */
+	const char *at; /* first byte that no node has */
 	Slice open;		/* the delimiters in force */
 	Slice close;
 	int section_depth;

@@ -16,7 +16,7 @@ static char *other_port(const char *address);
 static bool fits_twilio(const char *address, List *parameters, const MfiSecret *secret, const char *signature);
 static bool has_body_hash(const MfiWebhook *webhook);
 static int	compare_names(const void *one, const void *other);
-static char *replace_placeholders(const MfiWebhook *webhook, const char *data, const char *timestamp, const char *id, size_t *length);
+static char *fill(const MfiWebhook *webhook, const char *data, const char *timestamp, const char *id, size_t *length);
 
 static int
 compare_parameters(const ListCell *one, const ListCell *other)
@@ -305,8 +305,12 @@ mfi_signature_standard(const MfiWebhook *webhook, json_t *rule, const MfiSecret 
 	return is_good;
 }
 
+/*
+ * fill puts in what a rule's data names: what was signed, NULL if any of it did
+ * not come. It may hold NULs.
+ */
 static char *
-replace_placeholders(const MfiWebhook *webhook, const char *data, const char *timestamp, const char *id, size_t *length)
+fill(const MfiWebhook *webhook, const char *data, const char *timestamp, const char *id, size_t *length)
 {
 	char	   *address = mfi_signature_address(webhook);
 	StringInfoData out;
@@ -358,7 +362,7 @@ mfi_signature_hmac(const MfiWebhook *webhook, json_t *rule, const MfiSecret *sec
 		return false;
 	if (prefix != NULL)
 		signature += strlen(prefix);
-	text = replace_placeholders(webhook, data != NULL ? data : "{body}", timestamp, id, &length);
+	text = fill(webhook, data != NULL ? data : "{body}", timestamp, id, &length);
 	if (text == NULL)
 		return false;
 	mfi_hash_hmac(algorithm != NULL ? algorithm + strlen("hmac-") : "sha256", secret->value, secret->length, text, length, &hash);
