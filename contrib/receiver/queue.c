@@ -159,6 +159,7 @@ void
 queue_setup(void)
 {
 	pthread_condattr_t attributes;
+	struct stat facts;
 	int lock_file;
 
 	pthread_condattr_init(&attributes);
@@ -174,6 +175,8 @@ queue_setup(void)
 	directory = open(settings.queue_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
 		fail("fatal: directory %s cannot be opened: %s", settings.queue_dir, strerror(errno));
+	if (fstat(directory, &facts) != 0 || (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		fail("fatal: directory %s may be written by others, who could say anything in it", settings.queue_dir);
 	lock_file = openat(directory, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (lock_file < 0 || flock(lock_file, LOCK_EX | LOCK_NB) != 0)
 		fail("fatal: the queue in %s is another receiver's, or may not be written", settings.queue_dir);
@@ -440,21 +443,27 @@ queue_read(const char *name, Request *request)
 }
 
 /*
- * forget_head takes the first entry out, if it still is the one of this name.
+ * forget takes an entry out and gives its size. It is the first, unless an
+ * operator put an older one back meanwhile.
  */
 static long long
-forget_head(const char *name)
+forget(const char *name)
 {
-	long long bytes = 0;
+	uint64_t number = strtoull(name, NULL, 16);
+	long long bytes;
+	size_t place = 0;
 
-	if (entry_count > 0 && entry_at(0)->number == strtoull(name, NULL, 16))
-	{
-		bytes = entry_at(0)->bytes;
-		state.count--;
-		state.bytes -= bytes;
-		head = (head + 1) % entry_size;
-		entry_count--;
-	}
+	while (place < entry_count && entry_at(place)->number != number)
+		place++;
+	if (place == entry_count)
+		return 0;
+	bytes = entry_at(place)->bytes;
+	for (; place > 0; place--)
+		*entry_at(place) = *entry_at(place - 1);
+	state.count--;
+	state.bytes -= bytes;
+	head = (head + 1) % entry_size;
+	entry_count--;
 	return bytes;
 }
 
@@ -464,7 +473,7 @@ queue_remove(const char *name)
 	pthread_mutex_lock(&lock);
 	if (unlinkat(directory, name, 0) != 0 && errno != ENOENT)
 		log_line("error: request %s cannot be taken from the queue: %s", name, strerror(errno));
-	forget_head(name);
+	forget(name);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -472,6 +481,7 @@ void
 queue_set_aside(const char *name, const char *reason, bool is_refused)
 {
 	char aside_name[64];
+	long long bytes;
 
 	snprintf(aside_name, sizeof(aside_name), "%s-%s", name, reason);
 	pthread_mutex_lock(&lock);
@@ -479,18 +489,19 @@ queue_set_aside(const char *name, const char *reason, bool is_refused)
 	{
 		log_line("error: request %s was thrown away (%s): too much was set aside", name, reason);
 		unlinkat(directory, name, 0);
-		forget_head(name);
+		forget(name);
 		pthread_mutex_unlock(&lock);
 		return;
 	}
+	bytes = forget(name);
 	if (renameat(directory, name, aside, aside_name) == 0)
 	{
 		log_line("error: request %s was set aside (%s)", name, reason);
 		fsync(aside);
+		state.aside_bytes += bytes;
+		state.aside_count++;
 	}
 	else
 		log_line("error: request %s could not be set aside: %s", name, strerror(errno));
-	state.aside_bytes += forget_head(name);
-	state.aside_count++;
 	pthread_mutex_unlock(&lock);
 }

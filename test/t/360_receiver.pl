@@ -117,6 +117,9 @@ sub is_drained { my $name = shift; local $Test::Builder::Level = $Test::Builder:
 
 is(system($program, '--database=host=x password=y'), 256, 'a password on the command line is refused');
 is(system($program, '--wrokers=2'), 256, 'a setting that is misspelt is refused');
+mkdir "$dir/everybodys" or die "mkdir: $!";
+chmod 0777, "$dir/everybodys";
+is(system($program, '--listen=127.0.0.1:0', "--queue_dir=$dir/everybodys"), 256, 'a queue that others may write is refused');
 start_receiver(request_timeout => 2);
 is_deeply(health(), { status => 'ok', database => JSON::PP::true, queued => 0, queued_bytes => 0, set_aside => 0 }, 'it is well');
 is(system($program, '--listen=127.0.0.1:0', "--queue_dir=$dir/queue"), 256, 'no two receivers share a queue');
@@ -276,6 +279,22 @@ my $cut = $node->safe_psql('postgres', "SELECT count(pg_terminate_backend(pid)) 
 cmp_ok($cut, '>', 0, 'connections are cut');
 is((track('Cut', properties => { n => 1 }))[0], 200, 'nobody notices');
 is($node->safe_psql('bank', events('Cut')), '1 1', 'and nothing had to wait');
+
+# An operator puts an older request back while one is being said.
+end_receiver();
+start_receiver(database_timeout => 4);
+hold();
+is((track('Put Back', properties => { n => 1 }))[0], 200, 'one waits for the database');
+my ($waits) = glob "$dir/queue/0*";
+my $older = $waits =~ s{/0([0-9a-f]{15})$}{'/0' . sprintf '%015x', hex($1) - 1}er;
+system('cp', $waits, $older) == 0 or die 'cp';
+kill 'HUP', $pid;
+for (1 .. 100) { last if slurp_file($log) =~ /reopened/; sleep 0.05; }
+let_go();
+is_drained('both go out');
+for (1 .. 100) { last if health()->{queued} == 0; sleep 0.05; }
+is($node->safe_psql('bank', events('Put Back')), '1 1', 'and are one');
+is(join(' ', map { $_->{queued} . ' ' . $_->{set_aside} } health()) . (slurp_file($log) =~ /(could not be set aside)/ ? $1 : ''), '0 0', 'nothing else is left, or was said to be set aside');
 
 # Of a pair of servers one may be gone without a word: connections to it are neither taken nor refused.
 end_receiver();
