@@ -321,6 +321,10 @@ BEGIN
   IF jsonb_typeof(content) IS DISTINCT FROM 'object' OR call = 'batch' AND jsonb_typeof(content -> 'batch') IS DISTINCT FROM 'array' THEN
     RETURN mfiauto._tracking_answer(400, '{"success": false, "error": "body_not_valid"}');
   END IF;
+  -- Each is at least a few hundred bytes where a program wrote it: more of them are sent to make us work.
+  IF call = 'batch' AND jsonb_array_length(content -> 'batch') > 2500 THEN
+    RETURN mfiauto._tracking_answer(413, '{"success": false, "error": "batch_too_long"}');
+  END IF;
   SELECT coalesce(jsonb_agg(jsonb_build_object('index', t.n - 1, 'error', t.error) ORDER BY t.n), '[]') INTO refused
     FROM mfiauto._take_tracking(source, nullif(call, 'batch'), CASE WHEN call = 'batch' THEN content -> 'batch' ELSE jsonb_build_array(content) END,
                                 mfiauto._read_iso_time(content ->> 'sentAt'), mfiauto._received_at(headers),

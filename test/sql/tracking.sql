@@ -117,6 +117,8 @@ SELECT * FROM post('batch', '{"batch": {}}');
 SELECT * FROM post('batch', '{"batch": []}');
 SELECT * FROM post('track', repeat(' ', 32769));
 SELECT * FROM post('batch', repeat(' ', 512001));
+-- Nor tens of thousands of messages that say nothing.
+SELECT n, p.status, left(p.answer, 45) AS answer FROM (VALUES (2500), (2501)) v(n), post('batch', '{"batch": [' || repeat('{}, ', n - 1) || '{}]}') p;
 SELECT * FROM post('track', '{}', '{"content-encoding": "gzip"}');
 SELECT * FROM post('track', '{"userId": "99", "event": "E"}');
 SELECT status FROM mfiauto.serve('POST', '/v1/track', '', basic((SELECT key FROM app)), '\xff', NULL);
