@@ -1,11 +1,7 @@
 -- Anchors on any date: of canonical roles, as dates and as moments whose day is the client's own, and of watched tables; exact on moves, deletions and returns.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 CREATE TABLE bank.card (id bigint PRIMARY KEY, client_id bigint, expires_on date);
 SELECT mfiauto.watch('Card Issued', 'bank.card', 'INSERT', client => 'client_id', subject => 'id', properties => '{"expires_on": "expires_on"}');
 SELECT mfiauto.watch('Card Changed', 'bank.card', 'UPDATE', client => 'client_id', subject => 'id', properties => '{"expires_on": "expires_on"}');

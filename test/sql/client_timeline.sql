@@ -1,11 +1,7 @@
 -- client_timeline(): everything of a client in one order, as many lines of each kind as its source has rows, and no text of a message.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 SELECT mfiauto._set_clock('2026-01-01 08:00+00');
 SELECT count(mfiauto.create_template('hello', channel => 'sms', body => 'Hello {{client.name}}, the secret word is Baobab')) AS templates;

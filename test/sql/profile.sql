@@ -1,11 +1,7 @@
 -- The profile that the engine keeps up to date, by what is written and by the clock, equals one computed anew: random writes, random moments. And what stands in its way.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 SELECT setseed(0.42);
 INSERT INTO bank.client (id, birth, tz, region, literacy, joined, traits)

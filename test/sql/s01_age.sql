@@ -1,11 +1,7 @@
 -- S1: age in the client's own zone: it changes at midnight of the birthday there; not known stays "unknown", nobody is left out.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id, tz, birth)
 SELECT g, (ARRAY['Africa/Dakar', 'Asia/Tokyo', 'America/Lima', 'Europe/Paris', 'no/such', NULL])[1 + g % 6], (ARRAY['1990-03-30', '2008-03-29', '2000-02-29', '1960-12-31', NULL]::date[])[1 + g % 5]

@@ -1,11 +1,7 @@
 -- S3: areas are a tree: who lives in a region is who lives in one of its villages.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 SELECT mfiauto.set_area('SN', name => 'Senegal'), mfiauto.set_area('Thies', 'SN'), mfiauto.set_area('Dakar', 'SN'), mfiauto.set_area('Pikine', 'Dakar'), mfiauto.set_area('Mbour', 'Thies'), mfiauto.set_area('Joal', 'Mbour');
 INSERT INTO bank.client (id, region) SELECT g, (ARRAY['SN', 'Thies', 'Dakar', 'Pikine', 'Mbour', 'Joal', 'Atlantis', NULL])[1 + g % 8] FROM generate_series(0, 799) g;

@@ -1,11 +1,7 @@
 -- S4: what became of the messages of 90 days says how a client can be reached: three failures in a row make it poor.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id, phone) SELECT g, '+2217700000' || lpad(g::text, 2, '0') FROM generate_series(1, 8) g;
 SELECT pg_temp.pass('2026-01-05 08:00+00');

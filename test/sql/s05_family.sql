@@ -1,11 +1,7 @@
 -- S5: household and dependants come from traits, the bank's or told; a limit of 5 takes in who has 5.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id, traits) VALUES (1, '{"household": 4}'), (2, '{"household": 5}'), (3, '{"household": "6", "dependants": 3}'), (4, '{"household_size": 7, "household": 2}'), (5, '{"household": "many"}'), (6, NULL), (7, '{"household": -1}');
 SELECT pg_temp.pass('2026-01-05 08:00+00');

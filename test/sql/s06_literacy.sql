@@ -1,11 +1,7 @@
 -- S6: who reads little and agreed to calls is called: preferred_channel, and the voice variant of a message.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id, name, phone, literacy, traits) VALUES (1, 'Awa', '+221770000001', 'low', NULL), (2, 'Binta', '+221770000002', 'low', NULL), (3, 'Cheikh', '+221770000003', 'high', '{"preferred_channel": "email"}'), (4, 'Demba', '+221770000004', 'none', NULL);
 SELECT mfiauto._set_clock('2026-01-05 08:00+00');

@@ -1,11 +1,7 @@
 -- S7: cycle, punctuality of the last 12 installments, days past due and standing equal what the payments say, counted one installment at a time.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 UPDATE mfiauto.institution SET grace_days = 2;
 SELECT setseed(0.7);

@@ -1,11 +1,7 @@
 -- S9: interactions of 30 and 90 days, sliding: equal to a plain count on every simulated day.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id) SELECT g FROM generate_series(1, 30) g;
 SELECT mfiauto.set_interaction('Newsletter Sent', false);

@@ -1,11 +1,7 @@
 -- S10: by which way a client came first stays, whatever is written later.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id, source) VALUES (1, 'radio'), (2, NULL), (3, ' ');
 SELECT pg_temp.pass('2026-01-05 08:00+00');

@@ -1,11 +1,7 @@
 -- S11: amounts by currency: what is owed in different currencies is never added up or compared.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id) SELECT g FROM generate_series(1, 6) g;
 INSERT INTO bank.loan (id, client_id, currency, principal, outstanding, status) VALUES

@@ -1,11 +1,7 @@
 -- S12: sectors of activity are a code list; what is not on it is null in the profile and reported.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id, traits) VALUES (1, '{"sector": "A"}'), (2, '{"sector": "trade"}'), (3, '{"sector": " Construction "}'), (4, '{"sector": "orpaillage"}'), (5, '{"sector": "orpaillage"}'), (6, '{"sector": ""}'), (7, NULL);
 SELECT pg_temp.pass('2026-01-05 08:00+00');

@@ -1,11 +1,7 @@
 -- S13: finishing a lesson raises education_score by the weight that the table gives it, once.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id) SELECT g FROM generate_series(1, 3) g;
 SELECT mfiauto.set_education_weight('Lesson Completed', 10, '{"lesson": "savings"}'), mfiauto.set_education_weight('Lesson Completed', 15, '{"lesson": "credit"}'),

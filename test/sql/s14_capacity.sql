@@ -1,11 +1,7 @@
 -- S14: repayment capacity, (income - expenses - installments) / installments of the next 30 days, against a golden file of 100 clients.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 CREATE TABLE public.golden (client bigint, income numeric, expenses numeric, due_dates date[], dues numeric[], expected numeric);
 \copy public.golden FROM 'test/lib/capacity.csv' (FORMAT csv, HEADER)

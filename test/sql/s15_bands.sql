@@ -1,11 +1,7 @@
 -- S15: bands part the clients by the quantiles of a value: their sizes add up to all who have one, and they say of when they are.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 INSERT INTO bank.client (id, traits) SELECT g, CASE WHEN g % 10 <> 0 THEN jsonb_build_object('score', g * 37 % 101) END FROM generate_series(1, 1000) g;
 SELECT pg_temp.pass('2026-01-05 08:00+00');

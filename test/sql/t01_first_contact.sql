@@ -1,11 +1,7 @@
 -- T1: a lead that is committed gives one enrollment and one queued message; one that is rolled back gives none.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 SELECT mfiauto._set_clock('2026-01-05 09:00+00');
 SELECT mfiauto.create_workflow('welcome', '{"trigger": {"event": "Lead Created"}, "class": "transactional", "steps": [{"send": "hello"}]}') AS version;
 SELECT mfiauto.activate_workflow('welcome');

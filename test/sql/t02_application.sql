@@ -1,11 +1,7 @@
 -- T2: a status transition of an application; the same UPDATE run twice gives one enrollment, two applications of one client give two.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 SELECT mfiauto._set_clock('2026-01-05 09:00+00');
 INSERT INTO bank.client (id, name, phone) VALUES (1, 'Awa', '+221770000001'), (2, 'Binta', '+221770000002');
 INSERT INTO bank.application VALUES (11, 1, 'started'), (12, 1, 'started'), (13, 2, 'submitted');

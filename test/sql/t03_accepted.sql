@@ -1,11 +1,7 @@
 -- T3: an accepted application is told also to who opted out of marketing; a suppressed address is not written to, and the reason stands.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 SELECT mfiauto._set_clock('2026-01-05 09:00+00');
 INSERT INTO bank.client (id, name, phone) SELECT g, 'Client ' || g, '+22177000000' || g FROM generate_series(1, 3) g;
 INSERT INTO bank.application SELECT 10 + g, g, 'submitted' FROM generate_series(1, 3) g;

@@ -1,11 +1,7 @@
 -- T4: an approval that is corrected to a refusal inside one transaction: only the refusal's message exists, held out from nobody.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 SELECT mfiauto._set_clock('2026-01-05 09:00+00');
 SELECT mfiauto.create_template('refused', channel => 'sms', body => 'Votre demande n''est pas retenue, {{client.name}}.', class => 'transactional') AS version;
 INSERT INTO bank.client (id, name, phone) SELECT g, 'Client ' || g, '+2217700000' || lpad(g::text, 2, '0') FROM generate_series(1, 20) g;

@@ -1,11 +1,7 @@
 -- T5: the message's amount is the sum of the disbursement rows at commit; one that is reversed in the same transaction gives none.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 CREATE TABLE bank.disbursement (id bigint PRIMARY KEY, loan_id bigint, amount numeric, reversed boolean DEFAULT false);
 CREATE VIEW bank.paid_out AS
   SELECT l.id, l.client_id, CASE WHEN d.amount > 0 AND l.status = 'approved' THEN 'active' ELSE l.status END AS status, coalesce(d.amount, l.principal) AS principal

@@ -1,11 +1,7 @@
 -- T6: reminders around the due date in each client's zone, across moved clocks, Sundays and moving holidays: the set of (installment, offset, local date) equals an independent oracle; paid ones are absent.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 -- (engine_oracle has ten thousand installments, with moves, reversals, group loans and outages.)
 CREATE TABLE bank.installment (id bigint PRIMARY KEY, loan_id bigint, due_date date, due numeric DEFAULT 1000, paid numeric DEFAULT 0, pays_on date);
 SELECT mfiauto.bind('installment', 'bank.installment', '{"installment_id": "id", "loan_id": "loan_id", "due_date": "due_date", "amount_due": "due", "amount_paid": "paid"}') IS NOT NULL AS bound;

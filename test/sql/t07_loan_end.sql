@@ -1,11 +1,7 @@
 -- T7: the end of a loan: by repayment exactly one congratulation, by a write-off none; 30 days before maturity a word, in the client's zone.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 SELECT mfiauto._set_clock('2026-01-05 09:00+00');
 INSERT INTO bank.client (id, name, phone, tz) VALUES (1, 'Awa', '+221770000001', 'Europe/Paris'), (2, 'Binta', '+221770000002', NULL), (3, 'Cheikh', '+221770000003', NULL);
 INSERT INTO bank.loan (id, client_id, status, matures_on) VALUES (11, 1, 'active', '2026-04-14'), (12, 2, 'active', '2026-04-14'), (13, 3, 'active', '2026-04-14');

@@ -1,11 +1,7 @@
 -- T8: the offer after a loan's end is for who is eligible when it is sent, not only when he entered: who falls into arrears in between leaves, and is sent nothing.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 SELECT mfiauto._set_clock('2026-01-05 09:00+00');
 INSERT INTO bank.client (id, name, phone) SELECT g, 'Client ' || g, '+22177000000' || g FROM generate_series(1, 5) g;
 INSERT INTO bank.loan (id, client_id, status) SELECT 10 + g, g, 'active' FROM generate_series(1, 5) g;

@@ -1,11 +1,7 @@
 -- T9: births on each day of a leap year, a simulated year and more, three zones, two of which move their clocks: one message for each client and year, 29 February as ruled.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 CREATE PROCEDURE public.pass(first_at timestamptz, last_at timestamptz, every interval) LANGUAGE plpgsql AS $$
 DECLARE at timestamptz;
 BEGIN

@@ -1,11 +1,7 @@
 -- T10: no event of a set in 30 days: equals a brute-force NOT EXISTS at every simulated day; an event one second before the limit cancels; only a new one arms again.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 CREATE FUNCTION public.dice(topic text, n bigint) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
   SELECT ('x' || substr(md5(topic || '/' || n), 1, 8))::bit(32)::bigint / 4294967296.0::double precision $$;
 -- 120 clients in two zones that move their clocks; some joined long ago, some join while we look, of some nobody knows since when.

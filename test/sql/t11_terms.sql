@@ -1,11 +1,7 @@
 -- T11: a notice of changed terms to all holders of a product, class legal, acknowledged by version: every holder has exactly one message that was sent, failed or had no address; the report lists who was not reached.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 SELECT mfiauto._set_clock('2026-03-02 09:00+00');
 SELECT mfiauto.create_template('terms', channel => 'sms', body => 'Nouvelles conditions du compte, version 2026-04.', class => 'legal') AS version;
 INSERT INTO bank.client (id, name, phone) SELECT g, 'Client ' || g, CASE WHEN g % 5 > 0 THEN '+2217700' || lpad(g::text, 5, '0') END FROM generate_series(1, 40) g;

@@ -1,11 +1,7 @@
 -- T12: a broadcast by a schedule, each occurrence to all members, in the institution's zone and in each client's; a course whose lessons come in order, once, and whose place a pause keeps.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 -- Occurrences against every local minute of 14 months, in a zone that moves its clocks twice a year and one that does so around Ramadan.
 CREATE TABLE public.minute AS
 SELECT z.zone, m.at AS local, m.at AT TIME ZONE z.zone AS at, extract(minute FROM m.at) AS minute, extract(hour FROM m.at) AS hour, extract(day FROM m.at) AS day, extract(month FROM m.at) AS month, extract(dow FROM m.at) AS dow

@@ -1,11 +1,7 @@
 -- T14: enroll() is idempotent: repeating a call returns the same enrollment, by its key also after the run has ended.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 SELECT mfiauto._set_clock('2026-01-05 09:00+00');
 INSERT INTO bank.client (id, name, phone) VALUES (1, 'Awa', '+221770000001'), (2, 'Binta', '+221770000002');
 INSERT INTO bank.loan (id, client_id) VALUES (11, 1), (12, 1);

@@ -1,11 +1,7 @@
 -- T15: what clients write goes through the keyword router, 100 % of a table of more than 200 texts; as Message Received it starts a workflow and lets one that waits go on; a missed call is an event.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 SELECT mfiauto._set_clock('2026-01-05 09:00+00');
 SELECT count(mfiauto.create_template(n, channel => 'sms', body => n || CASE n WHEN 'balance' THEN ': {{event.keyword}}' ELSE ': {{client.name}}' END, class => 'transactional')) FROM unnest('{balance,thanks,later}'::text[]) n;
 INSERT INTO bank.client (id, name, phone) SELECT g, 'Client ' || g, '+22177000000' || g FROM generate_series(1, 4) g;

@@ -1,11 +1,7 @@
 -- T16: events that match (name, properties, count in a window); a replay of the event log gives the same enrollments as the live run.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/trigger_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 INSERT INTO bank.client (id, name, phone) SELECT g, 'Client ' || g, '+2217700' || lpad(g::text, 5, '0') FROM generate_series(1, 60) g;
 INSERT INTO bank.loan (id, client_id) SELECT 100 + g, g FROM generate_series(1, 60) g;
 -- The workflows of both runs.

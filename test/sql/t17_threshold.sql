@@ -1,11 +1,7 @@
 -- T17: a trait crosses a limit: one enrollment, however often it goes to and fro, until it has been on the far side of the other limit.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 SELECT count(mfiauto.create_template('late', channel => 'sms', body => 'Hello {{client.name}}')) AS templates;
 INSERT INTO bank.client (id, name, phone) SELECT g, 'Client ' || g, '+2217700000' || lpad(g::text, 2, '0') FROM generate_series(1, 9) g;

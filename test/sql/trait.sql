@@ -1,11 +1,7 @@
 -- Traits that users compute: what is refused, how they are kept up to date, whose rights they have, and what holds them.
-SET client_min_messages = error;
-CREATE EXTENSION mfiauto;
-\set ECHO none
-SELECT mfiauto.install();
+\i test/lib/installed.sql
 \i test/lib/profile_books.sql
 \set ECHO all
-\set SHOW_CONTEXT never
 UPDATE mfiauto.institution SET time_zone = 'Africa/Dakar';
 CREATE TABLE bank.ledger (client_id bigint, amount numeric);
 INSERT INTO bank.client (id, traits) SELECT g, jsonb_build_object('score', g) FROM generate_series(1, 20) g;
