@@ -6,40 +6,13 @@ use warnings;
 use Exporter 'import';
 use IO::Socket::INET;
 use JSON::PP;
+use MfiProcess;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(start_simulator stop_simulator ask_simulator add_gateway add_messages states);
+our @EXPORT = qw(start_simulator ask_simulator add_gateway add_messages states);
 
-my %process;
-
-# Starts a simulator; returns its port.
-sub start_simulator
-{
-	my $file = PostgreSQL::Test::Utils::tempdir() . '/port';
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0) { exec $^X, 'test/lib/gateway_simulator.pl', $file or die "exec: $!"; }
-	for (1 .. 600)
-	{
-		last if -s $file;
-		select undef, undef, undef, 0.05;
-	}
-	my $port = slurp_file($file) or die 'the simulator did not start';
-	chomp $port;
-	$process{$port} = $pid;
-	return $port;
-}
-
-sub stop_simulator
-{
-	my $port = shift;
-	my $pid = delete $process{$port} or return;
-	kill 'TERM', $pid;
-	waitpid $pid, 0;
-	return;
-}
-
-END { my $status = $?; stop_simulator($_) for keys %process; $? = $status; }
+sub start_simulator { return start_peer('gateway_simulator.pl'); }
 
 # GET of /stats or /clear.
 sub ask_simulator

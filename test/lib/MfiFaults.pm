@@ -4,54 +4,23 @@ package MfiFaults;
 use strict;
 use warnings;
 use Exporter 'import';
-use IO::Socket::INET;
 use IPC::Run ();
+use MfiProcess;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(start_proxy set_way start_mail_peer stop_peers letters hold_lock release_lock wait_until delivery_pid kill_worker kill_server);
+our @EXPORT = qw(start_proxy set_way start_mail_peer letters hold_lock release_lock wait_until delivery_pid kill_worker kill_server);
 
-my (%process, %way_file, @locks);
-my $count = 0;
+my @locks;
 
-sub start_program
-{
-	my @command = @_;
-	my $file = PostgreSQL::Test::Utils::tempdir() . '/peer.' . ++$count;
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0)
-	{
-		exec map { $_ eq 'PORT_FILE' ? $file : $_ } @command or die "exec: $!";
-	}
-	$process{$pid} = 1;
-	wait_until(sub { -s $file }, 30) or die "$command[1] did not start";
-	my $port = slurp_file($file);
-	chomp $port;
-	$way_file{$port} = "$file.way";
-	return $port;
-}
-
-sub wait_until
-{
-	my ($is_so, $timeout_s) = @_;
-	my $until = time + ($timeout_s // 60);
-	while (time < $until)
-	{
-		my $answer = $is_so->();
-		return $answer if $answer;
-		select undef, undef, undef, 0.03;
-	}
-	return;
-}
-
-sub start_proxy { my $target = shift; return start_program($^X, 'test/lib/faulty_proxy.pl', 'PORT_FILE', $target); }
+sub start_proxy { my $target = shift; return start_peer('faulty_proxy.pl', $target); }
 
 # How a proxy, or a mail server, behaves from now on.
 sub set_way
 {
 	my ($port, $way) = @_;
-	my $file = $way_file{$port};
+	my $file = peer_file($port) . '.way';
 	open my $out, '>', "$file.new" or die "$file: $!";
 	print $out "$way\n";
 	close $out;
@@ -60,24 +29,17 @@ sub set_way
 }
 
 # A mail server; its letters are lines of a file. Its way: pass, or before (says nothing to DATA), after (takes the letter, says nothing).
-sub start_mail_peer { return start_program($^X, 'test/lib/mail_peer.pl', 'PORT_FILE'); }
+sub start_mail_peer { return start_peer('mail_peer.pl'); }
 
 # The receivers of the letters that a mail server has taken.
 sub letters
 {
 	my $port = shift;
-	(my $file = $way_file{$port}) =~ s/\.way$/.letters/;
+	my $file = peer_file($port) . '.letters';
 	return -e $file ? split(/\n/, slurp_file($file)) : ();
 }
 
-sub stop_peers
-{
-	release_lock();
-	for my $pid (keys %process) { kill 'TERM', $pid; waitpid $pid, 0; delete $process{$pid}; }
-	return;
-}
-
-END { my $status = $?; stop_peers(); $? = $status; }
+END { my $status = $?; release_lock(); $? = $status; }
 
 # Runs statements in a session of its own and keeps its transaction open until release_lock(), or the server's end.
 sub hold_lock

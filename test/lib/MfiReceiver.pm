@@ -3,58 +3,55 @@ package MfiReceiver;
 use strict;
 use warnings;
 use Exporter 'import';
+use MfiProcess;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(build_receiver run_receiver stop_receiver);
-my %process;
+our @EXPORT = qw(build_receiver let_receiver_in run_receiver receiver_pid receiver_log stop_receiver);
+my $program = 'contrib/receiver/mfiauto-receiver';
+my %receiver;
+my $run = 0;
 
 sub build_receiver
 {
 	my $log = PostgreSQL::Test::Utils::tempdir() . '/make.log';
 	is(system("make -s -C contrib/receiver >$log 2>&1"), 0, 'the receiver builds') or BAIL_OUT(slurp_file($log));
+	return $program;
+}
+
+# The role it has in a database, which may do nothing else.
+sub let_receiver_in
+{
+	my ($node, $database) = @_;
+	$node->safe_psql($database, q{CREATE ROLE front LOGIN; ALTER ROLE front SET log_parameter_max_length = 0; SELECT mfiauto.grant_access('front', 'receiver')});
 	return;
 }
 
-# Starts one for a database, as a role that may do nothing else; returns its port. settings: further ones, by name.
+# Starts one for a database; returns its port. settings: further ones, by name; dir: where its queue and its log are; wrapper: a command that runs it.
 sub run_receiver
 {
 	my ($node, $database, %settings) = @_;
-	my $dir = PostgreSQL::Test::Utils::tempdir();
-	my $log = "$dir/receiver.log";
-	$node->safe_psql($database, q{DO $$ BEGIN IF to_regrole('front') IS NULL THEN CREATE ROLE front LOGIN; END IF; END $$; SELECT mfiauto.grant_access('front', 'receiver')});
-	my %with = (rate => 0, rate_per_address => 0, queue_dir => "$dir/queue", %settings,
-		database => 'host=' . $node->host . ' port=' . $node->port . " dbname=$database user=front");
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0)
-	{
-		open STDERR, '>', $log or die "open: $!";
-		exec 'contrib/receiver/mfiauto-receiver', '--listen=127.0.0.1:0', map { "--$_=$with{$_}" } sort keys %with or die "exec: $!";
-	}
-	for (1 .. 600)
-	{
-		last if -s $log && slurp_file($log) =~ /listening on 127.0.0.1 port |fatal/;
-		select undef, undef, undef, 0.05;
-	}
+	my $dir = delete $settings{dir} // PostgreSQL::Test::Utils::tempdir();
+	my @wrapper = @{ delete $settings{wrapper} // [] };
+	my $printed = "$dir/receiver." . ++$run . '.log';
+	my %with = (rate => 0, rate_per_address => 0, queue_dir => "$dir/queue",
+		database => 'host=' . $node->host . ' port=' . $node->port . " dbname=$database user=front", %settings);
+	my $log = $with{log_file} // $printed;
+	my $pid = start_process($printed, @wrapper, $program, '--listen=127.0.0.1:0', map { "--$_=$with{$_}" } sort keys %with);
+	wait_until(sub { -s $log && slurp_file($log) =~ /listening on 127.0.0.1 port |fatal/ });
 	slurp_file($log) =~ /listening on 127.0.0.1 port (\d+)/ or die 'the receiver did not start: ' . slurp_file($log);
-	$process{$1} = $pid;
+	$receiver{$1} = { pid => $pid, log => $log };
 	return $1;
 }
 
+sub receiver_pid { my $port = shift; return $receiver{$port}{pid}; }
+sub receiver_log { my $port = shift; return $receiver{$port}{log}; }
+
+# Ends it; returns its exit status.
 sub stop_receiver
 {
-	my $port = shift;
-	my $pid = delete $process{$port};
-	kill 'TERM', $pid;
-	waitpid $pid, 0;
-	return $?;
-}
-
-END
-{
-	my $status = $?;
-	for my $pid (values %process) { kill 'KILL', $pid; waitpid $pid, 0; }
-	$? = $status;
+	my ($port, $signal) = @_;
+	return end_process((delete $receiver{$port})->{pid}, $signal);
 }
 
 1;

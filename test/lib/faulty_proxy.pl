@@ -9,32 +9,20 @@
 #   cut       resets after 20 bytes of the answer      half      closes after 20 bytes of the answer
 use strict;
 use warnings;
+use lib 'test/lib';
 use IO::Select;
 use IO::Socket::INET;
-use Socket qw(SOL_SOCKET SO_LINGER TCP_NODELAY IPPROTO_TCP);
+use MfiPeer;
 use Time::HiRes qw(time);
 
 my ($port_file, $target) = @ARGV;
 die "usage: faulty_proxy.pl PORT_FILE TARGET_PORT\n" unless defined $target;
 $SIG{PIPE} = 'IGNORE';
 $SIG{TERM} = sub { exit 0 };
-my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1024, ReuseAddr => 1) or die "listen: $!\n";
-open my $out, '>', "$port_file.new" or die "$port_file: $!\n";
-print $out $server->sockport, "\n";
-close $out;
-rename "$port_file.new", $port_file or die "$port_file: $!\n";
+my $server = listen_for($port_file);
 
 my $sockets = IO::Select->new($server);
 my (%pair, %upstream_of, %kept, %sent, %drip_at);
-
-sub way
-{
-	open my $in, '<', "$port_file.way" or return 'pass';
-	my $way = <$in> // 'pass';
-	close $in;
-	chomp $way;
-	return $way;
-}
 
 sub drop
 {
@@ -44,25 +32,22 @@ sub drop
 	{
 		$sockets->remove($end);
 		delete $_->{$end} for \%upstream_of, \%kept, \%sent, \%drip_at, \%pair;
-		setsockopt($end, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)) if $is_reset;
-		close $end;
+		close_connection($end, $is_reset);
 	}
 	return;
 }
 
-sub take_connection
+sub take_client
 {
 	my $way = shift;
-	my $client = $server->accept or return;
-	setsockopt($client, IPPROTO_TCP, TCP_NODELAY, 1);
-	if ($way eq 'refuse') { setsockopt($client, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)); close $client; return; }
-	if ($way eq 'close') { close $client; return; }
+	my $client = take_connection($server) or return;
+	return close_connection($client, $way eq 'refuse') if $way eq 'refuse' || $way eq 'close';
 	$sockets->add($client);
 	$kept{$client} = '';
 	$sent{$client} = 0;
 	return if $way eq 'silent';
 	my $upstream = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $target, Timeout => 5) or return drop($client, 1);
-	setsockopt($upstream, IPPROTO_TCP, TCP_NODELAY, 1);
+	send_at_once($upstream);
 	$sockets->add($upstream);
 	$upstream_of{$client} = $upstream;
 	$pair{$client} = $upstream;
@@ -93,10 +78,10 @@ for (;;)
 {
 	my $is_keeping = grep { $_ ne '' } values %kept;
 	my @ready = $sockets->can_read($is_keeping ? 0.005 : 0.1);
-	my $way = way();
+	my $way = way($port_file);
 	for my $socket (@ready)
 	{
-		if ($socket == $server) { take_connection($way); next; }
+		if ($socket == $server) { take_client($way); next; }
 		next unless defined fileno $socket;
 		my $count = sysread $socket, my $bytes, 65_536;
 		if (exists $kept{$socket})

@@ -21,11 +21,11 @@
 #   /stats         what was asked: {"requests", "taken", "keys", "doubled", "paths", "tokens", "early", "last", "open"}; /clear forgets it
 use strict;
 use warnings;
+use lib 'test/lib';
 use IO::Select;
-use IO::Socket::INET;
 use JSON::PP;
+use MfiPeer;
 use POSIX qw(strftime);
-use Socket qw(SOL_SOCKET SO_LINGER TCP_NODELAY IPPROTO_TCP);
 use Time::HiRes qw(time);
 
 my ($port_file) = @ARGV;
@@ -33,11 +33,7 @@ die "usage: gateway_simulator.pl PORT_FILE\n" unless defined $port_file;
 $SIG{PIPE} = 'IGNORE';
 $SIG{TERM} = sub { exit 0 };
 
-my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1024, ReuseAddr => 1) or die "listen: $!\n";
-open my $out, '>', "$port_file.new" or die "$port_file: $!\n";
-print $out $server->sockport, "\n";
-close $out;
-rename "$port_file.new", $port_file or die "$port_file: $!\n";
+my $server = listen_for($port_file);
 
 my $sockets = IO::Select->new($server);
 my (%buffer, @later);
@@ -57,9 +53,7 @@ sub drop
 	my ($socket, $is_reset) = @_;
 	$sockets->remove($socket);
 	delete $buffer{$socket};
-	setsockopt($socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)) if $is_reset;
-	close $socket;
-	return;
+	return close_connection($socket, $is_reset);
 }
 
 # Everything at once: the listener's backlog and the sockets' buffers are large enough for a test.
@@ -159,8 +153,7 @@ for (;;)
 	{
 		if ($socket == $server)
 		{
-			my $client = $server->accept or next;
-			setsockopt($client, IPPROTO_TCP, TCP_NODELAY, 1);
+			my $client = take_connection($server) or next;
 			$sockets->add($client);
 			$buffer{$client} = '';
 		}

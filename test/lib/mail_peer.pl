@@ -6,25 +6,15 @@
 #   The word in PORT_FILE.way: pass · before (no answer to DATA) · after (takes the letter, no answer) · hang_up (takes the letter, closes)
 use strict;
 use warnings;
-use IO::Socket::INET;
+use lib 'test/lib';
+use MfiPeer;
 
 my ($port_file) = @ARGV;
 die "usage: mail_peer.pl PORT_FILE\n" unless defined $port_file;
 $SIG{CHLD} = 'IGNORE';
 my %child;
 $SIG{TERM} = sub { kill 'KILL', keys %child; exit 0 };
-my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 256, ReuseAddr => 1) or die "listen: $!\n";
-open my $out, '>', "$port_file.new" or die "$port_file: $!\n";
-print $out $server->sockport, "\n";
-close $out;
-rename "$port_file.new", $port_file or die "$port_file: $!\n";
-
-sub way
-{
-	open my $in, '<', "$port_file.way" or return 'pass';
-	chomp(my $way = <$in> // 'pass');
-	return $way;
-}
+my $server = listen_for($port_file);
 
 sub talk
 {
@@ -37,7 +27,7 @@ sub talk
 		elsif ($line =~ /^QUIT/i) { print $socket "221 bye\r\n"; return; }
 		elsif ($line =~ /^DATA/i)
 		{
-			if (way() eq 'before') { sleep 1 while way() eq 'before'; return; }
+			if (way($port_file) eq 'before') { sleep 1 while way($port_file) eq 'before'; return; }
 			print $socket "354 go on\r\n";
 			my $text = '';
 			while (defined($text = <$socket>)) { last if $text eq ".\r\n"; }
@@ -46,8 +36,8 @@ sub talk
 			open my $letters, '>>', "$port_file.letters" or die "letters: $!";
 			syswrite $letters, "$to\n";
 			close $letters;
-			return if way() eq 'hang_up';
-			if (way() eq 'after') { sleep 1 while way() eq 'after'; return; }
+			return if way($port_file) eq 'hang_up';
+			if (way($port_file) eq 'after') { sleep 1 while way($port_file) eq 'after'; return; }
 			print $socket "250 2.0.0 Ok: queued as PEER$$\r\n";
 		}
 		else { print $socket "250 ok\r\n"; }

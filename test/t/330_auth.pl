@@ -7,41 +7,15 @@ use warnings;
 use lib 'test/lib';
 use JSON::PP;
 use MfiDelivery;
+use MfiProcess;
 use MfiTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my @children;
-
-sub run_child
-{
-	my ($log, @command) = @_;
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0)
-	{
-		open STDOUT, '>', "$dir/$log" or die "open: $!";
-		open STDERR, '>&', \*STDOUT or die "open: $!";
-		exec @command or die "exec: $!";
-	}
-	push @children, $pid;
-	return;
-}
-
-END { my $status = $?; kill 'TERM', $_ for @children; waitpid $_, 0 for @children; $? = $status; }
-
-sub wait_for
-{
-	my ($what, $is_there) = @_;
-	for (1 .. 600) { return if $is_there->(); select undef, undef, undef, 0.05; }
-	die "$what did not start";
-}
-
-sub is_open { my $port = shift; return defined IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 1); }
-
-run_child('peer.log', '/usr/bin/python3', 'test/lib/auth_peer.py', $dir);
-wait_for('the peer', sub { -s "$dir/port" });
+start_process("$dir/peer.log", '/usr/bin/python3', 'test/lib/auth_peer.py', $dir);
+wait_until(sub { -s "$dir/port" }) or die 'the peer did not start';
 chomp(my $port = slurp_file("$dir/port"));
 my $node = new_server('main', "mfiauto.private_hosts = '127.0.0.1'", "mfiauto.ca_file = '$dir/ca.pem'", 'mfiauto.workers = off');
 add_database($node, 'bank');
@@ -193,8 +167,8 @@ drop_it();
 
 # A real OAuth server, its tokens verified by the keys that it publishes.
 my $oauth_port = PostgreSQL::Test::Cluster::get_free_port();
-run_child('oauth.log', 'node', "$ENV{NODE_PATH}/oauth2-mock-server/dist/oauth2-mock-server.mjs", '-a', '127.0.0.1', '-p', $oauth_port);
-wait_for('the OAuth server', sub { is_open($oauth_port) });
+start_process("$dir/oauth.log", 'node', "$ENV{NODE_PATH}/oauth2-mock-server/dist/oauth2-mock-server.mjs", '-a', '127.0.0.1', '-p', $oauth_port);
+wait_for_port($oauth_port);
 ($result, $peer) = deliver(5, "/oidc?$oauth_port", auth => { %client_credentials, token_url => "http://127.0.0.1:$oauth_port/token", scope => 'sms' }, secret_values => { client_secret => "$dir/right" });
 is($result, '5|0|0', 'tokens of a real OAuth server');
 is_deeply($peer->{problems}, [], 'are good');
@@ -204,8 +178,8 @@ drop_it();
 my $http2_port = PostgreSQL::Test::Cluster::get_free_port();
 mkdir "$dir/docroot";
 append_to_file("$dir/docroot/3", '{"id": "h2"}');
-run_child('http2.log', 'nghttpd', '-v', '--no-content-length', '-a', '127.0.0.1', '-d', "$dir/docroot", $http2_port, "$dir/server.key", "$dir/server.pem");
-wait_for('the HTTP/2 server', sub { is_open($http2_port) });
+start_process("$dir/http2.log", 'nghttpd', '-v', '--no-content-length', '-a', '127.0.0.1', '-d', "$dir/docroot", $http2_port, "$dir/server.key", "$dir/server.pem");
+wait_for_port($http2_port);
 $client += 30;
 add_gateway($node, 'bank', 'one', 0, '', settings => { concurrency => 30 }, http_version => '2', secrets => ['key'], auth => { kind => 'jwt', algorithm => 'ES256', key => '{{secret.key}}', %claims },
 	request => { method => 'POST', url => "https://127.0.0.1:$http2_port/3", headers => { 'apns-topic' => 'bank.app' }, body => { kind => 'json', json => { text => '{{text}}' } } });

@@ -8,6 +8,7 @@ use IO::Socket::INET;
 use IPC::Run;
 use MIME::Base64;
 use MfiDelivery;
+use MfiProcess;
 use MfiTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -18,28 +19,18 @@ plan skip_all => 'Postfix needs root to start: run tools/test.sh as root or with
 die 'Postfix did not start: ' . slurp_file("$beside/start.log") unless -s "$beside/ports";
 my ($port, $peer) = split ' ', slurp_file("$beside/ports");
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my @children;
 
 # Another mail server, see test/lib/smtp_peer.py.
-sub start_peer
+sub start_mail_server
 {
 	my ($at, @certificate) = @_;
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0) { exec '/usr/bin/python3', 'test/lib/smtp_peer.py', $at, "$dir/peer.$at", @certificate or die "exec: $!"; }
-	push @children, $pid;
-	for (1 .. 300)
-	{
-		return if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $at, Timeout => 1);
-		select undef, undef, undef, 0.1;
-	}
-	die "nothing listens on port $at";
+	start_process(undef, '/usr/bin/python3', 'test/lib/smtp_peer.py', $at, "$dir/peer.$at", @certificate);
+	return wait_for_port($at);
 }
 
-END { my $status = $?; for (@children) { kill 'TERM', $_; waitpid $_, 0; } $? = $status; }
-
-start_peer($peer);
+start_mail_server($peer);
 my $guarded = PostgreSQL::Test::Cluster::get_free_port();
-start_peer($guarded, "$beside/tls/server.pem", "$beside/tls/server.key");
+start_mail_server($guarded, "$beside/tls/server.pem", "$beside/tls/server.key");
 
 my $node = new_server('main', "mfiauto.private_hosts = '127.0.0.1'", "mfiauto.ca_file = '$beside/tls/ca.pem'", 'log_statement = none');
 add_database($node, 'bank');

@@ -8,6 +8,7 @@ use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64;
 use MfiDelivery;
+use MfiReceiver;
 use MfiTest;
 use MfiValgrind;
 use PostgreSQL::Test::Cluster;
@@ -15,16 +16,13 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $program = 'contrib/receiver/mfiauto-receiver';
+my $program = build_receiver();
 my $dir = PostgreSQL::Test::Utils::tempdir();
-is(system("make -s -C contrib/receiver >$dir/make.log 2>&1"), 0, 'it builds without a warning') or BAIL_OUT(slurp_file("$dir/make.log"));
 
 my $node = new_server('main', 'mfiauto.workers = off');
 add_database($node, 'bank');
+let_receiver_in($node, 'bank');
 $node->safe_psql('bank', q{
-	CREATE ROLE front LOGIN;
-	ALTER ROLE front SET log_parameter_max_length = 0;
-	SELECT mfiauto.grant_access('front', 'receiver');
 	CREATE TABLE client (id bigint PRIMARY KEY);
 	INSERT INTO client SELECT generate_series(1, 100);
 	SELECT mfiauto.bind('client', 'client', '{"client_id": "id"}')});
@@ -32,44 +30,16 @@ my $key = $node->safe_psql('bank', "SELECT mfiauto.create_write_key('app')");
 my %basic = (Authorization => 'Basic ' . encode_base64("$key:", ''));
 
 my ($pid, $port, $log);
-my $run = 0;
 
-# Starts a receiver; further arguments are settings. Those of rates are off unless given.
 sub start_receiver
 {
-	my %with = (rate => 0, rate_per_address => 0, queue_dir => "$dir/queue", @_);
-	my @wrapper = @{ delete $with{wrapper} // [] };
-	my $printed = "$dir/receiver." . ++$run . '.log';
-	$log = $with{log_file} // $printed;
-	$with{database} //= 'host=' . $node->host . ' port=' . $node->port . ' dbname=bank user=front';
-	$pid = fork // die "fork: $!";
-	if ($pid == 0)
-	{
-		open STDERR, '>', $printed or die "open: $!";
-		exec @wrapper, $program, '--listen=127.0.0.1:0', map { "--$_=$with{$_}" } sort keys %with or die "exec: $!";
-	}
-	for (1 .. 1200)
-	{
-		last if -s $log && slurp_file($log) =~ /listening on 127.0.0.1 port |fatal/;
-		sleep 0.05;
-	}
-	slurp_file($log) =~ /listening on 127.0.0.1 port (\d+)/ or die 'the receiver did not start: ' . slurp_file($log);
-	$port = $1;
+	my %settings = @_;
+	$port = run_receiver($node, 'bank', dir => $dir, %settings);
+	($pid, $log) = (receiver_pid($port), receiver_log($port));
 	return;
 }
 
-# Ends it; returns its exit status.
-sub end_receiver
-{
-	my $signal = shift // 'TERM';
-	kill $signal, $pid;
-	waitpid $pid, 0;
-	my $status = $?;
-	$pid = undef;
-	return $status;
-}
-
-END { my $status = $?; if ($pid) { kill 'KILL', $pid; waitpid $pid, 0; } $? = $status; }
+sub end_receiver { my $signal = shift; return stop_receiver($port, $signal); }
 
 sub connect_to { return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 10); }
 

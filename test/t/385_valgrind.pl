@@ -9,6 +9,7 @@ use IO::Socket::INET;
 use JSON::PP;
 use MfiDelivery;
 use MfiFaults;
+use MfiProcess;
 use MfiTest;
 use MfiValgrind;
 use PostgreSQL::Test::Cluster;
@@ -23,13 +24,7 @@ my $mail = start_mail_peer();
 my $certificate = "$dir/certificate.pem";
 system_or_bail('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', "$dir/tls.key", '-out', $certificate,
 	'-days', '2', '-subj', '/CN=peer', '-addext', 'subjectAltName=IP:127.0.0.1');
-my $tls_pid = fork // die "fork: $!";
-if ($tls_pid == 0)
-{
-	open STDOUT, '>', "$dir/tls.out" or die "open: $!";
-	exec 'openssl', 's_server', '-www', '-accept', '127.0.0.1:0', '-key', "$dir/tls.key", '-cert', $certificate or die "exec: $!";
-}
-END { my $status = $?; if ($tls_pid) { kill 'TERM', $tls_pid; waitpid $tls_pid, 0; } $? = $status; }
+start_process("$dir/tls.out", 'openssl', 's_server', '-www', '-accept', '127.0.0.1:0', '-key', "$dir/tls.key", '-cert', $certificate);
 my $tls_port = wait_until(sub { -e "$dir/tls.out" && slurp_file("$dir/tls.out") =~ /^ACCEPT \S*:(\d+)\n/m ? $1 : 0 }) or die 'openssl s_server did not start';
 
 # Made before valgrind comes.
@@ -132,7 +127,6 @@ is_soon($session, 'bank', q{SELECT string_agg(gateway || ' ' || in_flight, ', ' 
 is(pid_of($_), $pid{$_}, "$_: the same process all the time") for sort keys %pid;
 $session->quit;
 $node->stop('fast');
-stop_peers();
 
 for my $kind (sort keys %pid) { like(slurp_file("$dir/$pid{$kind}.valgrind"), qr/FILE DESCRIPTORS: .* at exit/, "$kind: valgrind had the last word") or diag(join "\n\n", reports_of($dir, $pid{$kind})); }
 my @reports = reports_of($dir);

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use lib 'test/lib';
 use MfiDelivery;
+use MfiProcess;
 use MfiReceiver;
 use MfiTest;
 use PostgreSQL::Test::Cluster;
@@ -16,48 +17,12 @@ die 'Kannel is not installed' unless $bearerbox && $smsbox;
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my %port = map { $_ => PostgreSQL::Test::Cluster::get_free_port() } qw(admin box sendsms smpp http);
-my @children;
-
-sub run_child
-{
-	my @command = @_;
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0)
-	{
-		open STDOUT, '>>', "$dir/children.log" or die "open: $!";
-		open STDERR, '>&', \*STDOUT or die "open: $!";
-		exec @command or die "exec: $!";
-	}
-	push @children, $pid;
-	return;
-}
-
-END
-{
-	my $status = $?;
-	for my $pid (reverse @children) { kill 'INT', $pid; kill 'TERM', $pid; }
-	for my $pid (@children)
-	{
-		for (1 .. 50) { last if waitpid($pid, 1) != 0; select undef, undef, undef, 0.1; }
-		kill 'KILL', $pid if kill 0, $pid;
-	}
-	$? = $status;
-}
-
-sub wait_for_port
-{
-	my $port = shift;
-	for (1 .. 300)
-	{
-		return if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 1);
-		select undef, undef, undef, 0.1;
-	}
-	die "nothing listens on port $port: " . slurp_file("$dir/children.log");
-}
+my $log = "$dir/children.log";
 
 build_receiver();
 my $node = new_server('main', "mfiauto.private_hosts = '127.0.0.1'");
 add_database($node, 'bank');
+let_receiver_in($node, 'bank');
 my $front = run_receiver($node, 'bank');
 
 my $conf = slurp_file('test/lib/kannel.conf');
@@ -66,12 +31,12 @@ $conf =~ s/\@FRONT\@/$front/g;
 $conf =~ s/\@(ADMIN|BOX|SENDSMS|SMPP)\@/$port{lc $1}/g;
 append_to_file("$dir/kannel.conf", $conf);
 
-run_child($^X, 'test/lib/smsc_simulator.pl', $port{smpp}, $port{http}, "$dir/smsc.log");
-wait_for_port($port{smpp});
-run_child($bearerbox, "$dir/kannel.conf");
-wait_for_port($port{box});
-run_child($smsbox, "$dir/kannel.conf");
-wait_for_port($port{sendsms});
+start_process($log, $^X, 'test/lib/smsc_simulator.pl', $port{smpp}, $port{http}, "$dir/smsc.log");
+wait_for_port($port{smpp}, $log);
+start_process($log, $bearerbox, "$dir/kannel.conf");
+wait_for_port($port{box}, $log);
+my $smsbox_pid = start_process($log, $smsbox, "$dir/kannel.conf");
+wait_for_port($port{sendsms}, $log);
 
 # Nothing is bound here: who has which number is told by hand.
 $node->safe_psql('bank', qq{
@@ -131,9 +96,7 @@ for (1 .. 100) { last if slurp_file("$dir/smsc.log") =~ /^sms \S+ \S+21 8 /m; se
 like(slurp_file("$dir/smsc.log"), qr/^sms MFI \S+21 8 0050007200ea0074/m, 'arrives in UCS-2, whole');
 
 # Kannel away: nothing was written, so nothing is unknown.
-my $gone = pop @children;
-kill 'KILL', $gone;
-waitpid $gone, 0;
+end_process($smsbox_pid, 'KILL');
 add_messages($node, 'bank', 31, 31);
 is_soon($node, 'bank', "SELECT attempts || ' ' || state FROM mfiauto.message WHERE client_id = 31", '1 queued', 'connection refused: tried later');
 $node->stop;

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use lib 'test/lib';
 use MfiDelivery;
+use MfiProcess;
 use MfiTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -39,23 +40,11 @@ logfile = $dir/smsd.log
 debuglevel = 1
 CONF
 append_to_file("$dir/phone.conf", "[gammu]\nmodel = dummy\nconnection = none\ndevice = $dir/phone\n");
-my $smsd = 0;
 
 sub start_smsd
 {
-	$smsd = fork // die "fork: $!";
-	return if $smsd;
-	open STDOUT, '>>', "$dir/smsd.out" or die;
-	open STDERR, '>&', \*STDOUT or die;
-	$ENV{PGHOST} = $host;
-	$ENV{PGPORT} = $port;
-	exec '/usr/bin/gammu-smsd', '-c', "$dir/smsd.conf" or die;
-}
-END
-{
-	my $status = $?;
-	if ($smsd) { kill 'TERM', $smsd; waitpid $smsd, 0; }
-	$? = $status;
+	local @ENV{qw(PGHOST PGPORT)} = ($host, $port);
+	return start_process("$dir/smsd.out", '/usr/bin/gammu-smsd', '-c', "$dir/smsd.conf");
 }
 
 $node->safe_psql('bank', q{
