@@ -5,10 +5,11 @@ use strict;
 use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::RecursiveCopy;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server configure_server add_database install_mfiauto is_soon workers_are);
+our @EXPORT = qw(new_server configure_server copy_server add_database install_mfiauto add_payments is_soon workers_are);
 
 # A running server with mfiauto preloaded; further arguments are lines of its configuration. Workers run.
 sub new_server
@@ -37,6 +38,18 @@ sub configure_server
 	return;
 }
 
+# A server on a copy of the data directory of one that is stopped.
+sub copy_server
+{
+	my ($node, $name) = @_;
+	my $copied = PostgreSQL::Test::Cluster->new($name);
+	PostgreSQL::Test::RecursiveCopy::copypath($node->data_dir, $copied->data_dir);
+	chmod 0700, $copied->data_dir;
+	$copied->append_conf('postgresql.conf', 'port = ' . $copied->port . "\nunix_socket_directories = '" . $copied->host . "'\narchive_mode = off\n");
+	$copied->start;
+	return $copied;
+}
+
 # A new database with mfiauto installed by the superuser.
 sub add_database
 {
@@ -51,6 +64,22 @@ sub install_mfiauto
 	my ($node, $database) = @_;
 	$node->safe_psql($database,
 		"SET client_min_messages = error; CREATE EXTENSION mfiauto; SELECT mfiauto.install()");
+	return;
+}
+
+# Clients, whose number is given, and their payments, bound; delivery is armed.
+sub add_payments
+{
+	my ($node, $database, $clients) = @_;
+	$node->safe_psql($database, qq{
+		SET client_min_messages = error;
+		SELECT mfiauto.arm_delivery();
+		CREATE SCHEMA bank;
+		CREATE TABLE bank.client (id bigint PRIMARY KEY, name text, phone text);
+		CREATE TABLE bank.payment (id bigserial PRIMARY KEY, client_id bigint, paid_at timestamptz DEFAULT now(), amount numeric DEFAULT 10);
+		INSERT INTO bank.client SELECT i, 'Client ' || i, '+2217700' || lpad(i::text, 5, '0') FROM generate_series(1, $clients) i;
+		SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id", "name": "name", "phone": "phone"}');
+		SELECT mfiauto.bind('payment', 'bank.payment', '{"payment_id": "id", "client_id": "client_id", "paid_at": "paid_at", "amount": "amount"}')});
 	return;
 }
 

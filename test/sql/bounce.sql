@@ -12,6 +12,16 @@ SELECT i, mfiauto.now(), mfiauto.now(), mfiauto.now(), 'sent', 'marketing', 'ema
 -- What comes back names a message by its reference: message_id and key.
 CREATE FUNCTION pg_temp.reference(client bigint) RETURNS text LANGUAGE sql AS $$
   SELECT m.message_id || '-' || m.idempotency_key FROM mfiauto.message_ledger m WHERE m.client_id = client $$;
+-- The least that a report of a delivery is.
+CREATE FUNCTION pg_temp.report(fields text, reference text DEFAULT 'REF') RETURNS text LANGUAGE sql AS $$ SELECT format($m$
+Return-Path: <>
+To: bounce+%s@b.mfi.example
+Content-Type: multipart/report; report-type=delivery-status; boundary=xx
+
+--xx
+Content-Type: message/delivery-status
+%s--xx--
+$m$, reference, fields) $$;
 CREATE TEMP TABLE sample (name text, client bigint, raw text);
 INSERT INTO sample VALUES
 -- Postfix: to the VERP address, failed, unknown user.
@@ -91,49 +101,25 @@ text
 --xx--
 $m$),
 -- A failure told by a bare 550: the enhanced status is not known, the address is dead.
-('bare', 3, $m$
-Return-Path: <>
-To: bounce+REF@b.mfi.example
-Content-Type: multipart/report; report-type=delivery-status; boundary=xx
-
---xx
-Content-Type: message/delivery-status
-Content-Transfer-Encoding: base64
+('bare', 3, pg_temp.report($m$Content-Transfer-Encoding: base64
 
 UmVwb3J0aW5nLU1UQTogZG5zOyBhCgpGaW5hbC1SZWNpcGllbnQ6IHJmYzgyMjsgeEB5CkFjdGlvbjogZmFpbGVkClN0YXR1czogNS4wLjAKRGlhZ25vc3RpYy1Db2RlOiBzbXRwOyA1NTAgdW5rbm93bgo=
---xx--
-$m$),
+$m$)),
 -- Not yet delivered: no failure.
-('delay', 4, $m$
-Return-Path: <>
-To: bounce+REF@b.mfi.example
-Content-Type: multipart/report; report-type=delivery-status; boundary=xx
-
---xx
-Content-Type: message/delivery-status
-
+('delay', 4, pg_temp.report($m$
 Reporting-MTA: dns; a
 
 Action: delayed
 Status: 4.4.1
 Will-Retry-Until: Fri, 9 Jan 2026 09:00:00 +0000
---xx--
-$m$),
+$m$)),
 -- Given up after days of trying: the message failed, the address may live.
-('given up', 5, $m$
-Return-Path: <>
-To: bounce+REF@b.mfi.example
-Content-Type: multipart/report; report-type=delivery-status; boundary=xx
-
---xx
-Content-Type: message/delivery-status
-
+('given up', 5, pg_temp.report($m$
 Reporting-MTA: dns; a
 
 Action: failed
 Status: 4.4.1
---xx--
-$m$),
+$m$)),
 -- In no standard form (qmail).
 ('qmail', 6, $m$
 Return-Path: <>
@@ -226,33 +212,17 @@ Content-Type: text/html; charset=windows-1252
 <html><style>p { color: red }</style><body><p>&nbsp;</p></body></html>
 $m$),
 -- A server that confirms.
-('delivered', 12, $m$
-Return-Path: <>
-To: bounce+REF@b.mfi.example
-Content-Type: multipart/report; report-type=delivery-status; boundary=xx
-
---xx
-Content-Type: message/delivery-status
-
+('delivered', 12, pg_temp.report($m$
 Reporting-MTA: dns; a
 
 Action: delivered
 Status: 2.0.0
---xx--
-$m$),
+$m$)),
 -- Nobody's: a reference with another key.
-('forged', 5, $m$
-Return-Path: <>
-To: bounce+5-00000000-0000-4000-8000-0000000000ff@b.mfi.example
-Content-Type: multipart/report; report-type=delivery-status; boundary=xx
-
---xx
-Content-Type: message/delivery-status
-
+('forged', 5, pg_temp.report($m$
 Action: failed
 Status: 5.1.1
---xx--
-$m$),
+$m$, '5-00000000-0000-4000-8000-0000000000ff')),
 ('not spam', 5, $m$
 From: <abuse@there.example>
 Content-Type: multipart/report; report-type=feedback-report; boundary="part"

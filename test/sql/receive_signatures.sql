@@ -3,6 +3,9 @@
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 CREATE EXTENSION mfiauto;
+\set ECHO none
+\i test/lib/keys.sql
+\set ECHO all
 SELECT mfiauto.install();
 SELECT mfiauto.set_clock('2026-01-05 09:00+00');
 SELECT mfiauto.create_gateway('g', 'sms', definition => '{"request": {"url": "https://x.example/"}}');
@@ -26,63 +29,9 @@ INSERT INTO hook (name, rule, secret, method, query, headers, body) VALUES
   ($v$messagebird_jwt$v$, $v${"method": "messagebird_jwt", "secret": "key"}$v$, $v$mb-key$v$, $v$POST$v$, $v$a=1$v$, $v${"MessageBird-Signature-JWT": "eyJ0eXAiOiAiSldUIiwgImFsZyI6ICJIUzI1NiJ9.eyJpc3MiOiAiTWVzc2FnZUJpcmQiLCAibmJmIjogMTc2NzYwMzYwMCwgImV4cCI6IDE3Njc2MDM2NjAsICJqdGkiOiAiajIiLCAidXJsX2hhc2giOiAiOGUxYjA2M2U4NTg2YzQwMTM1NWJjNjNiZThlYTA0MzA1MmQ2OWVhNjI1NGM0MjYyNDYyN2UxNmNiOGVjZTk5NCIsICJwYXlsb2FkX2hhc2giOiAiMjQ5OTM1OGQzYjczNjYwZGQzOGVlMzAzMzhhMzcwNDVhZTIyMDYyYzQxZjFiZTlkZjE0MjI4NWE2MTVhNmFlOSJ9.GWkqU6SLXUaVpvfFuaLgKiC3SGD5nU5qSynTFMEqdfs"}$v$, $v${"status":"delivered"}$v$),
   ($v$bird$v$, $v${"method": "bird", "secret": "key"}$v$, $v$bird-key$v$, $v$POST$v$, $v$$v$, $v${"MessageBird-Signature": "j77DycPjbse0DqX+5eC3AnivbXgURdSWXo0I8abMxy0=", "MessageBird-Request-Timestamp": "1767603600"}$v$, $v${"status":"delivered"}$v$),
   ($v$standard$v$, $v${"method": "standard", "secret": "key"}$v$, $v$whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw$v$, $v$POST$v$, $v$$v$, $v${"webhook-id": "msg_1", "webhook-timestamp": "1767603600", "webhook-signature": "v1,AAAA v1,PpSdKnaXG0UX/aoz9jrdzgUhus/a7Q6EBZlYnhxkZP0="}$v$, $v${"status":"delivered"}$v$),
-  ($v$sns version 1$v$, $v${"method": "sns", "secret": "key", "topic": "arn:aws:sns:eu-west-1:1:mfi"}$v$, $v$-----BEGIN CERTIFICATE-----
-MIIDCTCCAfGgAwIBAgIUONIJT+2A1Ez9rQji+9lTAa4eyLcwDQYJKoZIhvcNAQEL
-BQAwEzERMA8GA1UEAwwIc25zLnRlc3QwIBcNMjYxMTIyMDUwNzE5WhgPMjEyNjEw
-MjkwNTA3MTlaMBMxETAPBgNVBAMMCHNucy50ZXN0MIIBIjANBgkqhkiG9w0BAQEF
-AAOCAQ8AMIIBCgKCAQEAm/qpAKlfehkh+AulC4y8U2OKXqLdpcfQcRJkbpfTJgl3
-vVucy1vtaDEgcx2e+HGCwLtpjPub7QeTHTs9DXryAz5mzifAJ0+aW8g+T6AJGOYC
-FGRe9Deh5SwKkgEBXk2NGFkQQs+WLnKbvjSYP6CA8LfNeFeoRQFJPCCWpvy19F78
-uYku4d5vJFoXygHlVxtoa3VvZQLENuVDCbnezlXDERt4ioPumbyNkjNA52n9ExE1
-k05uE2p48sFb24uDpXSy2i+4suqT+JksxwbnK33t8LdMA0wJ2PYyGZnTbaNKLcTV
-zo4YfFVZAiVDAnd5dYVzuvkWE3UgNKg5VFjnH8doewIDAQABo1MwUTAdBgNVHQ4E
-FgQUk27UqxbPanKOl/kslY1FpqLE4C4wHwYDVR0jBBgwFoAUk27UqxbPanKOl/ks
-lY1FpqLE4C4wDwYDVR0TAQH/BAUwAwEB/zANBgkqhkiG9w0BAQsFAAOCAQEAgmKY
-FnzpGvKA70mHLY4quZgu4hdL1vUAQUaPSP+uC83U044ulJutqOvbZyqjsDG5GNBD
-Ha+e7ouN44Nge0jBzs8YG0gAWj4QPuM/acX9knr4R6VKI5Wcst41DCdgPK12e350
-mXerlW7I1PV3HHsx9WWN8JkWs5Fu91FdfhRC7lgJ+mdX+onMfV3Qab1ZbBrX6A6K
-Z87BeJsZdVoygBsYOIeGNb6Vag5HEtTModcD35OomXEh3AuSXsmaMAoxzumELe5z
-aCjzcKAxVkgImEKC6gJPfHnSVR7NIvnMsjp0nc8wvmZvGbUustW5YtK2JnW9gsrr
-Pin3uaFuhMjR131WMg==
------END CERTIFICATE-----$v$, $v$POST$v$, $v$$v$, $v${"Content-Type": "text/plain"}$v$, $v${"Type": "Notification", "MessageId": "sns-1", "TopicArn": "arn:aws:sns:eu-west-1:1:mfi", "Message": "{\"eventType\":\"Delivery\",\"mail\":{\"messageId\":\"ses1\"}}", "Timestamp": "2026-01-05T09:00:00.000Z", "SignatureVersion": "1", "Signature": "TXOnxu38vpBZljUKSQWUDr/5kXSOVXwqoll67jvEXQUMc7WwLCI0MRul8BNWN+DtdCNWLx/6bX6ISY0AQBtoluqFs2qKNtlcs6CZQWadKWZ51nomxZ9lyTmGSYoEr3VZ2Aq9mX83WVjYdumFHUuoSn03JPAy2UTB2nsK7xCWr9rIHvxU32/VbSWsLTFuhvKg7LMhP9XMD2DKHyIU/dM4KBYHDI3z5G1pDrfhRIrdF36hf6CSQhCfweclHh7os0bMFrF2TWtSpaxgUJOIxinO0mStjSC8txVvCJHHweUUqymhG8tKR7kru7q5G1ngxAciWB9JCvotn1nvmnqjCJUfzA==", "SigningCertURL": "https://evil.example/cert.pem"}$v$),
-  ($v$sns version 2$v$, $v${"method": "sns", "secret": "key", "topic": "arn:aws:sns:eu-west-1:1:mfi"}$v$, $v$-----BEGIN CERTIFICATE-----
-MIIDCTCCAfGgAwIBAgIUONIJT+2A1Ez9rQji+9lTAa4eyLcwDQYJKoZIhvcNAQEL
-BQAwEzERMA8GA1UEAwwIc25zLnRlc3QwIBcNMjYxMTIyMDUwNzE5WhgPMjEyNjEw
-MjkwNTA3MTlaMBMxETAPBgNVBAMMCHNucy50ZXN0MIIBIjANBgkqhkiG9w0BAQEF
-AAOCAQ8AMIIBCgKCAQEAm/qpAKlfehkh+AulC4y8U2OKXqLdpcfQcRJkbpfTJgl3
-vVucy1vtaDEgcx2e+HGCwLtpjPub7QeTHTs9DXryAz5mzifAJ0+aW8g+T6AJGOYC
-FGRe9Deh5SwKkgEBXk2NGFkQQs+WLnKbvjSYP6CA8LfNeFeoRQFJPCCWpvy19F78
-uYku4d5vJFoXygHlVxtoa3VvZQLENuVDCbnezlXDERt4ioPumbyNkjNA52n9ExE1
-k05uE2p48sFb24uDpXSy2i+4suqT+JksxwbnK33t8LdMA0wJ2PYyGZnTbaNKLcTV
-zo4YfFVZAiVDAnd5dYVzuvkWE3UgNKg5VFjnH8doewIDAQABo1MwUTAdBgNVHQ4E
-FgQUk27UqxbPanKOl/kslY1FpqLE4C4wHwYDVR0jBBgwFoAUk27UqxbPanKOl/ks
-lY1FpqLE4C4wDwYDVR0TAQH/BAUwAwEB/zANBgkqhkiG9w0BAQsFAAOCAQEAgmKY
-FnzpGvKA70mHLY4quZgu4hdL1vUAQUaPSP+uC83U044ulJutqOvbZyqjsDG5GNBD
-Ha+e7ouN44Nge0jBzs8YG0gAWj4QPuM/acX9knr4R6VKI5Wcst41DCdgPK12e350
-mXerlW7I1PV3HHsx9WWN8JkWs5Fu91FdfhRC7lgJ+mdX+onMfV3Qab1ZbBrX6A6K
-Z87BeJsZdVoygBsYOIeGNb6Vag5HEtTModcD35OomXEh3AuSXsmaMAoxzumELe5z
-aCjzcKAxVkgImEKC6gJPfHnSVR7NIvnMsjp0nc8wvmZvGbUustW5YtK2JnW9gsrr
-Pin3uaFuhMjR131WMg==
------END CERTIFICATE-----$v$, $v$POST$v$, $v$$v$, $v${"Content-Type": "text/plain"}$v$, $v${"Type": "Notification", "MessageId": "sns-2", "TopicArn": "arn:aws:sns:eu-west-1:1:mfi", "Message": "{\"eventType\":\"Delivery\",\"mail\":{\"messageId\":\"ses1\"}}", "Timestamp": "2026-01-05T09:00:00.000Z", "SignatureVersion": "2", "Signature": "RLGySAaQUrCDVtQaL1SahbvNDIeB7/ZkPAsMPRffuBfwBvWiig4M0V+4poYE4YOIVk+Y4bvoXG5B7Sh/6AxxuEI6McefvVA7i3/B3uCvLft4bmSz8jeFipGJ9FreRKhFQfgl3UL5Lej+Vlv73xQcJip6mM8lZwOl8JpkJCNpfxLKSTM+nUOG/XnyN8CDD9524qs1PzNiueqhch94DGq2abmW3IZSYR4a3zDAbVdJB55AU5Y+tM/3rcowX3yBsgNTpbBN0QTbIsV02gKZy39eCLGZYTu1tkzh2/XOrwtJtLAEdqzbCRBxacZiulCRWjWwjj+Ur1jH+84arzuTCe0a+g==", "SigningCertURL": "https://evil.example/cert.pem"}$v$),
-  ($v$sns subscription$v$, $v${"method": "sns", "secret": "key", "topic": "arn:aws:sns:eu-west-1:1:mfi"}$v$, $v$-----BEGIN CERTIFICATE-----
-MIIDCTCCAfGgAwIBAgIUONIJT+2A1Ez9rQji+9lTAa4eyLcwDQYJKoZIhvcNAQEL
-BQAwEzERMA8GA1UEAwwIc25zLnRlc3QwIBcNMjYxMTIyMDUwNzE5WhgPMjEyNjEw
-MjkwNTA3MTlaMBMxETAPBgNVBAMMCHNucy50ZXN0MIIBIjANBgkqhkiG9w0BAQEF
-AAOCAQ8AMIIBCgKCAQEAm/qpAKlfehkh+AulC4y8U2OKXqLdpcfQcRJkbpfTJgl3
-vVucy1vtaDEgcx2e+HGCwLtpjPub7QeTHTs9DXryAz5mzifAJ0+aW8g+T6AJGOYC
-FGRe9Deh5SwKkgEBXk2NGFkQQs+WLnKbvjSYP6CA8LfNeFeoRQFJPCCWpvy19F78
-uYku4d5vJFoXygHlVxtoa3VvZQLENuVDCbnezlXDERt4ioPumbyNkjNA52n9ExE1
-k05uE2p48sFb24uDpXSy2i+4suqT+JksxwbnK33t8LdMA0wJ2PYyGZnTbaNKLcTV
-zo4YfFVZAiVDAnd5dYVzuvkWE3UgNKg5VFjnH8doewIDAQABo1MwUTAdBgNVHQ4E
-FgQUk27UqxbPanKOl/kslY1FpqLE4C4wHwYDVR0jBBgwFoAUk27UqxbPanKOl/ks
-lY1FpqLE4C4wDwYDVR0TAQH/BAUwAwEB/zANBgkqhkiG9w0BAQsFAAOCAQEAgmKY
-FnzpGvKA70mHLY4quZgu4hdL1vUAQUaPSP+uC83U044ulJutqOvbZyqjsDG5GNBD
-Ha+e7ouN44Nge0jBzs8YG0gAWj4QPuM/acX9knr4R6VKI5Wcst41DCdgPK12e350
-mXerlW7I1PV3HHsx9WWN8JkWs5Fu91FdfhRC7lgJ+mdX+onMfV3Qab1ZbBrX6A6K
-Z87BeJsZdVoygBsYOIeGNb6Vag5HEtTModcD35OomXEh3AuSXsmaMAoxzumELe5z
-aCjzcKAxVkgImEKC6gJPfHnSVR7NIvnMsjp0nc8wvmZvGbUustW5YtK2JnW9gsrr
-Pin3uaFuhMjR131WMg==
------END CERTIFICATE-----$v$, $v$POST$v$, $v$$v$, $v${}$v$, $v${"Type": "SubscriptionConfirmation", "MessageId": "sns-3", "Token": "tok", "TopicArn": "arn:aws:sns:eu-west-1:1:mfi", "Message": "Please confirm", "SubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=tok", "Timestamp": "2026-01-05T09:00:00.000Z", "SignatureVersion": "2", "Signature": "GF4i0Z+GAGFVgBOXOsVVcHQN+T3jM6YCk0FuMPPMQXrLFJh8xpCYLkGMd4OgaSGS4dMGLUs/pP8Ew3Xc5V0kncTxGYKDD+3hRa1PJvj8Sl4BXFHU4J/Fk6gBB6mzkdEJP42n9AYrpaHFVVcSd8pRIyp4L7ZEuoy3Vu12L2mWleHLXVFfAyguDUuCDYku/T98gOiHCl1mDS2M/WsZdDfq0I4sSzTuJ5eJizDU7suyP4icqhc/kJOS2ZozSMZ9EOQH1f7GNt3ZZsDwkSKLPLB1IgjDRnQEPGMB22t9a07rQ+F5gg9fh9VVNKZUWNAyuMRj/NtvVOUPBPSsg9/UoCFwBQ=="}$v$),
+  ($v$sns version 1$v$, $v${"method": "sns", "secret": "key", "topic": "arn:aws:sns:eu-west-1:1:mfi"}$v$, :'sns_certificate', $v$POST$v$, $v$$v$, $v${"Content-Type": "text/plain"}$v$, $v${"Type": "Notification", "MessageId": "sns-1", "TopicArn": "arn:aws:sns:eu-west-1:1:mfi", "Message": "{\"eventType\":\"Delivery\",\"mail\":{\"messageId\":\"ses1\"}}", "Timestamp": "2026-01-05T09:00:00.000Z", "SignatureVersion": "1", "Signature": "TXOnxu38vpBZljUKSQWUDr/5kXSOVXwqoll67jvEXQUMc7WwLCI0MRul8BNWN+DtdCNWLx/6bX6ISY0AQBtoluqFs2qKNtlcs6CZQWadKWZ51nomxZ9lyTmGSYoEr3VZ2Aq9mX83WVjYdumFHUuoSn03JPAy2UTB2nsK7xCWr9rIHvxU32/VbSWsLTFuhvKg7LMhP9XMD2DKHyIU/dM4KBYHDI3z5G1pDrfhRIrdF36hf6CSQhCfweclHh7os0bMFrF2TWtSpaxgUJOIxinO0mStjSC8txVvCJHHweUUqymhG8tKR7kru7q5G1ngxAciWB9JCvotn1nvmnqjCJUfzA==", "SigningCertURL": "https://evil.example/cert.pem"}$v$),
+  ($v$sns version 2$v$, $v${"method": "sns", "secret": "key", "topic": "arn:aws:sns:eu-west-1:1:mfi"}$v$, :'sns_certificate', $v$POST$v$, $v$$v$, $v${"Content-Type": "text/plain"}$v$, $v${"Type": "Notification", "MessageId": "sns-2", "TopicArn": "arn:aws:sns:eu-west-1:1:mfi", "Message": "{\"eventType\":\"Delivery\",\"mail\":{\"messageId\":\"ses1\"}}", "Timestamp": "2026-01-05T09:00:00.000Z", "SignatureVersion": "2", "Signature": "RLGySAaQUrCDVtQaL1SahbvNDIeB7/ZkPAsMPRffuBfwBvWiig4M0V+4poYE4YOIVk+Y4bvoXG5B7Sh/6AxxuEI6McefvVA7i3/B3uCvLft4bmSz8jeFipGJ9FreRKhFQfgl3UL5Lej+Vlv73xQcJip6mM8lZwOl8JpkJCNpfxLKSTM+nUOG/XnyN8CDD9524qs1PzNiueqhch94DGq2abmW3IZSYR4a3zDAbVdJB55AU5Y+tM/3rcowX3yBsgNTpbBN0QTbIsV02gKZy39eCLGZYTu1tkzh2/XOrwtJtLAEdqzbCRBxacZiulCRWjWwjj+Ur1jH+84arzuTCe0a+g==", "SigningCertURL": "https://evil.example/cert.pem"}$v$),
+  ($v$sns subscription$v$, $v${"method": "sns", "secret": "key", "topic": "arn:aws:sns:eu-west-1:1:mfi"}$v$, :'sns_certificate', $v$POST$v$, $v$$v$, $v${}$v$, $v${"Type": "SubscriptionConfirmation", "MessageId": "sns-3", "Token": "tok", "TopicArn": "arn:aws:sns:eu-west-1:1:mfi", "Message": "Please confirm", "SubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=tok", "Timestamp": "2026-01-05T09:00:00.000Z", "SignatureVersion": "2", "Signature": "GF4i0Z+GAGFVgBOXOsVVcHQN+T3jM6YCk0FuMPPMQXrLFJh8xpCYLkGMd4OgaSGS4dMGLUs/pP8Ew3Xc5V0kncTxGYKDD+3hRa1PJvj8Sl4BXFHU4J/Fk6gBB6mzkdEJP42n9AYrpaHFVVcSd8pRIyp4L7ZEuoy3Vu12L2mWleHLXVFfAyguDUuCDYku/T98gOiHCl1mDS2M/WsZdDfq0I4sSzTuJ5eJizDU7suyP4icqhc/kJOS2ZozSMZ9EOQH1f7GNt3ZZsDwkSKLPLB1IgjDRnQEPGMB22t9a07rQ+F5gg9fh9VVNKZUWNAyuMRj/NtvVOUPBPSsg9/UoCFwBQ=="}$v$),
   ($v$hmac$v$, $v${"method": "hmac", "secret": "key", "header": "X-Sig", "prefix": "sha256="}$v$, $v$h-key$v$, $v$POST$v$, $v$$v$, $v${"X-Sig": "sha256=b03b7d64754ebea1782824a9b77b226cd9c7e0b4a43b8f72131d36be2da7085e"}$v$, $v${"status":"delivered"}$v$),
   ($v$hmac of time$v$, $v${"method": "hmac", "secret": "key", "header": "X-Sig", "algorithm": "hmac-sha512", "encoding": "base64", "timestamp": "X-Time", "data": "{timestamp}.{method}.{url}.{body}"}$v$, $v$h-key$v$, $v$POST$v$, $v$$v$, $v${"X-Sig": "sj+UI/QxuahlFxHlCIobEnUwEBxCGgEpFjSoIvwsb9e7bKlHp75PHrOuFByQ+ZzCMTQZEvPTQosN4rbi3+/cNw==", "X-Time": "1767603600"}$v$, $v${"status":"delivered"}$v$),
   ($v$token header$v$, $v${"method": "token", "secret": "key", "header": "X-Token"}$v$, $v$tok$v$, $v$POST$v$, $v$$v$, $v${"x-token": "tok"}$v$, $v${"status":"delivered"}$v$),

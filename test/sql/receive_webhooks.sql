@@ -3,6 +3,9 @@
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 CREATE EXTENSION mfiauto;
+\set ECHO none
+\i test/lib/keys.sql
+\set ECHO all
 SELECT mfiauto.install();
 SELECT mfiauto.set_clock('2026-01-05 09:00+00');
 CREATE FUNCTION serve(gateway text, method text, body text, headers jsonb DEFAULT '{}', query text DEFAULT '', OUT status integer, OUT headers_out jsonb, OUT answer text) LANGUAGE sql AS $$
@@ -100,25 +103,7 @@ SELECT status FROM serve('ses', 'POST', '{"Type": "Notification", "Message": "{\
 SELECT client_id, state FROM mfiauto.message WHERE client_id IN (31, 32) ORDER BY 1;
 SELECT declare('sns', 'email', '{"signature": {"method": "sns", "secret": "certificate", "topic": "sns_topic"}, "settings": {"sns_topic": {}},
   "receipt": {"unwrap": "Message", "id": "mail.messageId", "status": "eventType", "states": {"Delivery": "delivered"}}}', '{"sns_topic": "arn:aws:sns:eu-west-1:1:mfi"}');
-SELECT mfiauto.set_secret('sns', 'certificate', '-----BEGIN CERTIFICATE-----
-MIIDCTCCAfGgAwIBAgIUONIJT+2A1Ez9rQji+9lTAa4eyLcwDQYJKoZIhvcNAQEL
-BQAwEzERMA8GA1UEAwwIc25zLnRlc3QwIBcNMjYxMTIyMDUwNzE5WhgPMjEyNjEw
-MjkwNTA3MTlaMBMxETAPBgNVBAMMCHNucy50ZXN0MIIBIjANBgkqhkiG9w0BAQEF
-AAOCAQ8AMIIBCgKCAQEAm/qpAKlfehkh+AulC4y8U2OKXqLdpcfQcRJkbpfTJgl3
-vVucy1vtaDEgcx2e+HGCwLtpjPub7QeTHTs9DXryAz5mzifAJ0+aW8g+T6AJGOYC
-FGRe9Deh5SwKkgEBXk2NGFkQQs+WLnKbvjSYP6CA8LfNeFeoRQFJPCCWpvy19F78
-uYku4d5vJFoXygHlVxtoa3VvZQLENuVDCbnezlXDERt4ioPumbyNkjNA52n9ExE1
-k05uE2p48sFb24uDpXSy2i+4suqT+JksxwbnK33t8LdMA0wJ2PYyGZnTbaNKLcTV
-zo4YfFVZAiVDAnd5dYVzuvkWE3UgNKg5VFjnH8doewIDAQABo1MwUTAdBgNVHQ4E
-FgQUk27UqxbPanKOl/kslY1FpqLE4C4wHwYDVR0jBBgwFoAUk27UqxbPanKOl/ks
-lY1FpqLE4C4wDwYDVR0TAQH/BAUwAwEB/zANBgkqhkiG9w0BAQsFAAOCAQEAgmKY
-FnzpGvKA70mHLY4quZgu4hdL1vUAQUaPSP+uC83U044ulJutqOvbZyqjsDG5GNBD
-Ha+e7ouN44Nge0jBzs8YG0gAWj4QPuM/acX9knr4R6VKI5Wcst41DCdgPK12e350
-mXerlW7I1PV3HHsx9WWN8JkWs5Fu91FdfhRC7lgJ+mdX+onMfV3Qab1ZbBrX6A6K
-Z87BeJsZdVoygBsYOIeGNb6Vag5HEtTModcD35OomXEh3AuSXsmaMAoxzumELe5z
-aCjzcKAxVkgImEKC6gJPfHnSVR7NIvnMsjp0nc8wvmZvGbUustW5YtK2JnW9gsrr
-Pin3uaFuhMjR131WMg==
------END CERTIFICATE-----');
+SELECT mfiauto.set_secret('sns', 'certificate', :'sns_certificate');
 SELECT status FROM serve('sns', 'POST', '{"Type": "Notification", "MessageId": "sns-2", "TopicArn": "arn:aws:sns:eu-west-1:1:mfi", "Message": "{\"eventType\":\"Delivery\",\"mail\":{\"messageId\":\"ses1\"}}", "Timestamp": "2026-01-05T09:00:00.000Z", "SignatureVersion": "2", "Signature": "RLGySAaQUrCDVtQaL1SahbvNDIeB7/ZkPAsMPRffuBfwBvWiig4M0V+4poYE4YOIVk+Y4bvoXG5B7Sh/6AxxuEI6McefvVA7i3/B3uCvLft4bmSz8jeFipGJ9FreRKhFQfgl3UL5Lej+Vlv73xQcJip6mM8lZwOl8JpkJCNpfxLKSTM+nUOG/XnyN8CDD9524qs1PzNiueqhch94DGq2abmW3IZSYR4a3zDAbVdJB55AU5Y+tM/3rcowX3yBsgNTpbBN0QTbIsV02gKZy39eCLGZYTu1tkzh2/XOrwtJtLAEdqzbCRBxacZiulCRWjWwjj+Ur1jH+84arzuTCe0a+g==", "SigningCertURL": "https://evil.example/cert.pem"}'), serve('sns', 'POST', '{"Type": "SubscriptionConfirmation", "MessageId": "sns-3", "Token": "tok", "TopicArn": "arn:aws:sns:eu-west-1:1:mfi", "Message": "Please confirm", "SubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=tok", "Timestamp": "2026-01-05T09:00:00.000Z", "SignatureVersion": "2", "Signature": "GF4i0Z+GAGFVgBOXOsVVcHQN+T3jM6YCk0FuMPPMQXrLFJh8xpCYLkGMd4OgaSGS4dMGLUs/pP8Ew3Xc5V0kncTxGYKDD+3hRa1PJvj8Sl4BXFHU4J/Fk6gBB6mzkdEJP42n9AYrpaHFVVcSd8pRIyp4L7ZEuoy3Vu12L2mWleHLXVFfAyguDUuCDYku/T98gOiHCl1mDS2M/WsZdDfq0I4sSzTuJ5eJizDU7suyP4icqhc/kJOS2ZozSMZ9EOQH1f7GNt3ZZsDwkSKLPLB1IgjDRnQEPGMB22t9a07rQ+F5gg9fh9VVNKZUWNAyuMRj/NtvVOUPBPSsg9/UoCFwBQ=="}') s(s);
 SELECT provider_id, status FROM mfiauto.receipt WHERE gateway = 'sns';
 SELECT confirm_url FROM mfiauto.webhook_state WHERE gateway = 'sns';

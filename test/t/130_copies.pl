@@ -4,7 +4,6 @@ use warnings;
 use lib 'test/lib';
 use MfiTest;
 use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::RecursiveCopy;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -55,11 +54,7 @@ $node->poll_query_until('postgres', q{SELECT last_archived_wal >= pg_walfile_nam
 
 # The data directory copied elsewhere while the server is stopped.
 $node->stop;
-my $copied = PostgreSQL::Test::Cluster->new('copied');
-PostgreSQL::Test::RecursiveCopy::copypath($node->data_dir, $copied->data_dir);
-chmod 0700, $copied->data_dir;
-$copied->append_conf('postgresql.conf', 'port = ' . $copied->port . "\nunix_socket_directories = '" . $copied->host . "'\narchive_mode = off\n");
-$copied->start;
+my $copied = copy_server($node, 'copied');
 like($copied->safe_psql('bank', $refusal), qr/not one that was armed \(a copied data directory/, 'a copied data directory is held');
 ok($copied->wait_for_log(qr/mfiauto sends nothing: this machine or data directory/), 'and its log says why');
 $copied->stop;

@@ -17,15 +17,9 @@ my $known = start_simulator();
 my $blind = start_simulator();
 my $node = new_server('kill', "mfiauto.private_hosts = '127.0.0.1'", "mfiauto.engine_interval = '100ms'", 'restart_after_crash = on');
 add_database($node, 'bank');
+add_payments($node, 'bank', 99);
 $node->safe_psql('bank', <<'S');
 SET client_min_messages = error;
-SELECT mfiauto.arm_delivery();
-CREATE SCHEMA bank;
-CREATE TABLE bank.client (id bigint PRIMARY KEY, name text, phone text);
-CREATE TABLE bank.payment (id bigserial PRIMARY KEY, client_id bigint, paid_at timestamptz DEFAULT now(), amount numeric DEFAULT 10);
-INSERT INTO bank.client SELECT i, 'Client ' || i, '+2217700' || lpad(i::text, 5, '0') FROM generate_series(1, 99) i;
-SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id", "name": "name", "phone": "phone"}');
-SELECT mfiauto.bind('payment', 'bank.payment', '{"payment_id": "id", "client_id": "client_id", "paid_at": "paid_at", "amount": "amount"}');
 SELECT mfiauto.create_template('written', channel => 'sms', body => 'Merci {{client.name}}');
 SELECT mfiauto.create_template('spoken', channel => 'voice', body => 'Merci {{client.name}}');
 SELECT mfiauto.create_workflow('thanks', '{"trigger": {"event": "Payment Received"}, "class": "transactional", "reentry": "always",

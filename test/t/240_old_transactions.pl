@@ -12,19 +12,13 @@ my $node = new_server('old', "mfiauto.engine_interval = '100ms'");
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', 'CREATE TABLE ledger (id bigint)');
 add_database($node, 'bank');
+add_payments($node, 'bank', 99);
 $node->safe_psql('bank', <<'S');
 SET client_min_messages = error;
-SELECT mfiauto.arm_delivery();
-CREATE SCHEMA bank;
-CREATE TABLE bank.client (id bigint PRIMARY KEY, name text, phone text);
-CREATE TABLE bank.payment (id bigint PRIMARY KEY, client_id bigint, paid_at timestamptz DEFAULT now(), amount numeric DEFAULT 10);
-SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id", "name": "name", "phone": "phone"}');
-SELECT mfiauto.bind('payment', 'bank.payment', '{"payment_id": "id", "client_id": "client_id", "paid_at": "paid_at", "amount": "amount"}');
 SELECT mfiauto.create_template('thanks', channel => 'sms', body => 'Merci {{client.name}}');
 SELECT mfiauto.create_workflow('thanks', '{"trigger": {"event": "Payment Received"}, "class": "transactional", "reentry": "always", "steps": [{"send": "thanks"}]}');
 SELECT mfiauto.activate_workflow('thanks');
 SELECT mfiauto.create_gateway('box', channel => 'sms', preset => 'sandbox');
-INSERT INTO bank.client SELECT i, 'Client ' || i, '+2217700' || lpad(i::text, 5, '0') FROM generate_series(1, 99) i;
 S
 
 # The oldest of all: a writer in another database, and one that is prepared there.

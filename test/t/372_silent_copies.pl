@@ -7,7 +7,6 @@ use MfiDelivery;
 use MfiFaults;
 use MfiTest;
 use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::RecursiveCopy;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -119,11 +118,7 @@ workers_are($node, 'bank', 'delivery,engine', 'the original works again');
 $node->wait_for_catchup($standby, 'replay', $node->lsn('write'));
 $node->stop;
 
-my $copied = PostgreSQL::Test::Cluster->new('copied');
-PostgreSQL::Test::RecursiveCopy::copypath($node->data_dir, $copied->data_dir);
-chmod 0700, $copied->data_dir;
-$copied->append_conf('postgresql.conf', 'port = ' . $copied->port . "\nunix_socket_directories = '" . $copied->host . "'\narchive_mode = off\n");
-$copied->start;
+my $copied = copy_server($node, 'copied');
 is_silent($copied, 'bank', 'a copied data directory');
 $copied->stop;
 

@@ -19,16 +19,10 @@ my $mail = start_mail_peer();
 # Autovacuum as often as an hour of this day is long.
 my $node = new_server('soak', "mfiauto.private_hosts = '127.0.0.1'", "mfiauto.engine_interval = '200ms'", 'autovacuum_naptime = 2s', 'log_statement = none', 'shared_buffers = 64MB');
 add_database($node, 'bank');
+add_payments($node, 'bank', 500);
 $node->safe_psql('bank', <<'S');
 SET client_min_messages = error;
-SELECT mfiauto.arm_delivery();
-CREATE SCHEMA bank;
-CREATE TABLE bank.client (id bigint PRIMARY KEY, name text, phone text);
-CREATE TABLE bank.payment (id bigserial PRIMARY KEY, client_id bigint, paid_at timestamptz DEFAULT now(), amount numeric DEFAULT 10);
 CREATE TABLE handed (reference text);
-INSERT INTO bank.client SELECT i, 'Client ' || i, '+2217700' || lpad(i::text, 5, '0') FROM generate_series(1, 500) i;
-SELECT mfiauto.bind('client', 'bank.client', '{"client_id": "id", "name": "name", "phone": "phone"}');
-SELECT mfiauto.bind('payment', 'bank.payment', '{"payment_id": "id", "client_id": "client_id", "paid_at": "paid_at", "amount": "amount"}');
 SELECT mfiauto.create_template('thanks', channel => 'sms', body => 'Merci {{client.name}}');
 SELECT mfiauto.create_workflow('thanks', '{"trigger": {"event": "Payment Received"}, "class": "transactional", "reentry": "always", "steps": [{"send": "thanks"}]}');
 SELECT mfiauto.activate_workflow('thanks');
