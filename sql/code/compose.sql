@@ -53,7 +53,7 @@ CREATE FUNCTION mfiauto._compose(template text, channels text[], class_of_workfl
 RETURNS record
   LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'mfiauto_compose_message';
 
--- What templates may name under each object, and how it is written: money and dates also have a <field>_text.
+-- What templates may name under each object, and how it is written: money and dates also have a <field>_text, numbers a <field>_plural.
 CREATE FUNCTION mfiauto._context_field() RETURNS TABLE (object text, field text, kind text)
 LANGUAGE sql IMMUTABLE AS $$
   SELECT o.object, f.field, o.kind
@@ -65,11 +65,13 @@ LANGUAGE sql IMMUTABLE AS $$
       ('application', 'id', 'application_id client_id'),
       ('application', 'text', 'product status decision'),
       ('application', 'time', 'started_at submitted_at decided_at'),
-      ('loan', 'id', 'loan_id client_id cycle officer_id branch_id'),
+      ('loan', 'id', 'loan_id client_id officer_id branch_id'),
+      ('loan', 'number', 'cycle'),
       ('loan', 'text', 'product currency status'),
       ('loan', 'money', 'principal outstanding'),
       ('loan', 'date', 'applied_on approved_on disbursed_on maturity_on closed_on written_off_on'),
-      ('installment', 'id', 'installment_id loan_id client_id number'),
+      ('installment', 'id', 'installment_id loan_id client_id'),
+      ('installment', 'number', 'number'),
       ('installment', 'money', 'amount_due amount_paid balance'),
       ('installment', 'date', 'due_date paid_on'),
       ('payment', 'id', 'payment_id loan_id client_id reversed'),
@@ -106,7 +108,7 @@ LANGUAGE sql IMMUTABLE AS $$
    WHERE f.object = _context_object_sql.object AND v.expression IS NOT NULL
      AND (names IS NULL OR f.object || '.' || v.key = ANY (names)
           -- what a text is written from, in case that it is needed in another language
-          OR f.object || '.' || v.key || '_text' = ANY (names) OR (f.object = 'loan' AND v.key = 'currency')
+          OR f.object || '.' || v.key || '_text' = ANY (names) OR f.object || '.' || v.key || '_plural' = ANY (names) OR (f.object = 'loan' AND v.key = 'currency')
           OR (f.object = 'client' AND v.key IN ('client_id', 'traits')))
 $$;
 

@@ -11,7 +11,7 @@ LANGUAGE sql STABLE AS $$
     WHEN kind IN ('date_text', 'time_text') THEN CASE WHEN is_longest
            THEN (SELECT mfiauto.date_text(make_date(2026, n, 28), locale) FROM generate_series(1, 12) n ORDER BY length(mfiauto.date_text(make_date(2026, n, 28), locale)) DESC, n LIMIT 1)
            ELSE mfiauto.date_text('2026-02-05', locale) END
-    WHEN kind = 'id' THEN CASE WHEN is_longest THEN '1234567890' ELSE '10450' END
+    WHEN kind IN ('id', 'number') THEN CASE WHEN is_longest THEN '1234567890' ELSE '10450' END
     WHEN field = 'name' AND object = 'client' THEN CASE WHEN is_longest THEN 'Marie-Antoinette Ndeye Fatou Diop Sarr' ELSE 'Awa Diop' END
     WHEN field = 'name' THEN CASE WHEN is_longest THEN 'Mutuelle de Credit et Epargne' ELSE 'Caisse' END
     WHEN field IN ('phone', 'email') THEN CASE WHEN is_longest THEN 'marie.antoinette.diop@example.com' ELSE '+221770000001' END
@@ -26,7 +26,8 @@ LANGUAGE sql STABLE AS $$
   ), field AS (
     SELECT f.object, v.field, v.kind
       FROM mfiauto._context_field() f,
-           LATERAL (VALUES (f.field, f.kind), (f.field || '_text', CASE WHEN f.kind IN ('money', 'date', 'time') THEN f.kind || '_text' END)) AS v(field, kind)
+           LATERAL (VALUES (f.field, f.kind), (f.field || '_text', CASE WHEN f.kind IN ('money', 'date', 'time') THEN f.kind || '_text' END),
+                             (f.field || '_plural', CASE WHEN f.kind = 'number' THEN f.kind END)) AS v(field, kind)
      WHERE v.kind IS NOT NULL AND f.kind <> 'json'
   ), object AS (
     SELECT f.object, jsonb_object_agg(f.field, mfiauto._lint_value(f.object, f.field, f.kind, _lint_context.locale, i.currency, is_longest)) AS value

@@ -16,6 +16,7 @@ DECLARE
 BEGIN
   SELECT array_agg(f.object || '.' || f.field ORDER BY f.object, f.field)
          || array_agg(f.object || '.' || f.field || '_text' ORDER BY f.object, f.field) FILTER (WHERE f.kind IN ('money', 'date', 'time'))
+         || array_agg(f.object || '.' || f.field || '_plural' ORDER BY f.object, f.field) FILTER (WHERE f.kind = 'number')
     INTO known FROM mfiauto._context_field() f;
   FOREACH name IN ARRAY mfiauto._template_names(source) LOOP
     object := split_part(name, '.', 1);

@@ -77,7 +77,7 @@ rewrite(Jsonb *context, const char *locale)
 	JsonbContainer *object = NULL;	/* at depth 2: the object we are in */
 	char	   *currency = find_currency(context);
 	int			depth = 0;
-	bool		has_new = false;	/* the value that follows is to be replaced by */
+	bool		has_new = false;	/* the value that follows, if it is one, is to be replaced by */
 	StringInfoData text;
 
 	initStringInfo(&text);
@@ -88,19 +88,25 @@ rewrite(Jsonb *context, const char *locale)
 		else if (token == WJB_END_OBJECT || token == WJB_END_ARRAY)
 			depth--;
 		else if (token == WJB_KEY && depth == 1)
+		{
+			/* Plurals are those of the language that is spoken now. */
+			has_new = value.val.string.len == 6 && memcmp(value.val.string.val, "locale", 6) == 0;
+			resetStringInfo(&text);
+			appendStringInfoString(&text, locale);
 			object = is_own_object(&value) && mfi_jsonb_find(&context->root, value.val.string.val, value.val.string.len, &member)
 				? mfi_jsonb_object(&member) : NULL;
+		}
 		else if (token == WJB_KEY && depth == 2 && object != NULL)
 		{
 			resetStringInfo(&text);
 			has_new = write_text(object, &value, currency, locale, &text);
 		}
-		else if (token == WJB_VALUE && depth == 2 && has_new && value.type == jbvString)
+		else if (token == WJB_VALUE && has_new && value.type == jbvString)
 		{
 			value.val.string.val = pnstrdup(text.data, text.len);
 			value.val.string.len = text.len;
 		}
-		if (token == WJB_VALUE)
+		if (token != WJB_KEY)
 			has_new = false;
 		result = pushJsonbValue(&state, token,
 								token < WJB_BEGIN_ARRAY || (token == WJB_BEGIN_ARRAY && value.val.array.rawScalar) ? &value : NULL);

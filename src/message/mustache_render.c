@@ -10,6 +10,9 @@
  * list, an empty text or the number zero: in a reminder, a name that is
  * not known and an amount that is zero are both "nothing to say".
  *
+ * Beside a number stands whether it asks for the plural, as <name>_plural, in
+ * the language that the context says it is in: {{n}} jour{{#n_plural}}s{{/n_plural}}.
+ *
  * Templates come from people and may call themselves through partials, so
  * depth, steps, output and the bytes of partials are all bounded.
  */
@@ -22,6 +25,8 @@
 #include "utils/numeric.h"
 
 #include "message/mustache_node.h"
+
+#define PLURAL_SUFFIX "_plural"
 
 /* The context stack: one value per open section, the innermost first. */
 typedef struct Frame
@@ -46,6 +51,7 @@ typedef struct Render
 	Jsonb *partials;
 	MfiEscape escape;
 	MfiMissing *missing;
+	const char *locale; /* the context's; NULL: it says none, and nothing has a plural */
 	int step_count;
 	int partial_depth;
 	int partial_bytes;
@@ -84,12 +90,43 @@ get_key(const JsonbValue *object, Slice key, JsonbValue *result)
 	return mfi_jsonb_find(mfi_jsonb_object(object), key.text, key.length, result);
 }
 
+/* One is singular everywhere; in French and Portuguese, so is what is less than two. */
+static bool
+is_plural(Numeric number, const char *locale)
+{
+	bool is_below_two = strncmp(locale, "fr", 2) == 0 || strncmp(locale, "pt", 2) == 0;
+	Datum size = DirectFunctionCall1(numeric_abs, NumericGetDatum(number));
+	Datum limit = NumericGetDatum(int64_to_numeric(is_below_two ? 2 : 1));
+
+	return DatumGetBool(DirectFunctionCall2(is_below_two ? numeric_ge : numeric_ne, size, limit));
+}
+
+/*
+ * A key of an object: as it stands there, else whether the number that it is
+ * the plural of is one.
+ */
+static bool
+get_member(const Render *render, const JsonbValue *object, Slice key, JsonbValue *result)
+{
+	Slice number = { key.text, key.length - (int) strlen(PLURAL_SUFFIX) };
+
+	if (get_key(object, key, result))
+		return true;
+	if (render->locale == NULL || number.length <= 0 ||
+		memcmp(key.text + number.length, PLURAL_SUFFIX, strlen(PLURAL_SUFFIX)) != 0 ||
+		!get_key(object, number, result) || result->type != jbvNumeric)
+		return false;
+	result->val.boolean = is_plural(result->val.numeric, render->locale);
+	result->type = jbvBool;
+	return true;
+}
+
 /*
  * Resolves a node's name: the first key in the innermost frame that has it,
  * the others only inside of what was found.
  */
 static bool
-look_up(const TemplateNode *node, const Frame *frame, JsonbValue *result)
+look_up(const Render *render, const TemplateNode *node, const Frame *frame, JsonbValue *result)
 {
 	JsonbValue outer;
 
@@ -98,14 +135,14 @@ look_up(const TemplateNode *node, const Frame *frame, JsonbValue *result)
 		*result = frame->value;
 		return true;
 	}
-	while (frame != NULL && !get_key(&frame->value, node->keys[0], result))
+	while (frame != NULL && !get_member(render, &frame->value, node->keys[0], result))
 		frame = frame->outer;
 	if (frame == NULL)
 		return false;
 	for (int i = 1; i < node->key_count; i++)
 	{
 		outer = *result;
-		if (!get_key(&outer, node->keys[i], result))
+		if (!get_member(render, &outer, node->keys[i], result))
 			return false;
 	}
 	return true;
@@ -168,7 +205,7 @@ render_variable(Render *render, const TemplateNode *node, const Frame *frame)
 	JsonbValue value;
 	char *text;
 
-	if (!look_up(node, frame, &value) || value.type == jbvNull)
+	if (!look_up(render, node, frame, &value) || value.type == jbvNull)
 	{
 		note_missing(render, node);
 		return;
@@ -208,7 +245,7 @@ render_section(Render *render, const MfiTemplate *template, int index, const Fra
 	Frame inner = { .outer = frame };
 	JsonbContainer *list;
 
-	if (!look_up(node, frame, &inner.value) || !is_truthy(&inner.value))
+	if (!look_up(render, node, frame, &inner.value) || !is_truthy(&inner.value))
 		return;
 	if (!is_list(&inner.value))
 	{
@@ -235,7 +272,7 @@ render_inverted(Render *render, const MfiTemplate *template, int index, const Fr
 	const TemplateNode *node = &template->nodes[index];
 	JsonbValue value;
 
-	if (!look_up(node, frame, &value) || !is_truthy(&value))
+	if (!look_up(render, node, frame, &value) || !is_truthy(&value))
 		render_range(render, template, index + 1, node->next, frame);
 }
 
@@ -372,6 +409,7 @@ mfi_mustache_render(const MfiTemplate *template, Jsonb *context, Jsonb *partials
 		frame.value.val.binary.data = &context->root;
 		frame.value.val.binary.len = VARSIZE(context) - VARHDRSZ;
 	}
+	render.locale = mfi_jsonb_find_string(mfi_jsonb_object(&frame.value), "locale");
 	render_range(&render, template, 0, template->node_count, &frame);
 	if (render.partial_context != NULL)
 		MemoryContextDelete(render.partial_context);

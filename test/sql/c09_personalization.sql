@@ -59,3 +59,16 @@ SELECT count(*) FILTER (WHERE s.body IS DISTINCT FROM e.body) AS wrong, count(*)
 UPDATE bank.client SET name = 'Awa' WHERE id = (SELECT min(id) FROM expected WHERE body IS NOT NULL);
 SELECT mfiauto.set_clock('2026-01-07 10:00+00');
 SELECT sent FROM mfiauto.run_delivery();
+-- Plural: beside a number, in the language of the text that is used, which need not be the client's: in French zero is singular, in English it is not.
+SELECT mfiauto.create_template('left', locale => 'fr', body => 'Il reste {{client.traits.days}} jour{{#client.traits.days_plural}}s{{/client.traits.days_plural}}{{^client.traits.days_plural}} !{{/client.traits.days_plural}}');
+SELECT mfiauto.create_template('left', locale => 'en', body => '{{client.traits.days}} day{{#client.traits.days_plural}}s{{/client.traits.days_plural}} left');
+SELECT mfiauto.create_template('only_fr', locale => 'fr', body => '{{client.traits.days}} jour{{#client.traits.days_plural}}s{{/client.traits.days_plural}}');
+INSERT INTO bank.client SELECT 5000 + row_number() OVER (ORDER BY l, n), 'Awa', '+221781' || lpad((row_number() OVER (ORDER BY l, n))::text, 6, '0'), l, jsonb_build_object('days', n) FROM unnest('{0,1,1.5,2,21}'::numeric[]) n, unnest('{en,fr}'::text[]) l;
+SELECT c.locale, c.traits ->> 'days' AS days, p.body, f.body AS of_french_alone FROM bank.client c, mfiauto.preview_template('left', c.id) p, mfiauto.preview_template('only_fr', c.id) f WHERE c.id > 5000 AND p.locale = c.locale ORDER BY c.id;
+-- It is no hole where there is no number, and a name that no number can answer is refused.
+UPDATE bank.client SET traits = '{"days": "some"}' WHERE id = 5001;
+UPDATE bank.client SET traits = '{}' WHERE id = 5002;
+SELECT c.id, f.body, f.problems FROM bank.client c, mfiauto.preview_template('only_fr', c.id) f WHERE c.id IN (5001, 5002) ORDER BY 1;
+SELECT mfiauto.create_template('many', body => '{{loan.cycle}} prêt{{#loan.cycle_plural}}s{{/loan.cycle_plural}}');
+SELECT mfiauto.create_template('many', body => '{{#loan.product_plural}}s{{/loan.product_plural}}');
+SELECT mfiauto._context_object_sql('loan', '(p.l)', '$5', '{loan.cycle_plural}') ~ '''cycle''' AS is_fetched_for_it;
