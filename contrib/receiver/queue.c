@@ -155,6 +155,20 @@ scan(bool is_start)
 	scan_aside();
 }
 
+/* A directory that is new is there after a power cut only if the one that it is in was synced. */
+static void
+sync_parent(int child)
+{
+	int parent = openat(child, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* One that we may not read was made by others, and long ago. */
+	if (parent >= 0)
+	{
+		fsync(parent);
+		close(parent);
+	}
+}
+
 void
 queue_setup(void)
 {
@@ -185,6 +199,8 @@ queue_setup(void)
 	aside = openat(directory, "aside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (aside < 0)
 		fail("fatal: directory %s/aside cannot be opened: %s", settings.queue_dir, strerror(errno));
+	sync_parent(directory);
+	sync_parent(aside);
 	next_number = first_number();
 	scan(true);
 	if (state.count > 0 || state.aside_count > 0)
