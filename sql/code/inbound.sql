@@ -254,6 +254,7 @@ DECLARE
   sender record;
   keyword mfiauto._keyword;
   is_news boolean;
+  is_ours boolean;
   known bigint;
   whole text;
   forms text[] := mfiauto._address_forms(_take_inbound.channel, left(_take_inbound.from_address, 500));
@@ -291,14 +292,15 @@ BEGIN
   entry.body := whole;
   IF entry.kind IN ('message', 'button') THEN
     keyword := mfiauto._find_keyword(entry.body, mfiauto._client_locale(entry.client_id));
-    -- Anybody can write any sender on a letter: one that does not answer a letter of ours to him ends messages, and begins none.
-    IF entry.channel = 'email' AND keyword.action IN ('start', 'confirm')
-       AND NOT EXISTS (SELECT FROM mfiauto.message_ledger m WHERE m.message_id = _take_inbound.answered_id AND m.client_id = ANY (sender.client_ids)) THEN
+    -- Anybody can write any sender on a letter. One that does not answer a letter of ours to him ends messages to a client, and does nothing else.
+    is_ours := EXISTS (SELECT FROM mfiauto.message_ledger m
+                        WHERE m.message_id = _take_inbound.answered_id AND (m.client_id = ANY (sender.client_ids) OR m.to_address = sender.address));
+    IF entry.channel = 'email' AND NOT is_ours AND keyword.action IN ('start', 'confirm') THEN
       keyword := NULL;
     END IF;
     entry.keyword := keyword.keyword;
     entry.action := nullif(keyword.action, 'none');
-    is_news := mfiauto._obey_keyword(keyword, entry.channel, sender.address, coalesce(sender.client_ids, '{}'),
+    is_news := mfiauto._obey_keyword(keyword, entry.channel, CASE WHEN entry.channel <> 'email' OR is_ours THEN sender.address END, coalesce(sender.client_ids, '{}'),
       jsonb_strip_nulls(jsonb_build_object('inbound_id', entry.inbound_id, 'gateway', entry.gateway, 'from', entry.from_address, 'text', left(entry.body, 1000),
                                            'sent_at', entry.sent_at, 'received_at', entry.received_at)));
     INSERT INTO mfiauto.last_inbound AS l (client_id, channel, received_at)

@@ -73,6 +73,15 @@ SELECT letter('OUI', message_id || '-' || idempotency_key || '@mfi.example') FRO
 SELECT * FROM letter('STOP');
 SELECT * FROM letter('START');
 SELECT letter('START', message_id || '-' || idempotency_key || '@mfi.example') FROM mfiauto.message_ledger WHERE client_id = 1;
+-- And nobody puts somebody else's address on the list of those that nothing is sent to, who may become a client.
+CREATE FUNCTION stop_from(sender text, answers text) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM mfiauto.receive_mail('post', convert_to(format(E'From: %s\r\nMessage-ID: <%s@x.example>\r\nIn-Reply-To: <%s>\r\n\r\nSTOP\r\n', sender, gen_random_uuid(), answers), 'UTF8'));
+  RETURN (SELECT count(*) FROM mfiauto.suppression);
+END $$;
+UPDATE mfiauto.message_ledger SET to_address = 'former@x.example' WHERE client_id = 2;
+SELECT stop_from('minister@x.example', 'nothing@x.example') AS forged, stop_from('minister@x.example', message_id || '-' || idempotency_key || '@mfi.example') AS with_a_letter_to_another,
+       stop_from('Former@X.example', message_id || '-' || idempotency_key || '@mfi.example') AS answered FROM mfiauto.message_ledger WHERE client_id = 2;
 
 -- Statements of a gateway run with the owner's rights: a superuser's are not for an admin.
 CREATE ROLE security_web_admin;
