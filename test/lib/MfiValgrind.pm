@@ -10,7 +10,7 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(valgrind_command start_checked one_session reports_of faults leaks descriptors_left);
+our @EXPORT = qw(valgrind_command start_checked one_session reports_of faults leaks kept descriptors_left);
 
 # Whose a line of a stack is. Our code is built with -g: its lines name source and number.
 my $modules = join '|', map { s{.*/}{}r } grep { -d } glob 'src/*';
@@ -22,7 +22,7 @@ my $server_line = qr{\(in \S+/bin/postgres\)|\bsrc/backend/};
 sub valgrind_command
 {
 	my $dir = shift;
-	return ('valgrind', '--quiet', '--leak-check=full', '--show-leak-kinds=definite,indirect', '--track-fds=yes', '--error-limit=no', '--num-callers=30',
+	return ('valgrind', '--quiet', '--leak-check=full', '--show-leak-kinds=all', '--track-fds=yes', '--error-limit=no', '--num-callers=30',
 		'--fullpath-after=', '--suppressions=test/lib/valgrind.supp', "--log-file=$dir/%p.valgrind");
 }
 
@@ -68,19 +68,20 @@ sub reports_of
 }
 
 sub is_ours { my $report = shift; return $report =~ $own_line || $report =~ $called_line; }
-sub is_leak { my $report = shift; return $report =~ /\A\S.* lost in loss record/; }
+sub is_ours_alone { my $report = shift; return is_ours((split $server_line, $report)[0]); }
+sub is_memory { my $report = shift; return $report =~ /\A.* in loss record /; }
 sub is_descriptor { my $report = shift; return $report =~ /\AOpen /; }
 
 # Reads, writes and decisions that should not be, somewhere below our code or in a library that it called.
-sub faults { return grep { !is_leak($_) && !is_descriptor($_) && is_ours($_) } @_; }
+sub faults { return grep { !is_memory($_) && !is_descriptor($_) && is_ours($_) } @_; }
 
 # What nobody can free any more.
-sub leaks { return grep { is_leak($_) && is_ours($_) } @_; }
+sub leaks { return grep { /\A.* (?:definitely|indirectly) lost in / && is_ours($_) } @_; }
+
+# What is malloc'd by us, or a library for us, and still there at the end: what points to it may itself be in palloc'd memory that nobody uses any more.
+sub kept { return grep { is_memory($_) && is_ours_alone($_) } @_; }
 
 # Descriptors that we, or a library for us, opened. What the server opened while it worked for us is its own to close.
-sub descriptors_left
-{
-	return grep { is_descriptor($_) && is_ours((split $server_line)[0]) } @_;
-}
+sub descriptors_left { return grep { is_descriptor($_) && is_ours_alone($_) } @_; }
 
 1;

@@ -133,5 +133,6 @@ my @reports = reports_of($dir);
 sub none_of { my ($name, @found) = @_; local $Test::Builder::Level = $Test::Builder::Level + 1; return is(scalar(@found), 0, $name) || diag(join "\n\n", @found); }
 none_of('no memory is used that is not there or was never written', faults(@reports));
 none_of('none is lost', leaks(@reports));
+none_of('of malloc() none is kept', kept(@reports));
 none_of('no descriptor is left open', descriptors_left(@reports));
 done_testing();
