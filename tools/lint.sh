@@ -94,6 +94,7 @@ functions=$({
 } | grep -vE '^read_(status|segment|unusable_phones|workflow_health|open_tasks|conversations|own_\w+)$' | sort -u)
 pages=$(files '*.md' | grep -v '^CHANGELOG' | xargs grep -hoE '\w+' | sort -u)
 comm -23 <(echo "$functions") <(echo "$pages") | complain 'public functions that no page names'
+files 'contrib/gateways/*.json' 'contrib/recipes/*.json' | sed 's/.*\///; s/\.json$//' | sort | comm -23 - <(echo "$pages") | complain 'presets and recipes that no page names'
 
 # C functions for SQL are named in SQL, and the other way round.
 c_names=$(files 'src/*.c' | xargs grep -hoE '^PG_FUNCTION_INFO_V1\(\w+' | sed 's/.*(//' | sort -u)

@@ -28,7 +28,7 @@ RETURNS text
 LANGUAGE sql STABLE AS $$
   SELECT concat_ws(' ', coalesce(channel, 'message'),
     CASE state
-      WHEN 'queued' THEN 'to be sent ' || mfiauto._moment_text(due_at) || coalesce(', deferred: ' || mfiauto._reason_text(reason), '')
+      WHEN 'queued' THEN 'to be sent ' || mfiauto._moment_text(due_at) || coalesce(', waits: ' || mfiauto._reason_text(reason), '')
       WHEN 'claimed' THEN 'is being sent by ' || gateway
       WHEN 'held' THEN 'held: ' || mfiauto._reason_text(reason)
       WHEN 'submitted' THEN 'accepted by ' || coalesce(gateway, 'the gateway')
