@@ -220,6 +220,12 @@ LANGUAGE sql IMMUTABLE AS $$
     FROM unnest($1, $2) AS h(at, class)
 $$;
 
+-- Whether a status of the books, of those barred, or a mark bars a client from everything.
+CREATE FUNCTION mfiauto._is_barred(status text, traits jsonb, statuses text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(lower(btrim($1)) = ANY ($3), false) OR coalesce($2 @> '{"deceased": true}' OR $2 @> '{"fraud": true}' OR $2 @> '{"do_not_contact": true}', false)
+$$;
+
 -- Clients to whom nothing is sent, whatever it is: erased, or of a status (dead, closed, fraud) or with a mark that bars them.
 CREATE FUNCTION mfiauto._barred_clients(client_ids bigint[]) RETURNS TABLE (client_id bigint, reason text)
 LANGUAGE plpgsql STABLE ROWS 10 AS $$
@@ -232,8 +238,7 @@ BEGIN
       SELECT k.id, 'client_barred'
         FROM (SELECT DISTINCT u.id FROM unnest(client_ids) AS u(id)) k
         JOIN LATERAL (SELECT c.status, c.traits FROM mfiauto.client c WHERE c.client_id = k.id OFFSET 0) c ON true
-       WHERE EXISTS (SELECT FROM mfiauto.barred_status b WHERE b.status = lower(btrim(c.status)))
-          OR c.traits @> '{"deceased": true}' OR c.traits @> '{"fraud": true}' OR c.traits @> '{"do_not_contact": true}';
+       WHERE mfiauto._is_barred(c.status, c.traits, ARRAY(SELECT b.status FROM mfiauto.barred_status b));
   END IF;
 END $$;
 

@@ -3,9 +3,30 @@
 -- Runs do not know of one another (caps are counted at the end), so that the statements grow with the steps of a workflow and not
 -- with the days or the clients. Moments, arms, waits, texts and conditions are the engine's own functions.
 
--- Why each message may not leave at its moment, in the order given: what _contact_refusals() tells of the present, told of the past. Caps are _cap_trials()' concern.
+-- Clients who were barred at moments from everything, in the order given: erased by then, or of a status that is barred now. Of marks only today's are known.
+CREATE FUNCTION mfiauto._past_barred(client_ids bigint[], ats timestamptz[], zone text) RETURNS TABLE (reason text, doubts text[])
+LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+  statuses text[] := ARRAY(SELECT b.status FROM mfiauto.barred_status b);
+BEGIN
+  IF to_regclass('mfiauto.client') IS NULL THEN
+    RETURN QUERY SELECT NULL::text, '{}'::text[] FROM unnest(client_ids);
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT CASE WHEN e.client_id IS NOT NULL THEN 'erased' WHEN mfiauto._is_barred(k.past -> 'client' ->> 'status', c.traits, statuses) THEN 'client_barred' END,
+           CASE WHEN e.client_id IS NOT NULL OR k.at >= mfiauto.now() THEN '{}'
+                WHEN mfiauto._is_barred(k.past -> 'client' ->> 'status', NULL, statuses) THEN k.doubts ELSE '{client.traits}'::text[] END
+      FROM ROWS FROM (unnest(client_ids, ats), mfiauto._past_clients(client_ids, ats, zone)) WITH ORDINALITY AS k(client_id, at, past, doubts, ord)
+      LEFT JOIN (SELECT DISTINCT ON (c.client_id) c.client_id, c.traits FROM mfiauto.client c WHERE c.client_id = ANY (client_ids)) c ON c.client_id = k.client_id
+      LEFT JOIN mfiauto.erased_client e ON e.client_id = k.client_id AND e.erased_at <= k.at
+     ORDER BY k.ord;
+END $$;
+
+-- Why each message may not leave at its moment, in the order given, and what was not recorded of it: what _contact_refusals() tells of the present, told of the past. Caps are _cap_trials()' concern.
 CREATE FUNCTION mfiauto._past_refusals(client_ids bigint[], channels text[], classes text[], addresses text[], countries text[], ats timestamptz[], assumed bigint[])
-RETURNS TABLE (reason text)
+RETURNS TABLE (reason text, doubts text[])
 LANGUAGE plpgsql STABLE ROWS 1000 SET jit = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -32,15 +53,22 @@ BEGIN
      WHERE (k.past -> 'installment' ->> 'balance')::numeric > 0;
   END IF;
   RETURN QUERY
-    SELECT CASE WHEN EXISTS (SELECT FROM mfiauto.suppression x
+    SELECT CASE WHEN k.barred IS NOT NULL THEN k.barred
+                WHEN EXISTS (SELECT FROM mfiauto.suppression x
                               WHERE x.suppressed_at <= k.at
                                 AND ((x.channel = k.channel AND x.address_hash = mfiauto._address_hash(k.channel, k.address))
                                      OR (k.channel IN ('sms', 'voice', 'whatsapp') AND x.channel = 'phone' AND x.address_hash = mfiauto._address_hash('phone', k.address)))) THEN 'suppressed'
                 WHEN c.honors_opt_out AND a.granted = false THEN 'opted_out'
-                WHEN c.needs_consent AND a.granted IS DISTINCT FROM true THEN CASE WHEN a.granted = false THEN 'opted_out' ELSE 'no_consent' END
+                WHEN c.needs_consent AND a.granted IS DISTINCT FROM true
+                THEN CASE WHEN a.granted = false THEN 'opted_out'
+                          WHEN EXISTS (SELECT FROM mfiauto.consent o
+                                        WHERE o.client_id = k.client_id AND o.given_at <= k.at AND o.is_pending
+                                          AND (o.channel IS NULL OR o.channel = k.channel) AND (o.purpose IS NULL OR o.purpose = k.class)) THEN 'consent_pending' ELSE 'no_consent' END
                 WHEN k.address <> ALL (mfiauto._only_recipients()) THEN 'not_on_list'
-                WHEN k.client_id || ' ' || k.at = ANY (late_keys) AND p.barred_in_arrears THEN 'in_arrears' END
-      FROM unnest(client_ids, channels, classes, addresses, countries, ats) WITH ORDINALITY AS k(client_id, channel, class, address, country, at, ord)
+                WHEN k.client_id || ' ' || k.at = ANY (late_keys) AND p.barred_in_arrears THEN 'in_arrears' END,
+           CASE WHEN k.barred IS NOT NULL THEN k.doubts ELSE '{}' END
+      FROM ROWS FROM (unnest(client_ids, channels, classes, addresses, countries, ats), mfiauto._past_barred(client_ids, ats, home.time_zone)) WITH ORDINALITY
+           AS k(client_id, channel, class, address, country, at, barred, doubts, ord)
       LEFT JOIN mfiauto.message_class c ON c.class = k.class
       LEFT JOIN LATERAL (SELECT p.barred_in_arrears FROM mfiauto._policy_for(coalesce(k.country, home.country), k.class) p
                           WHERE late_keys <> '{}') p ON true
@@ -92,9 +120,9 @@ BEGIN
       SELECT ROW(l.number, l.at, l.client_id, l.subject_id, l.loan_id, l.anchor_on, l.step_no, l.channel,
                  CASE WHEN l.state = 'sent' AND l.refusal IS NOT NULL THEN 'suppressed' ELSE l.state END,
                  CASE WHEN l.state = 'sent' THEN l.refusal ELSE l.reason END,
-                 l.parts, l.class, l.address, l.zone, l.country, l.expires_at, l.doubts, NULL, NULL)::mfiauto._trial_line
+                 l.parts, l.class, l.address, l.zone, l.country, l.expires_at, l.doubts || CASE WHEN l.state = 'sent' THEN l.refusal_doubts ELSE '{}' END, NULL, NULL)::mfiauto._trial_line
         FROM ROWS FROM (unnest(going), mfiauto._past_refusals(k.client_ids, k.channels, k.classes, k.addresses, k.countries, k.ats, assumed)) WITH ORDINALITY
-             AS l(number, at, client_id, subject_id, loan_id, anchor_on, step_no, channel, state, reason, parts, class, address, zone, country, expires_at, doubts, edge, takers, refusal, ord)
+             AS l(number, at, client_id, subject_id, loan_id, anchor_on, step_no, channel, state, reason, parts, class, address, zone, country, expires_at, doubts, edge, takers, refusal, refusal_doubts, ord)
        ORDER BY l.ord);
 END $$;
 
