@@ -330,6 +330,8 @@ is($taken, $answers{200}, 'what was taken is on disk');
 
 # ---- Files that are spoilt, and requests that the database will not have ----
 
+is((track('Full', padding => $padding))[0], 503, 'it is full for all');
+end_receiver();
 my @files = sort glob "$dir/queue/0*";
 my $content = slurp_file($files[0]);
 substr($content, length($content) - 100, 1) = '!';
@@ -337,8 +339,6 @@ open my $handle, '>', $files[0] or die "open: $!";
 print $handle $content;
 close $handle;
 truncate $files[1], 200;
-is((track('Full', padding => $padding))[0], 503, 'it is full for all');
-end_receiver();
 start_receiver();
 is((ask('POST', '/v1/track', '{}'))[0], 200, 'a limit may grow; this one has no write key');
 $node->start;
