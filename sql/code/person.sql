@@ -118,6 +118,21 @@ LANGUAGE sql STABLE AS $$
    WHERE f.form <> ''
 $$;
 
+-- What came from a person's addresses while nobody knew whose they were, or what was meant.
+CREATE FUNCTION mfiauto._erase_found(addresses text[]) RETURNS TABLE (relation text, removed bigint, scrubbed bigint)
+LANGUAGE sql AS $$
+  WITH emptied AS (
+    UPDATE mfiauto.inbound_log l SET from_address = '', to_address = NULL, body = NULL, provider_id = NULL, detail = NULL
+     WHERE l.client_id = 0 AND l.from_address = ANY (addresses) RETURNING 1
+  ), gone AS (
+    DELETE FROM mfiauto.unread_webhook u
+     WHERE EXISTS (SELECT FROM unnest(addresses) a, unnest(ARRAY[a, replace(a, '@', '%40')]) form
+                    WHERE length(a) > 5 AND (position(convert_to(form, 'UTF8') IN u.body) > 0 OR strpos(u.query, form) > 0)) RETURNING 1
+  )
+  SELECT 'inbound_log of nobody', 0::bigint, count(*) FROM emptied HAVING count(*) > 0
+  UNION ALL SELECT 'unread_webhook', count(*), 0 FROM gone HAVING count(*) > 0
+$$;
+
 -- Takes away what is known of a person: addresses, texts, names, traits, what he wrote to us, his devices. What stays is the skeleton of the
 -- ledger (when, which template, what came of it), the fact of each consent, and the list of suppressed addresses, which are hashes. Done
 -- again, it takes away what came since, which is nothing.
@@ -127,7 +142,6 @@ LANGUAGE plpgsql AS $$
 DECLARE
   known record;
   in_books boolean := false;
-  addresses text[];
 BEGIN
   IF client_id IS NULL THEN
     RAISE EXCEPTION 'client_id must not be null' USING ERRCODE = '22004';
@@ -145,24 +159,7 @@ BEGIN
   INSERT INTO mfiauto.erased_client (client_id, erased_at, reason, erased_by) VALUES (client_id, mfiauto.now(), reason, mfiauto._caller())
   ON CONFLICT ON CONSTRAINT erased_client_pkey DO NOTHING;
   PERFORM mfiauto._stop_client(client_id);
-  -- What came from his addresses while nobody knew whose they were, or what was meant.
-  addresses := mfiauto._person_addresses(client_id);
-  UPDATE mfiauto.inbound_log l SET from_address = '', to_address = NULL, body = NULL, provider_id = NULL, detail = NULL WHERE l.client_id = 0 AND l.from_address = ANY (addresses);
-  GET DIAGNOSTICS scrubbed = ROW_COUNT;
-  IF scrubbed > 0 THEN
-    relation := 'inbound_log of nobody';
-    removed := 0;
-    RETURN NEXT;
-  END IF;
-  DELETE FROM mfiauto.unread_webhook u
-   WHERE EXISTS (SELECT FROM unnest(addresses) a, unnest(ARRAY[a, replace(a, '@', '%40')]) form
-                  WHERE length(a) > 5 AND (position(convert_to(form, 'UTF8') IN u.body) > 0 OR strpos(u.query, form) > 0));
-  GET DIAGNOSTICS removed = ROW_COUNT;
-  IF removed > 0 THEN
-    relation := 'unread_webhook';
-    scrubbed := 0;
-    RETURN NEXT;
-  END IF;
+  RETURN QUERY SELECT f.relation, f.removed, f.scrubbed FROM mfiauto._erase_found(mfiauto._person_addresses(client_id)) f;
   FOR known IN SELECT * FROM mfiauto._person_table() p WHERE (p.removed OR p.scrub IS NOT NULL) AND to_regclass('mfiauto.' || p.relation) IS NOT NULL LOOP
     relation := known.relation;
     removed := 0;
@@ -183,13 +180,12 @@ BEGIN
     EXECUTE 'SELECT EXISTS (SELECT FROM mfiauto.client c WHERE c.client_id = $1)' INTO in_books USING client_id;
   END IF;
   IF NOT in_books THEN
-    UPDATE mfiauto.identity i SET client_key = 'erased ' || encode(sha256(convert_to(i.client_key, 'UTF8')), 'hex') WHERE i.client_id = _erase_client.client_id AND i.client_key !~ '^erased [0-9a-f]{64}$';
-    GET DIAGNOSTICS scrubbed = ROW_COUNT;
-    IF scrubbed > 0 THEN
-      relation := 'identity';
-      removed := 0;
-      RETURN NEXT;
-    END IF;
+    RETURN QUERY
+      WITH hashed AS (
+        UPDATE mfiauto.identity i SET client_key = 'erased ' || encode(sha256(convert_to(i.client_key, 'UTF8')), 'hex')
+         WHERE i.client_id = _erase_client.client_id AND i.client_key !~ '^erased [0-9a-f]{64}$' RETURNING 1
+      )
+      SELECT 'identity', 0::bigint, count(*) FROM hashed HAVING count(*) > 0;
   END IF;
 END $$;
 SELECT mfiauto._open_door('mfiauto._erase_client(bigint, text)', '{admin}',
