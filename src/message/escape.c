@@ -145,6 +145,14 @@ append_url(StringInfo out, const char *text, int length)
 		pfree(utf8);
 }
 
+/* U+FFFE and U+FFFF have no place in XML 1.0 either. */
+static bool
+is_noncharacter(const char *text, int length)
+{
+	return length >= 3 && GetDatabaseEncoding() == PG_UTF8 && memcmp(text, "\xEF\xBF", 2) == 0 &&
+		   (unsigned char) text[2] >= 0xBE;
+}
+
 /*
  * mfi_escape_append appends text of the server's encoding, escaped. Every
  * server encoding keeps bytes below 0x80 for ASCII alone, so that working
@@ -168,12 +176,15 @@ mfi_escape_append(StringInfo out, const char *text, int length, MfiEscape escape
 	}
 	for (int i = 0; i < length; i++)
 	{
-		const char *instead = replacement((unsigned char) text[i], escape, buffer, sizeof(buffer));
+		bool is_unknown = escape == MFI_ESCAPE_XML && is_noncharacter(text + i, length - i);
+		const char *instead =
+			is_unknown ? " " : replacement((unsigned char) text[i], escape, buffer, sizeof(buffer));
 
 		if (instead == NULL)
 			continue;
 		appendBinaryStringInfo(out, text + plain_from, i - plain_from);
 		appendStringInfoString(out, instead);
+		i += is_unknown ? 2 : 0;
 		plain_from = i + 1;
 	}
 	appendBinaryStringInfo(out, text + plain_from, length - plain_from);

@@ -639,6 +639,10 @@ SELECT (mfiauto.render('{"v":"{{v}}"}', data, escape => 'json')::jsonb ->> 'v') 
   (SELECT x.v FROM xmltable('/v' PASSING (mfiauto.render('<v a="{{v}}">{{v}}</v>', data, escape => 'xml')::xml) COLUMNS v text PATH '.') AS x)
     = data ->> 'v' AS xml_is_read_back
 FROM (SELECT jsonb_build_object('v', E'é "quoted" \\ back, <tag> & ''it'' \t tab') AS data) AS d;
+-- What no XML may hold does not make a document of it that nobody reads.
+SELECT c.code, xml_is_well_formed_document(mfiauto.render('<v a="{{v}}">{{v}}</v>', jsonb_build_object('v', 'a' || chr(c.code) || 'b'), escape => 'xml')) AS is_read,
+  mfiauto.render('{{v}}', jsonb_build_object('v', 'a' || chr(c.code) || 'b'), escape => 'xml') AS rendered
+FROM (VALUES (1), (31), (65534), (65535), (65533)) AS c(code);
 
 -- Rows take turns between more templates than a call site keeps.
 SELECT count(*) AS rows, count(*) FILTER (WHERE mfiauto.render('t' || i % 11 || ' {{a}}', jsonb_build_object('a', i))

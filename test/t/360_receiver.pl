@@ -89,7 +89,7 @@ is(system($program, '--database=host=x password=y'), 256, 'a password on the com
 is(system($program, '--wrokers=2'), 256, 'a setting that is misspelt is refused');
 mkdir "$dir/everybodys" or die "mkdir: $!";
 chmod 0777, "$dir/everybodys";
-is(system($program, '--listen=127.0.0.1:0', "--queue_dir=$dir/everybodys"), 256, 'a queue that others may write is refused');
+is(system('timeout', '10', $program, '--listen=127.0.0.1:0', "--queue_dir=$dir/everybodys"), 256, 'a queue that others may write is refused');
 start_receiver(request_timeout => 2);
 is_deeply(health(), { status => 'ok', database => JSON::PP::true, queued => 0, queued_bytes => 0, set_aside => 0 }, 'it is well');
 is(system($program, '--listen=127.0.0.1:0', "--queue_dir=$dir/queue"), 256, 'no two receivers share a queue');
