@@ -156,7 +156,8 @@ static void
 check_inbound(json_t *rule, const char *path)
 {
 	static const char *const names[] = {"method", "format", "unwrap", "list", "when", "from", "to", "text", "id", "time", "kind",
-		"digits", "profile_name", "detail", NULL};
+		"digits", "profile_name", "detail", "says", "encoding", NULL};
+	static const char *const encodings[] = {"utf16be", NULL};
 	static const char *const kind_names[] = {"path", "map", NULL};
 	static const char *const paths[] = {"to", "text", "id", "time", "digits", "profile_name", NULL};
 	json_t	   *kind = json_object_get(rule, "kind");
@@ -169,6 +170,8 @@ check_inbound(json_t *rule, const char *path)
 	(void) mfi_reader_string(rule, path, "method", false);
 	(void) mfi_reader_string(rule, path, "unwrap", false);
 	(void) mfi_reader_string(rule, path, "list", false);
+	(void) mfi_reader_string(rule, path, "says", false);
+	check_among(rule, path, "encoding", encodings, "encoding");
 	check_conditions(rule, path);
 	if (!check_path(rule, path, "from"))
 		mfi_reader_fail(mfi_reader_path(path, "from"), "expected a path, found nothing", NULL);

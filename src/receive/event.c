@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "receive/document.h"
 
 #include "base/jsonb.h"
@@ -17,6 +19,7 @@
 #include "receive/hash.h"
 #include "receive/time.h"
 #include "utils/builtins.h"
+#include "mb/pg_wchar.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -273,6 +276,77 @@ read_receipt(Reading *reading, const MfiElement *element, json_t *rule)
 	return true;
 }
 
+/*
+ * The bytes that a text stands for: two hexadecimal digits each, or
+ * percent-encoded where it has a percent sign. -1: it is neither.
+ */
+static int
+decode_bytes(const char *text, unsigned char *bytes)
+{
+	bool		has_percent = strchr(text, '%') != NULL;
+	int			count = 0;
+
+	while (*text != '\0')
+	{
+		if (has_percent && *text != '%')
+			bytes[count++] = (unsigned char) *text++;
+		else
+		{
+			text += has_percent;
+			if (!isxdigit((unsigned char) text[0]) || !isxdigit((unsigned char) text[1]))
+				return -1;
+			bytes[count++] = (unsigned char) strtol((char[]) {text[0], text[1], '\0'}, NULL, 16);
+			text += 2;
+		}
+	}
+	return count;
+}
+
+/*
+ * What was written, where a provider hands UTF-16BE on as it came from the
+ * network; as it is, if it is nothing of the kind.
+ */
+static char *
+decode_utf16(char *text)
+{
+	unsigned char *bytes = palloc(strlen(text) + 1);
+	int			count = decode_bytes(text, bytes);
+	StringInfoData out;
+
+	if (count <= 0 || count % 2 != 0)
+		return text;
+	initStringInfo(&out);
+	for (int i = 0; i < count; i += 2)
+	{
+		pg_wchar	unit = bytes[i] << 8 | bytes[i + 1];
+		pg_wchar	next = i + 3 < count ? bytes[i + 2] << 8 | bytes[i + 3] : 0;
+		unsigned char letter[8] = {0};
+
+		if (is_utf16_surrogate_first(unit) && is_utf16_surrogate_second(next))
+		{
+			unit = surrogate_pair_to_codepoint(unit, next);
+			i += 2;
+		}
+		else if (unit == 0 || is_utf16_surrogate_first(unit) || is_utf16_surrogate_second(unit))
+			unit = 0xFFFD;
+		unicode_to_utf8(unit, letter);
+		appendBinaryStringInfo(&out, (char *) letter, pg_utf_mblen(letter));
+	}
+	return out.data;
+}
+
+/* The text of what came in: what the rule takes it for, else what was written. */
+static const char *
+read_body(const MfiElement *element, json_t *rule)
+{
+	const char *says = mfi_json_string(rule, "says");
+	char	   *text = says == NULL ? mfi_document_text(element, json_object_get(rule, "text"), TEXT_BYTES_MAX) : NULL;
+
+	if (says != NULL || text == NULL || mfi_json_string(rule, "encoding") == NULL)
+		return says != NULL ? says : text;
+	return decode_utf16(text);
+}
+
 static bool
 read_inbound(Reading *reading, const MfiElement *element, json_t *rule)
 {
@@ -300,7 +374,7 @@ read_inbound(Reading *reading, const MfiElement *element, json_t *rule)
 	set_text(values, nulls, COLUMN_KIND, kind != NULL ? kind : "message");
 	set_text(values, nulls, COLUMN_FROM, from);
 	set_text(values, nulls, COLUMN_TO, mfi_document_text(element, json_object_get(rule, "to"), ADDRESS_BYTES_MAX));
-	set_text(values, nulls, COLUMN_BODY, mfi_document_text(element, json_object_get(rule, "text"), TEXT_BYTES_MAX));
+	set_text(values, nulls, COLUMN_BODY, read_body(element, rule));
 	set_text(values, nulls, COLUMN_PROVIDER_ID, mfi_document_text(element, json_object_get(rule, "id"), ID_BYTES_MAX));
 	(void) set_time(element, rule, values, nulls, &time);
 	detail = mfi_json_keep(json_pack("{}"));

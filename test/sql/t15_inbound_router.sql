@@ -59,3 +59,15 @@ SELECT count(mfiauto._take_inbound('books', v.channel, v.kind, v.phone, '36200',
 SELECT entered, advanced, messages FROM pg_temp.at('2026-01-07 11:00+00');
 SELECT workflow, client_id FROM mfiauto.message WHERE workflow IN ('asked_sms', 'call_back', 'survey') ORDER BY 1, 2;
 SELECT e.name, e.client_id, e.properties - 'inbound_id' AS properties FROM mfiauto.event e WHERE e.client_id < 10 AND e.properties ? 'inbound_id' ORDER BY e.client_id, e.name;
+-- What a provider knows of an opt-out by itself, or hands on as the network had it, stops as well: an opt-out at Africa's Talking, words of a Twilio account's own, "arrêt" in UCS-2.
+SELECT mfiauto.create_gateway('at', 'sms', 'africastalking', settings => '{"username": "mfi"}'), mfiauto.create_gateway('jasmin', 'sms', 'jasmin', settings => '{"url": "http://127.0.0.1:1/"}'),
+       mfiauto.create_gateway('twilio', 'sms', definition => (p.definition || '{"signature": {"method": "none"}}')::json) FROM mfiauto.gateway_preset p WHERE p.preset = 'twilio';
+SELECT mfiauto.set_secret(g, 'receipt_token', 'hush') FROM unnest('{at,jasmin}'::text[]) g;
+INSERT INTO bank.client (id, name, phone) SELECT 5000 + g, 'Client', '+22176000000' || g FROM generate_series(1, 4) g;
+SELECT count(*) FROM mfiauto.run_engine();
+CREATE TABLE told AS
+  SELECT v.client, (mfiauto._serve_webhook(v.gateway, 'POST', 'token=hush', '{"content-type": "application/x-www-form-urlencoded"}', convert_to(v.body, 'UTF8'))).status
+    FROM (VALUES (1, 'at', 'senderId=MFI&phoneNumber=%2B221760000001'), (2, 'twilio', 'MessageSid=SM9&From=%2B221760000002&To=36200&Body=Laissez-moi&OptOutType=STOP'),
+                 (3, 'jasmin', 'id=in-2&from=221760000003&to=36200&coding=8&content=%00a&binary=00610072007200ea0074'), (4, 'at', 'id=in-4&from=%2B221760000004&to=36200&text=Bonjour')) AS v(client, gateway, body);
+SELECT t.client, t.status, l.body, l.action, r.reason
+  FROM told t JOIN mfiauto.inbound_log l ON l.client_id = 5000 + t.client, mfiauto._contact_refusals(ARRAY[5000 + t.client::bigint], '{sms}', '{collection}', ARRAY['+22176000000' || t.client]) r ORDER BY 1;
