@@ -91,3 +91,7 @@ SELECT mfiauto.set_lint_limit('nope', 'warn');
 SELECT mfiauto.set_lint_limit('parts', 'maybe');
 SELECT mfiauto.add_lint_word('french', 'forbidden', 'x', 'y');
 SELECT mfiauto.lint_template('nope');
+-- A row for each live text: as many as there are, of every channel and locale.
+SELECT mfiauto.create_template('row', channel => c, locale => l, class => 'transactional', subject => CASE c WHEN 'email' THEN 's' END, body => 'Merci.') FROM (VALUES ('sms', 'fr'), ('sms', 'en'), ('email', 'fr'), ('voice', '*')) AS v(c, l);
+SELECT channel, locale, parts, findings FROM mfiauto.template_lint WHERE name = 'row' ORDER BY 1, 2;
+SELECT (SELECT count(*) FROM mfiauto.template_lint) = (SELECT count(*) FROM mfiauto.template) AS one_each, count(*) AS twice FROM (SELECT 1 FROM mfiauto.template_lint GROUP BY name, channel, locale HAVING count(*) > 1) x;
