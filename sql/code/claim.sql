@@ -196,10 +196,6 @@ BEGIN
   IF batch.places IS NULL THEN
     RETURN claims;
   END IF;
-  -- Two claims at once would not see each other's messages, and each count too few. The second waits for the first and counts what that took.
-  IF EXISTS (SELECT FROM mfiauto.message_class c WHERE c.capped AND c.class = ANY (batch.classes)) THEN
-    PERFORM pg_advisory_xact_lock(hashtext('mfiauto caps'));
-  END IF;
   FOR refusal IN
     SELECT r.ord, r.reason, r.next_at
       FROM mfiauto._contact_refusals(batch.clients, batch.channels, batch.classes, batch.addresses, batch.countries, batch.messages) r
@@ -292,7 +288,8 @@ BEGIN
   RETURN claims;
 END $$;
 
--- All checks of a batch. Where a client's data make one fail, that client's message is held and the others go on.
+-- All checks of a batch; caps are counted among those that nothing before keeps from leaving. Where a client's data make one fail, that client's message is held and the
+-- others go on.
 CREATE FUNCTION mfiauto._check_claims(claims mfiauto._claim[]) RETURNS mfiauto._claim[]
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -300,7 +297,7 @@ DECLARE
   poisoned mfiauto._claim;
 BEGIN
   BEGIN
-    RETURN mfiauto._check_exits(mfiauto._check_sessions(mfiauto._check_contact(mfiauto._recompose(mfiauto._check_hours(claims)))));
+    RETURN mfiauto._check_sessions(mfiauto._check_contact(mfiauto._check_exits(mfiauto._recompose(mfiauto._check_hours(claims)))));
   EXCEPTION WHEN data_exception OR cardinality_violation OR plpgsql_error THEN
     IF cardinality(claims) = 1 THEN
       poisoned := claims[1];
@@ -397,6 +394,10 @@ BEGIN
   END IF;
   -- From here on each statement sees what was committed while we waited for the locks.
   claims := mfiauto._load_claims(locked.client_ids, locked.message_ids);
+  -- Two claims at once would not see each other's messages, and each count too few. The second waits for the first and counts what that took.
+  IF EXISTS (SELECT FROM mfiauto.message_class c WHERE c.capped AND c.class IN (SELECT k.class FROM unnest(claims) k WHERE k.verdict = 'send')) THEN
+    PERFORM pg_advisory_xact_lock(hashtext('mfiauto caps'));
+  END IF;
   checked_at := pg_catalog.clock_timestamp();
   claims := mfiauto._check_claims(claims);
   IF has_budget THEN

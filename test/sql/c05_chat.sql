@@ -61,7 +61,7 @@ SELECT * FROM told WHERE workflow = 'alone' ORDER BY 1, 2;
 SELECT mfiauto._take_inbound('wa', 'whatsapp', 'message', '221770000006', NULL, 'a', 'w6', '2026-01-06 06:00+00', NULL) > 0, mfiauto._take_inbound('wa', 'whatsapp', 'message', '221770000007', NULL, 'a', 'w7', '2026-01-06 08:30+00', NULL) > 0,
        mfiauto._take_inbound('wa', 'whatsapp', 'message', '221770000006', NULL, 'b', 'w8', '2026-01-06 05:00+00', NULL) > 0;
 SELECT client_id, received_at FROM mfiauto.last_inbound WHERE client_id IN (6, 7) ORDER BY 1;
--- Who stopped on the channel has the step's other one; who stops when it waits already is not written to, within the session or not.
+-- Who stopped on the channel has the step's other one, also who stops when it waits already, within the session or not.
 SELECT mfiauto.create_template('offers', channel => c, body => 'offer', class => 'collection') AS version FROM unnest('{whatsapp,sms}'::text[]) c;
 SELECT mfiauto.create_workflow('offers', '{"trigger": {"event": "Offers"}, "class": "collection", "steps": [{"send": "offers", "channels": ["whatsapp", "sms"]}]}') AS version;
 SELECT mfiauto.activate_workflow('offers');
