@@ -411,7 +411,7 @@ BEGIN
     SELECT c.client_id, c.message_id, c.to_address, c.title, c.body, c.html, c.locale, coalesce(c.encoding ILIKE 'ucs%', false),
            c.key::text, c.attempts, c.may_resend, array_to_string(c.tried, ','), NULL::integer, NULL::integer, NULL::integer, NULL::text,
            c.options,
-           CASE WHEN c.channel = 'email' AND c.class IN (SELECT k.class FROM mfiauto.message_class k WHERE k.honors_opt_out) THEN mfiauto._unsubscribe_url(c.client_id, c.message_id) END,
+           CASE WHEN c.channel = 'email' AND c.class IN (SELECT k.class FROM mfiauto.message_class k WHERE k.honors_opt_out) THEN mfiauto._unsubscribe_url(c.message_id) END,
            c.class, c.country, greatest(ceil(extract(epoch FROM c.expires_at - mfiauto.now())), 1)::bigint, c.workflow, c.step
       FROM unnest(claims) c
      WHERE c.verdict = 'send';

@@ -107,7 +107,7 @@ END $$;
 
 -- What was paid of it by the deadline, and when all was. The bank's own word that an installment was paid in full on a
 -- day is taken where it still has that installment, with no less to pay.
-CREATE FUNCTION mfiauto._measure_installments(since date, today date, zone text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION mfiauto._measure_installments(since date) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   written bigint;
 BEGIN
@@ -240,7 +240,7 @@ BEGIN
   RETURN written;
 END $$;
 
-CREATE FUNCTION mfiauto._refresh_opt_outs(since date, today date, zone text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION mfiauto._refresh_opt_outs(since date, today date) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   -- Whole months, so that each grain is counted from its beginning.
   first_day date := date_trunc('month', since)::date - 7;
@@ -308,7 +308,7 @@ BEGIN
     RAISE NOTICE 'refreshing KPIs from %: repayment', first_day;
     PERFORM mfiauto._set_out_books(first_day, today, zone);
     PERFORM mfiauto._observe_installments(first_day, today, zone);
-    PERFORM mfiauto._measure_installments(first_day, today, zone);
+    PERFORM mfiauto._measure_installments(first_day);
     written := written + mfiauto._refresh_repayment(first_day, today, zone) + mfiauto._refresh_episodes(today);
   ELSE
     RAISE NOTICE 'no on-time repayment and no arrears recovery: role installment is not bound';
@@ -320,7 +320,7 @@ BEGIN
     RAISE NOTICE 'no portfolio at risk: role loan is not bound';
   END IF;
   RAISE NOTICE 'refreshing KPIs from %: opt-outs', first_day;
-  written := written + mfiauto._refresh_opt_outs(first_day, today, zone);
+  written := written + mfiauto._refresh_opt_outs(first_day, today);
 
   INSERT INTO mfiauto.job_progress VALUES ('refresh_kpis', 'kpi', 'done', written, written, started, pg_catalog.clock_timestamp())
   ON CONFLICT (job, target) DO UPDATE

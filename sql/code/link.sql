@@ -250,7 +250,7 @@ LANGUAGE sql VOLATILE AS $$
 $$;
 
 -- Where a message's reader unsubscribes, for whoever builds its headers; null where the installation cannot be reached.
-CREATE FUNCTION mfiauto._unsubscribe_url(client_id bigint, message_id bigint) RETURNS text
+CREATE FUNCTION mfiauto._unsubscribe_url(message_id bigint) RETURNS text
 LANGUAGE sql VOLATILE AS $$
-  SELECT i.public_url || '/u/' || mfiauto._link_token($2, 0) FROM mfiauto.institution i WHERE i.public_url IS NOT NULL
+  SELECT i.public_url || '/u/' || mfiauto._link_token($1, 0) FROM mfiauto.institution i WHERE i.public_url IS NOT NULL
 $$;

@@ -173,12 +173,6 @@ on_start(void *arg, char *primary_ip, char *local_ip, int primary_port, int loca
 	return ++exchange->start_count > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
-bool
-mfi_http_is_started(void)
-{
-	return multi != NULL;
-}
-
 void
 mfi_http_start(int exchanges_max)
 {

@@ -30,7 +30,6 @@ typedef struct MfiHttpLimits
 extern void mfi_http_start(int exchanges_max);
 /* Drops whatever is in flight. */
 extern void mfi_http_stop(void);
-extern bool mfi_http_is_started(void);
 
 /*
  * Sends a request; owner comes back with the answer. NULL and *refusal (static

@@ -64,7 +64,6 @@ typedef enum MfiAction
 {
 	MFI_ACTION_SETTLE,			/* it ends in a state */
 	MFI_ACTION_REQUEUE,
-	MFI_ACTION_NONE,			/* a test or a token: nothing to record */
 } MfiAction;
 
 typedef struct MfiItem
@@ -172,7 +171,6 @@ extern void mfi_fetch_record(int64 now_ms);
 extern bool mfi_fetch_is_idle(int64 now_ms);
 
 /* send.c */
-extern void mfi_item_finish(MfiItem *item, int64 now_ms);
 extern void mfi_send_ready(int64 now_ms);
 extern void mfi_send_collect(int64 now_ms);
 extern void mfi_send_drop(int64 now_ms);

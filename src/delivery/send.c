@@ -25,11 +25,11 @@ static bool has_stale(MfiLane *lane, int64 now_ms);
 static void put_back_unsent(MfiLane *lane);
 
 /*
- * mfi_item_finish decides what becomes of an item and puts it among those to
+ * finish decides what becomes of an item and puts it among those to
  * be recorded.
  */
-void
-mfi_item_finish(MfiItem *item, int64 now_ms)
+static void
+finish(MfiItem *item, int64 now_ms)
 {
 	if (item->test != NULL)
 	{
@@ -55,7 +55,7 @@ mfi_send_fail(MfiItem *item, MfiVerdict verdict, const char *error, int64 now_ms
 	item->outcome.verdict = verdict;
 	item->outcome.retry_after_s = -1;
 	strlcpy(item->outcome.error, error, sizeof(item->outcome.error));
-	mfi_item_finish(item, now_ms);
+	finish(item, now_ms);
 }
 
 void
@@ -65,7 +65,7 @@ mfi_send_keep(MfiItem *item, int64 now_ms)
 	item->outcome.verdict = MFI_VERDICT_SENT;
 	item->is_handed_over = item->gateway->is_sql && !mfi_machine.is_dry_run;
 	item->is_kept = !item->is_handed_over;
-	mfi_item_finish(item, now_ms);
+	finish(item, now_ms);
 }
 
 static void
@@ -381,7 +381,7 @@ mfi_send_collect(int64 now_ms)
 				lane->ready_count++;
 			}
 			else
-				mfi_item_finish(item, now_ms);
+				finish(item, now_ms);
 		}
 		mfi_http_release(exchange);
 	}

@@ -22,8 +22,7 @@ typedef enum MfiValueKind
 {
 	MFI_VALUE_CONDITION, /* boolean */
 	MFI_VALUE_MOMENT,	 /* date, timestamp or timestamptz, as text in ISO 8601 */
-	MFI_VALUE_JSON,		 /* anything, as the text of its to_jsonb() */
-	MFI_VALUE_TEXT		 /* anything, as text: what its to_jsonb() holds, without quotes */
+	MFI_VALUE_JSON		 /* anything, as the text of its to_jsonb() */
 } MfiValueKind;
 
 /* Whether the binding of a canonical role has a value for the column; 42704, 42703 with a HINT else. */

@@ -18,7 +18,7 @@ SELECT count(mfiauto.enroll('offers', n)) AS enrolled FROM generate_series(1, 7)
 SELECT messages FROM mfiauto.run_engine();
 SELECT sent FROM mfiauto.run_delivery();
 CREATE VIEW token AS SELECT m.client_id, m.message_id, substring(m.body FROM '/u/([0-9A-Za-z]{20})') AS token, substring(m.html FROM '/o/([0-9A-Za-z]{20})\.gif" width="1" height="1" alt=""></body></html>$') AS pixel FROM mfiauto.message_ledger m WHERE m.created_at = '2026-01-05 08:00+00';
-SELECT count(token) AS unsubscribe, count(pixel) AS pixels, count(*) FILTER (WHERE mfiauto._unsubscribe_url(client_id, message_id) = 'https://m.mfi.example/u/' || token) AS same FROM token;
+SELECT count(token) AS unsubscribe, count(pixel) AS pixels, count(*) FILTER (WHERE mfiauto._unsubscribe_url(message_id) = 'https://m.mfi.example/u/' || token) AS same FROM token;
 
 CREATE FUNCTION ask(client bigint, method text, body text DEFAULT '', type text DEFAULT 'application/x-www-form-urlencoded') RETURNS TABLE (status integer, says text) LANGUAGE sql AS $$
   SELECT r.status, regexp_replace(convert_from(r.body, 'UTF8'), '^.*</h1>(.*?)<p class="who">.*$', '\1')
