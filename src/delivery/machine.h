@@ -133,51 +133,58 @@ extern void mfi_machine_begin(const char *activity);
 extern void mfi_machine_commit(void);
 /* After an error in one of the machine's transactions: abort, log, wait a little. */
 extern void mfi_machine_failed(const char *what);
+/* An item in a context of its own, which holds the lane's gateway until it is freed. */
 extern MfiItem *mfi_item_new(MfiLane *lane);
 extern void mfi_item_free(MfiItem *item);
 
+/*
+ * Below, now_ms is mfi_rate_now_ms(). What needs a transaction opens its own,
+ * unless it says otherwise, and logs its errors; nothing raises.
+ */
+
 /* lane.c */
-/* beside: what else is looked at in the same transaction. */
+/* Takes over what changed of gateways, holds and arming; beside: what else is looked at in the same transaction. */
 extern void mfi_lane_look(int64 now_ms, void (*beside) (int64 now_ms));
-extern MfiLane *mfi_lane_find(const char *name);
-extern int	mfi_lane_width(const MfiLane *lane);
+extern MfiLane *mfi_lane_find(const char *name);	/* NULL if there is none */
+extern int	mfi_lane_width(const MfiLane *lane);	/* most requests in flight */
 extern bool mfi_lane_has_room(const MfiLane *lane);
 extern void mfi_lane_note_answer(MfiLane *lane, bool is_answered);
 extern bool mfi_lane_may_send(const MfiLane *lane);
-extern bool mfi_lane_is_available(MfiLane *lane, int64 now_ms);
+extern bool mfi_lane_is_available(MfiLane *lane, int64 now_ms); /* usable, and neither stopped nor pausing */
 extern bool mfi_lane_keeps_here(const MfiLane *lane);	/* sandbox, dry run, or tables: nothing goes over a network */
-extern bool mfi_lane_has_other(const MfiItem *item);
-extern void mfi_lane_forget_cursors(MfiLane *lane);
-extern void mfi_lane_mark_strays(const char *channel);
+extern bool mfi_lane_has_other(const MfiItem *item);	/* a gateway of the channel that did not try the message */
+extern void mfi_lane_forget_cursors(MfiLane *lane); /* the next claim begins at the queue's head */
+extern void mfi_lane_mark_strays(const char *channel);	/* its gateways look for what others left */
 
 /* claim.c */
-extern void mfi_claim_due(int64 now_ms);
+extern void mfi_claim_due(int64 now_ms);	/* items of what is due, leased, into the lanes that have room */
 extern bool mfi_claim_is_wanted(int64 now_ms);
 
-/* handover.c */
+/* handover.c, both in the caller's transaction: their errors are raised */
 extern void mfi_handover_run(List *items, MfiLane *lane);
 extern void mfi_handover_poll(int64 now_ms);
 
 /* record.c */
 extern void mfi_record_decide(MfiItem *item, int64 now_ms);
-extern void mfi_record_finished(void);
-extern void mfi_record_put_back(MfiItem *item);
+extern void mfi_record_finished(void);	/* frees what it could record */
+extern void mfi_record_put_back(MfiItem *item); /* among the finished, to be queued again */
 extern void mfi_record_release_ready(void);
 
 /* fetch.c */
-extern void mfi_fetch_look(void);
-extern void mfi_fetch_start(int64 now_ms);
+extern void mfi_fetch_look(void);	/* in the caller's transaction: its errors are raised */
+extern void mfi_fetch_start(int64 now_ms);	/* asks the gateways whose time it is */
 extern void mfi_fetch_record(int64 now_ms);
 extern bool mfi_fetch_is_idle(int64 now_ms);
 
 /* send.c */
-extern void mfi_send_ready(int64 now_ms);
+extern void mfi_send_ready(int64 now_ms);	/* sends what was claimed, as far as the gateways let it */
 extern void mfi_send_collect(int64 now_ms);
 extern void mfi_send_drop(int64 now_ms);
 extern void mfi_send_item(MfiItem *item, int64 now_ms);
+/* Finish an item: kept here as sent; failed, with an error that is copied and holds no personal data. The item is not the caller's any more. */
 extern void mfi_send_keep(MfiItem *item, int64 now_ms);
 extern void mfi_send_fail(MfiItem *item, MfiVerdict verdict, const char *error, int64 now_ms);
-extern bool mfi_send_needs_token(const MfiLane *lane, int64 now_ms);
+extern bool mfi_send_needs_token(const MfiLane *lane, int64 now_ms);	/* before anything of the lane can leave */
 extern void mfi_send_token_request(MfiLane *lane, int64 now_ms);
 
 #endif							/* MFI_DELIVERY_MACHINE_H */

@@ -29,7 +29,9 @@ typedef struct MfiRate
 	int64		throttled_until_ms;
 } MfiRate;
 
+/* Milliseconds of a clock that only goes forward. */
 extern int64 mfi_rate_now_ms(void);
+/* Takes limits over; what was learned stays. */
 extern void mfi_rate_configure(MfiRate *rate, double per_second, int failures_max);
 /* Whether one request may start now; takes its token. */
 extern bool mfi_rate_take(MfiRate *rate, int64 now_ms);
@@ -39,6 +41,7 @@ extern bool mfi_rate_is_available(MfiRate *rate, int64 now_ms);
 extern int	mfi_rate_allowance(const MfiRate *rate, int64 now_ms, int within_ms, int most);
 /* When waiting is over; -1 if it is not waiting for time. */
 extern int64 mfi_rate_ready_at_ms(const MfiRate *rate, int64 now_ms);
+/* What the answers say: they close, open or stop the circuit, or ask for a pause of so many seconds. */
 extern void mfi_rate_succeeded(MfiRate *rate);
 extern void mfi_rate_failed(MfiRate *rate, int64 now_ms);
 extern void mfi_rate_throttle(MfiRate *rate, int64 now_ms, double seconds);

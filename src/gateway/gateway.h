@@ -218,9 +218,11 @@ typedef struct MfiOutcome
 } MfiOutcome;
 
 /*
- * Checks and compiles a definition; every fault is 22023 with its JSON path in
- * the DETAIL, what comes later 0A000. secrets is an object; while a gateway is
- * being created it is NULL and secrets may be missing.
+ * Checks and compiles a definition, a JSON text; what is no JSON is 22P02, every
+ * other fault 22023 with its JSON path in the DETAIL. settings and secrets are
+ * objects and are copied; while a gateway is being created secrets is NULL. The
+ * gateway lives in a context of its own under parent, held once: it is gone
+ * when mfi_gateway_release() was called once more than mfi_gateway_retain().
  */
 extern MfiGateway *mfi_gateway_compile(const char *name, const char *channel, int priority,
 									   const char *definition, Jsonb *settings, Jsonb *secrets,
@@ -228,13 +230,14 @@ extern MfiGateway *mfi_gateway_compile(const char *name, const char *channel, in
 extern void mfi_gateway_retain(MfiGateway *gateway);
 extern void mfi_gateway_release(MfiGateway *gateway);
 
-/* Builds the request in the current memory context; 22023 if a value does not fit its place. */
+/* Builds the request in the current memory context; token is NULL where none is needed. 22023 if a value does not fit its place. */
 extern void mfi_gateway_build_request(const MfiGateway *gateway, const MfiEnvelope *envelope,
 									  const char *token, MfiRequest *request);
 /* Whether requests carry a token that is kept from one to the next. */
 extern bool mfi_gateway_needs_token(const MfiGateway *gateway);
-/* Signs a token of our own; false if tokens are to be asked for. 22023 if the key is not usable. */
+/* Signs a token of our own, palloc'd, good for so many seconds; false if tokens are to be asked for. 22023 if the key is not usable. */
 extern bool mfi_gateway_make_token(const MfiGateway *gateway, char **token, double *lifetime_s);
+/* The request for a token, in the current memory context; 22023 as above. */
 extern void mfi_gateway_build_token_request(const MfiGateway *gateway, MfiRequest *request);
 
 /* Judges an answer. Never raises, whatever the body holds. */
@@ -244,6 +247,7 @@ extern bool mfi_gateway_read_token(const MfiAnswer *answer, char **token, double
 								   MfiOutcome *outcome);
 /* How requests say who sends them, in a word or two. */
 extern const char *mfi_gateway_auth_name(const MfiGateway *gateway);
+/* As errors of a definition and attempts call it, static text. */
 extern const char *mfi_verdict_name(MfiVerdict verdict);
 /* The scheme and host part of the gateway's address, for loopback tests; palloc'd. */
 extern char *mfi_gateway_base_url(const MfiGateway *gateway);

@@ -23,9 +23,9 @@ typedef struct MfiLetter
 	List	   *headers;		/* of char *, "Name: value" */
 } MfiLetter;
 
-/* Writes the letter, in UTF-8 and CRLF lines; nothing in it can leave its place. Ends with CRLF. */
+/* Writes the letter, in UTF-8 and CRLF lines; nothing in it can leave its place. Ends with CRLF. palloc'd, length in bytes; 22023 if an address is none. */
 extern char *mfi_mime_write(const MfiLetter *letter, int *length);
-/* The bare address of one that may have a name before it; 22023 (naming what it is) if there is none. */
+/* The bare address of one that may have a name before it; palloc'd, 22023 (naming what it is) if there is none. */
 extern char *mfi_mime_address(const char *written, const char *what);
 /* Whether a letter can be sent to it. */
 extern bool mfi_mime_is_address(const char *address);

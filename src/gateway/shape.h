@@ -56,7 +56,10 @@ typedef enum MfiScopeOfTags
 	MFI_TAGS_MESSAGE,			/* and what belongs to the message */
 } MfiScopeOfTags;
 
-/* Reads a template; path names its place in errors. Raw tags only where settings.* stand. */
+/*
+ * Reads a template into the current memory context; path names its place in
+ * errors (22023). Raw tags only where settings.* stand.
+ */
 extern MfiSlot *mfi_slot_parse(const char *text, const char *path, MfiEscape escape,
 							   MfiScopeOfTags scope);
 extern MfiShape *mfi_shape_parse(json_t *json, const char *path);
@@ -67,6 +70,7 @@ extern MfiSlot *mfi_slot_parse_document(json_t *json, const char *path);
 extern void mfi_slot_settle(MfiSlot *slot, Jsonb *context);
 extern void mfi_shape_settle(MfiShape *shape, Jsonb *context);
 
+/* Render for one message; context as definition.h makes it. The text is palloc'd; 54000 if it grows too long. */
 extern void mfi_slot_append(const MfiSlot *slot, Jsonb *context, StringInfo out);
 extern char *mfi_slot_render(const MfiSlot *slot, Jsonb *context);
 /* A member whose template renders to nothing is left out, and one whose value is not there, and what is empty without them. */

@@ -31,6 +31,7 @@ extern List *mfi_document_list(const MfiDocument *document, const char *path);
  * palloc'd, at most so many bytes; NULL if there is none.
  */
 extern char *mfi_document_text(const MfiElement *element, json_t *path, int bytes_max);
+/* Whether all conditions hold: {"path", "equals" | "exists"}, or a list of them; NULL: yes. Never raises because of the element. */
 extern bool mfi_document_fits(const MfiElement *element, json_t *conditions);
 
 #endif							/* MFI_RECEIVE_DOCUMENT_H */

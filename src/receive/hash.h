@@ -18,14 +18,16 @@ typedef struct MfiHash
 	unsigned int length;
 } MfiHash;
 
-/* algorithm: md5, sha1, sha256, sha512. */
+/* algorithm: md5, sha1, sha256, sha512; 0A000 if this server's OpenSSL lacks it. Lengths in bytes. */
 extern void mfi_hash_data(const char *algorithm, const void *data, size_t length, MfiHash *hash);
 extern void mfi_hash_hmac(const char *algorithm, const void *key, size_t key_length,
 						  const void *data, size_t length, MfiHash *hash);
 
+/* Whether text is the digest, in either case. */
 extern bool mfi_hash_is_hex(const MfiHash *hash, const char *text);
 /* alphabet of base64, or the one of URLs; padding may be missing. */
 extern bool mfi_hash_is_base64(const MfiHash *hash, const char *text);
+/* In lower case, palloc'd. */
 extern char *mfi_hash_to_hex(const MfiHash *hash);
 
 /* Whether two texts are the same, of whatever lengths. */
