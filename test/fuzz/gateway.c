@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include <arpa/inet.h>
+#include <math.h>
 #include <netinet/in.h>
 
 #include "delivery/address.h"
@@ -98,7 +99,7 @@ run_jwt(FuzzPart *parts)
 {
 	static const char *const algorithms[] = {"RS256", "ES256", "HS256"};
 	MfiJwt	   *jwt;
-	json_t	   *rule = mfi_reader_parse(parts[1].data, "claims");
+	json_t	   *rule = mfi_json_parse_utf8(parts[1].data, "claims");
 
 	for (int i = 0; i < (int) lengthof(algorithms); i++)
 	{

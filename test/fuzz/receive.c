@@ -39,7 +39,7 @@ run_webhook(FuzzPart *parts)
 	Datum		arguments[5];
 
 	check_texts(parts, 3);
-	mfi_definition_check_receiving(mfi_reader_parse(parts[0].data, "definition"));
+	mfi_definition_check_receiving(mfi_json_parse_utf8(parts[0].data, "definition"));
 	arguments[0] = text_of(&parts[0]);
 	arguments[1] = PointerGetDatum(cstring_to_text("POST"));
 	arguments[2] = text_of(&parts[2]);
@@ -71,8 +71,8 @@ run_signature(FuzzPart *parts)
 	check_texts(parts, 3);
 	check_texts(parts + 4, 1);
 	webhook.headers = fuzz_object(&parts[1]);
-	mfi_definition_check_receiving(mfi_reader_parse(psprintf("{\"signature\":%s}", parts[0].data), "definition"));
-	rule = mfi_reader_parse(parts[0].data, "signature");
+	mfi_definition_check_receiving(mfi_json_parse_utf8(psprintf("{\"signature\":%s}", parts[0].data), "definition"));
+	rule = mfi_json_parse_utf8(parts[0].data, "signature");
 	if (secret.length == 0 || !json_is_object(rule))
 		return;
 	for (int i = 0; i < (int) lengthof(methods); i++)
