@@ -53,7 +53,8 @@ BEGIN
             FROM mfiauto.outbox o
             LEFT JOIN mfiauto.workflow_head h ON h.workflow_id = o.workflow_id
            WHERE o.lease_until IS NULL AND (NOT o.is_held OR o.reason = 'hold') AND o.due_at < mfiauto.now() - interval '1 hour'
-             AND (_release_delivery.gateway IS NULL OR o.channel = (SELECT g.channel FROM mfiauto.gateway_config g WHERE g.gateway = _release_delivery.gateway))
+             AND (_release_delivery.gateway IS NULL OR (coalesce(o.gateway, _release_delivery.gateway) = _release_delivery.gateway
+                  AND o.channel = (SELECT g.channel FROM mfiauto.gateway_config g WHERE g.gateway = _release_delivery.gateway)))
              AND (_release_delivery.workflow IS NULL OR h.name = _release_delivery.workflow)
              FOR UPDATE OF o) o;
   RAISE NOTICE '% due for more than an hour: %', CASE old.count WHEN 1 THEN '1 message has been' ELSE old.count || ' messages have been' END,

@@ -42,7 +42,11 @@ SELECT pg_temp.intend(4) > 0 AS ok;
 SELECT * FROM mfiauto.run_delivery();
 SELECT client_id, state, gateway, cost, currency FROM pg_temp.seen;
 SELECT gateway, circuit, because, sent FROM mfiauto.gateway_status ORDER BY gateway;
+-- What waits for another gateway is none of the released one's, late or not.
+SELECT pg_temp.intend(40, due_at => mfiauto.now() - interval '2 hours') > 0 AS ok;
+UPDATE mfiauto.outbox SET gateway = 'dear' WHERE client_id = 40;
 SELECT * FROM mfiauto.release_delivery(gateway => 'cheap');
+SELECT sent FROM mfiauto.run_delivery();
 
 -- Holds: everything, and what they may be.
 SELECT mfiauto.hold_delivery('');
