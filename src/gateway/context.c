@@ -9,6 +9,7 @@
 #include "common/base64.h"
 #include "gateway/definition.h"
 #include "gateway/mail.h"
+#include "gateway/mime.h"
 #include "gateway/request.h"
 #include "mb/pg_wchar.h"
 #include "message/sms.h"
@@ -21,6 +22,7 @@ static void add_jsonb(JsonbParseState **state, const char *name, Jsonb *value);
 static void add_boolean(JsonbParseState **state, const char *name, bool is_true);
 static void add_language(JsonbParseState **state, const MfiEnvelope *envelope);
 static int64 find_lifetime(const MfiGateway *gateway, const MfiEnvelope *envelope);
+static void add_html(JsonbParseState **state, const MfiEnvelope *envelope);
 static void add_sender(JsonbParseState **state, const MfiGateway *gateway, const MfiEnvelope *envelope);
 static void add_circumstances(JsonbParseState **state, const MfiGateway *gateway, const MfiEnvelope *envelope);
 static char *utf16_hex(const char *text);
@@ -120,6 +122,18 @@ add_language(JsonbParseState **state, const MfiEnvelope *envelope)
 }
 
 /*
+ * A letter's HTML with what is shown beside its subject: providers take no
+ * preheader of their own.
+ */
+static void
+add_html(JsonbParseState **state, const MfiEnvelope *envelope)
+{
+	char	   *preheader = mfi_jsonb_find_string(mfi_jsonb_root(envelope->options), "preheader");
+
+	add_text(state, "html", envelope->html != NULL && preheader != NULL ? mfi_mime_with_preheader(envelope->html, preheader) : envelope->html);
+}
+
+/*
  * Who a message says that it comes from: its text's word, else the gateway's.
  */
 static void
@@ -188,7 +202,7 @@ mfi_gateway_message_context(const MfiGateway *gateway, const MfiEnvelope *envelo
 	add_text(&state, "to_digits", to + (*to == '+'));
 	add_text(&state, "text", text);
 	add_text(&state, "title", envelope->title);
-	add_text(&state, "html", envelope->html);
+	add_html(&state, envelope);
 	add_text(&state, "locale", envelope->locale);
 	add_circumstances(&state, gateway, envelope);
 	add_text(&state, "key", envelope->key);

@@ -44,7 +44,6 @@ static char *with_crlf(const char *text);
 static BodyEncoding choose_encoding(const char *text);
 static void append_quoted_printable(StringInfo out, const char *text);
 static void append_part(StringInfo out, const char *type, const char *text);
-static char *with_preheader(const char *html, const char *preheader);
 static void append_date(StringInfo out, TimestampTz at);
 
 static char *
@@ -358,11 +357,11 @@ append_part(StringInfo out, const char *type, const char *text)
 }
 
 /*
- * with_preheader puts hidden text where mail programs look for the line that
- * they show beside the subject.
+ * Hidden text stands where mail programs look for the line that they show
+ * beside the subject.
  */
-static char *
-with_preheader(const char *html, const char *preheader)
+char *
+mfi_mime_with_preheader(const char *html, const char *preheader)
 {
 	StringInfoData out;
 	const char *body = NULL;
@@ -429,7 +428,7 @@ mfi_mime_write(const MfiLetter *letter, int *length)
 	else
 	{
 		if (letter->preheader != NULL && letter->preheader[0] != '\0')
-			html = with_preheader(html, letter->preheader);
+			html = mfi_mime_with_preheader(html, letter->preheader);
 		appendStringInfo(&out, "Content-Type: multipart/alternative;\r\n boundary=\"=_%s\"\r\n\r\n--=_%s\r\n", letter->reference, letter->reference);
 		append_part(&out, "text/plain", letter->text != NULL ? letter->text : "");
 		appendStringInfo(&out, "\r\n--=_%s\r\n", letter->reference);

@@ -25,6 +25,8 @@ typedef struct MfiLetter
 
 /* Writes the letter, in UTF-8 and CRLF lines; nothing in it can leave its place. Ends with CRLF. palloc'd, length in bytes; 22023 if an address is none. */
 extern char *mfi_mime_write(const MfiLetter *letter, int *length);
+/* The HTML of a letter with a preheader in it; palloc'd. */
+extern char *mfi_mime_with_preheader(const char *html, const char *preheader);
 /* The bare address of one that may have a name before it; palloc'd, 22023 (naming what it is) if there is none. */
 extern char *mfi_mime_address(const char *written, const char *what);
 /* Whether a letter can be sent to it. */

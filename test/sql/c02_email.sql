@@ -49,6 +49,18 @@ SELECT r.client_id, regexp_replace(p.body, E'\r\n', '|', 'g') AS text, html.body
        LATERAL (SELECT regexp_replace(split_part(r.body, 'Content-Type: text/html', 2), E'=\r\n', '', 'g') AS body) html
  WHERE r.class = 'marketing' ORDER BY 1;
 
+-- By a provider's API it is the same letter: its preheader in the HTML, where to answer, how to unsubscribe with one click.
+\set ECHO none
+\i test/lib/contracts.sql
+\set ECHO all
+SELECT c.preset, b.body ~ '<body[^>]*><div [^>]*>Pour Awa &amp; Cie</div><p>' AS preheader, b.body ~ 'agence@mfi.example' AS reply_to, b.body ~ 'List-Unsubscribe-Post' AND b.body ~ 'https://m.mfi.example/u/x' AS unsubscribes
+  FROM contract c JOIN mfiauto.gateway_preset p USING (preset),
+       mfiauto._request_of('email', p.definition::json, (c.content -> 'settings')::json, c.content -> 'secrets', '{"to": "awa@x.example", "title": "Offre", "text": "x", "html": "<html><body class=a><p>x</p></body></html>",
+         "message_id": 7, "key": "11111111-2222-4333-8444-555555555555", "options": {"preheader": "Pour Awa & Cie", "reply_to": "agence@mfi.example"}, "unsubscribe_url": "https://m.mfi.example/u/x"}') r,
+       LATERAL (SELECT CASE WHEN r.headers::text ~ 'urlencoded' THEN mfiauto._read_form(r.body)::text ELSE r.body END) f(form),
+       LATERAL (SELECT regexp_replace(replace(replace(f.form, E'=\r\n', ''), '\"', '"'), '=3D', '=', 'g')) b(body)
+ WHERE c.content ->> 'channel' = 'email' AND c.preset <> 'webhook' ORDER BY 1;
+
 -- GET shows a page and changes nothing; POST as a mail program does unsubscribes, from what can be opted out of alone.
 CREATE TABLE link AS SELECT h.client_id, substring(h.value FROM 'https://m\.mfi\.example(/u/\w+)>') AS path FROM head h WHERE h.name = 'List-Unsubscribe';
 SELECT client_id, (mfiauto.serve('GET', path, '', '{}', '', '203.0.113.9')).status FROM link ORDER BY 1;
