@@ -103,11 +103,25 @@ BEGIN
   RETURN cardinality(lost.messages);
 END $$;
 
+-- Messages that wait for another gateway of their channel, of which none is in use any more, go to those that had them once more.
+CREATE FUNCTION mfiauto._forget_tried() RETURNS void
+LANGUAGE sql AS $$
+  UPDATE mfiauto.outbox o SET tried_gateways = NULL
+    FROM (SELECT q.client_id, q.message_id FROM mfiauto.outbox q
+           WHERE q.tried_gateways IS NOT NULL AND q.lease_until IS NULL
+             AND NOT EXISTS (SELECT FROM mfiauto.gateway_config g LEFT JOIN mfiauto.gateway_state s ON s.gateway = g.gateway
+                              WHERE g.channel = q.channel AND g.is_enabled AND g.gateway <> ALL (q.tried_gateways) AND s.circuit IS DISTINCT FROM 'stopped'
+                                AND NOT EXISTS (SELECT FROM mfiauto.delivery_hold d WHERE d.scope = 'gateway' AND d.target = g.gateway))
+             FOR UPDATE SKIP LOCKED) w
+   WHERE o.client_id = w.client_id AND o.message_id = w.message_id
+$$;
+
 -- What cannot leave: expired in the queue, or on a channel that has no gateway while the step has another channel.
 CREATE FUNCTION mfiauto._sweep_outbox(OUT expired bigint, OUT failed bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+  PERFORM mfiauto._forget_tried();
   SELECT count(s.*) INTO expired
     FROM (SELECT array_agg(q.client_id) AS clients, array_agg(q.message_id) AS messages, array_agg('expired'::text) AS states,
                  array_agg(CASE q.reason WHEN 'barred_hours' THEN 'barred' ELSE coalesce(q.reason, 'expired') END) AS reasons

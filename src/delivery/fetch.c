@@ -104,6 +104,8 @@ mfi_fetch_start(int64 now_ms)
 			mfi_item_free(item);
 			continue;
 		}
+		/* Whether messages are taken again only a message can tell. */
+		mfi_rate_leave_probe(&lane->rate);
 		lane->is_poll_due = false;
 		lane->is_polling = true;
 		mfi_send_item(item, now_ms);

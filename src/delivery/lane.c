@@ -80,11 +80,11 @@ mfi_lane_is_available(MfiLane *lane, int64 now_ms)
 }
 
 /*
- * mfi_lane_has_other tells whether there is another gateway of the channel that
- * did not try the message.
+ * mfi_lane_has_other: one that is held, stopped or out of money is none. Who
+ * waited for it would wait for a person.
  */
 bool
-mfi_lane_has_other(const MfiItem *item)
+mfi_lane_has_other(const MfiItem *item, int64 now_ms, bool is_now)
 {
 	ListCell   *cell;
 
@@ -94,6 +94,9 @@ mfi_lane_has_other(const MfiItem *item)
 		char	   *listed;
 
 		if (lane->gateway == NULL || lane == item->lane || strcmp(lane->gateway->channel, item->gateway->channel) != 0)
+			continue;
+		if (lane->is_held || lane->is_held_by_operator || lane->is_over_budget || lane->rate.circuit == MFI_CIRCUIT_STOPPED ||
+			(is_now && !mfi_lane_is_available(lane, now_ms)))
 			continue;
 		listed = psprintf(",%s,", item->tried != NULL ? item->tried : "");
 		if (strstr(listed, psprintf(",%s,", lane->name)) == NULL)
@@ -314,6 +317,9 @@ load_lanes(int64 now_ms)
 		elog(ERROR, "could not look at the gateways");
 	if (strcmp(mfi_machine.fingerprint, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1)) == 0)
 		return;
+	/* What waited for a gateway may have nothing to wait for any more. */
+	if (mfi_machine.fingerprint[0] != '\0')
+		mfi_machine.sweep_at_ms = now_ms;
 	strlcpy(mfi_machine.fingerprint, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), sizeof(mfi_machine.fingerprint));
 	foreach(cell, mfi_machine.lanes)
 		set_gateway(lfirst(cell), NULL, NULL);

@@ -152,7 +152,8 @@ extern void mfi_lane_note_answer(MfiLane *lane, bool is_answered);
 extern bool mfi_lane_may_send(const MfiLane *lane);
 extern bool mfi_lane_is_available(MfiLane *lane, int64 now_ms); /* usable, and neither stopped nor pausing */
 extern bool mfi_lane_keeps_here(const MfiLane *lane);	/* sandbox, dry run, or tables: nothing goes over a network */
-extern bool mfi_lane_has_other(const MfiItem *item);	/* a gateway of the channel that did not try the message */
+/* Whether another gateway of the channel has not yet tried the message, and may do so: now, or when its pause is over. */
+extern bool mfi_lane_has_other(const MfiItem *item, int64 now_ms, bool is_now);
 extern void mfi_lane_forget_cursors(MfiLane *lane); /* the next claim begins at the queue's head */
 extern void mfi_lane_mark_strays(const char *channel);	/* its gateways look for what others left */
 

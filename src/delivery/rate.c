@@ -14,6 +14,7 @@
 #include "delivery/rate.h"
 #include "portability/instr_time.h"
 
+#define PAUSE_S_MIN 1.0			/* who asks to wait for no time, or until a moment that is past */
 #define OPEN_MS_MIN 5000
 #define OPEN_MS_MAX 300000
 #define BACKOFF_S_BASE 10.0
@@ -87,6 +88,12 @@ mfi_rate_take(MfiRate *rate, int64 now_ms)
 	return true;
 }
 
+void
+mfi_rate_leave_probe(MfiRate *rate)
+{
+	rate->is_probing = false;
+}
+
 int
 mfi_rate_allowance(const MfiRate *rate, int64 now_ms, int within_ms, int most)
 {
@@ -145,7 +152,7 @@ void
 mfi_rate_throttle(MfiRate *rate, int64 now_ms, double seconds)
 {
 	rate->is_probing = false;
-	rate->throttled_until_ms = Max(rate->throttled_until_ms, now_ms + (int64) (seconds * 1000));
+	rate->throttled_until_ms = Max(rate->throttled_until_ms, now_ms + (int64) (Max(seconds, PAUSE_S_MIN) * 1000));
 }
 
 const char *

@@ -35,6 +35,8 @@ extern int64 mfi_rate_now_ms(void);
 extern void mfi_rate_configure(MfiRate *rate, double per_second, int failures_max);
 /* Whether one request may start now; takes its token. */
 extern bool mfi_rate_take(MfiRate *rate, int64 now_ms);
+/* What was let through says nothing of the circuit: the next one may probe. */
+extern void mfi_rate_leave_probe(MfiRate *rate);
 /* Whether anything may be claimed for the gateway. */
 extern bool mfi_rate_is_available(MfiRate *rate, int64 now_ms);
 /* Requests that may start within the given time. */

@@ -78,7 +78,7 @@ static void
 decide_retry(MfiItem *item, int64 now_ms)
 {
 	mfi_rate_failed(&item->lane->rate, now_ms);
-	if (mfi_lane_has_other(item) && !item->gateway->is_idempotent)
+	if (mfi_lane_has_other(item, now_ms, true) && !item->gateway->is_idempotent)
 	{
 		requeue(item, 0, NULL);
 		item->is_tried = true;
@@ -135,11 +135,11 @@ mfi_record_decide(MfiItem *item, int64 now_ms)
 			break;
 		case MFI_VERDICT_PERMANENT:
 			mfi_rate_succeeded(&lane->rate);
-			if (mfi_lane_has_other(item))
+			if (mfi_lane_has_other(item, now_ms, false))
 			{
 				requeue(item, 0, NULL);
 				item->is_tried = true;
-					}
+			}
 			else
 				settle(item, "failed", "gateway_rejected");
 			break;
@@ -158,7 +158,7 @@ mfi_record_decide(MfiItem *item, int64 now_ms)
 				lane->rate.circuit = MFI_CIRCUIT_STOPPED;
 			requeue(item, 0, "gateway_stopped");
 			item->counts = false;
-				break;
+			break;
 		case MFI_VERDICT_UNKNOWN:
 			decide_unknown(item, now_ms);
 			break;

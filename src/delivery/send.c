@@ -377,6 +377,7 @@ mfi_send_collect(int64 now_ms)
 				if (item->token_number == lane->token_number)
 					lane->token_until_ms = 0;
 				item->is_repeated = true;
+				mfi_rate_leave_probe(&lane->rate);
 				dlist_push_head(&lane->ready, &item->node);
 				lane->ready_count++;
 			}

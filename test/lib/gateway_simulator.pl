@@ -17,7 +17,8 @@
 #   /header_id     202, empty, X-Message-Id                          /segment    201 {"url": "https://x/messages/<n>"}
 #   /token         {"access_token": …, "expires_in": 3600}           /oauth      200 with the newest token but not the first, else 401
 #   /bearer        200 with any token of ours, else 401              /polled      200 {"told": []}
-#   /keyed         200, the key is the id
+#   /keyed         200, the key is the id                            /hurry      429 with Retry-After: 0
+#   /down_once     503 at a key's first request                      /relapse    503, and afterwards as /oauth
 #   /stats         what was asked: {"requests", "taken", "keys", "doubled", "paths", "tokens", "early", "last", "open"}; /clear forgets it
 use strict;
 use warnings;
@@ -100,6 +101,8 @@ sub serve
 		return put($socket, answer(429, '{}', 'Retry-After: ' . ($1 ? strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime $busy_until{$path}) : $2)));
 	}
 	if ($path eq '/broken' || ($path eq '/broken_once' && $is_first)) { take($key); return put($socket, answer(500, 'oops')); }
+	if ($path eq '/hurry') { return put($socket, answer(429, '{}', 'Retry-After: 0')); }
+	if (($path eq '/down_once' && $is_first) || ($path eq '/relapse' && $paths{$path} == 1)) { return put($socket, answer(503, 'later')); }
 	if ($path eq '/down') { return put($socket, answer(503, 'later')); }
 	if ($path eq '/denied') { return put($socket, answer(401, '{"code":"20003"}')); }
 	if ($path =~ m{^/unregistered/}) { return put($socket, answer(404, '{"error":{"code":404,"details":[{"errorCode":"UNREGISTERED"}]}}')); }
@@ -120,7 +123,7 @@ sub serve
 	if ($path eq '/bearer') { return put($socket, ($headers->{authorization} // '') =~ /^Bearer token-\d+$/ ? take($key) : answer(401, '{}')); }
 	if ($path eq '/polled') { return put($socket, answer(200, '{"told":[]}', 'Content-Type: application/json')); }
 	if ($path eq '/keyed') { take($key); return put($socket, answer(200, qq({"id":"$key"}))); }
-	if ($path eq '/oauth')
+	if ($path eq '/oauth' || $path eq '/relapse')
 	{
 		return put($socket, answer(401, '{}')) if $tokens < 2 || ($headers->{authorization} // '') ne "Bearer token-$tokens";
 	}

@@ -1,0 +1,87 @@
+# What must not hold delivery up for ever, nor make it run hot: a probe that asks for something else, a pause of no time, another gateway that is out of use.
+use strict;
+use warnings;
+use lib 'test/lib';
+use JSON::PP;
+use MfiDelivery;
+use MfiFaults;
+use MfiTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+$PostgreSQL::Test::Utils::timeout_default = 30;
+my $port = start_simulator();
+my $node = new_server('stuck', "mfiauto.private_hosts = '127.0.0.1'");
+add_database($node, 'bank');
+$node->safe_psql('bank', 'SELECT mfiauto.arm_delivery()');
+
+# Brings the next tries forward.
+sub hurry { $node->safe_psql('bank', 'UPDATE mfiauto.outbox SET due_at = mfiauto.now() WHERE lease_until IS NULL; SELECT mfiauto._wake_delivery()'); return; }
+
+# ---- A circuit that tries again ----
+
+# The one request that a half open circuit lets through is a question what is new.
+add_gateway($node, 'bank', 'asked', $port, '/down_once', settings => { breaker_failures => 1 }, poll => { every => '1 s', request => { url => "http://127.0.0.1:$port/polled" } });
+add_messages($node, 'bank', 1, 1);
+is_soon($node, 'bank', q{SELECT count(*) FROM mfiauto.attempt WHERE client_id = 1}, '1', 'a failure opens the circuit');
+$node->safe_psql('bank', q{UPDATE mfiauto.outbox SET due_at = mfiauto.now() + interval '1 hour'});
+my $polled = ask_simulator($port, '/stats')->{paths}{'/polled'} // 0;
+ok(wait_until(sub { (ask_simulator($port, '/stats')->{paths}{'/polled'} // 0) > $polled + 1 }, 20), 'the provider is asked what is new again, and again');
+hurry();
+is_soon($node, 'bank', states(1, 1), 'sent 1', 'and messages leave again');
+is($node->safe_psql('bank', q{SELECT circuit FROM mfiauto.gateway_status WHERE gateway = 'asked'}), 'closed', 'the circuit is closed');
+$node->safe_psql('bank', q{SELECT mfiauto.drop_gateway('asked')});
+
+# It is a message whose token is refused.
+add_gateway($node, 'bank', 'relapsing', $port, '/relapse', settings => { breaker_failures => 1 }, secrets => ['client_secret'],
+	auth => { kind => 'oauth2', token_url => "http://127.0.0.1:$port/token", client_id => 'me', client_secret => '{{secret.client_secret}}' });
+$node->safe_psql('bank', q{SELECT mfiauto.set_secret('relapsing', 'client_secret', 'hush')});
+add_messages($node, 'bank', 11, 11);
+is_soon($node, 'bank', q{SELECT count(*) FROM mfiauto.attempt WHERE client_id = 11}, '1', 'a provider fails');
+is_soon($node, 'bank', q{WITH due AS (UPDATE mfiauto.outbox SET due_at = mfiauto.now() WHERE lease_until IS NULL AND due_at > mfiauto.now() RETURNING 1) } . states(11, 11), 'sent 1',
+	'back again, it has forgotten its tokens: it is given a new one');
+$node->safe_psql('bank', q{SELECT mfiauto.drop_gateway('relapsing')});
+
+# ---- A pause of no time ----
+
+ask_simulator($port, '/clear');
+add_gateway($node, 'bank', 'hurried', $port, '/hurry', settings => { concurrency => 2 });
+my $began = time;
+add_messages($node, 'bank', 101, 300);
+ok(wait_until(sub { ask_simulator($port, '/stats')->{requests} >= 6 }), 'asked to wait for no time, or until a time in the past');
+cmp_ok(ask_simulator($port, '/stats')->{requests}, '<=', 4 * (time - $began + 2), 'a gateway is left alone for a second all the same');
+$node->safe_psql('bank', q{DELETE FROM mfiauto.outbox});
+is_soon($node, 'bank', q{SELECT count(*) FROM mfiauto.outbox WHERE lease_until IS NOT NULL}, '0', 'none is on its way');
+$node->safe_psql('bank', q{SELECT mfiauto.drop_gateway('hurried')});
+
+# ---- Another gateway that is out of use ----
+
+for my $way ('stopped', 'held')
+{
+	my $client = $way eq 'held' ? 31 : 41;
+	add_gateway($node, 'bank', 'second', $port, $way eq 'held' ? '/ok' : '/denied', priority => 20);
+	if ($way eq 'held') { $node->safe_psql('bank', q{SELECT mfiauto.hold_delivery('closed', gateway => 'second')}); }
+	else { add_messages($node, 'bank', $client, $client); }
+	is_soon($node, 'bank', q{SELECT circuit FROM mfiauto.gateway_status}, $way, "$way: the second gateway is out of use");
+	add_gateway($node, 'bank', 'first', $port, '/down_once', priority => 10, settings => { breaker_failures => 100 });
+	add_messages($node, 'bank', $client + 1, $client + 1);
+	is_soon($node, 'bank', "SELECT count(*) FROM mfiauto.attempt WHERE client_id = $client + 1 AND gateway = 'first'", '1', "$way: the first one fails once");
+	is_soon($node, 'bank', q{WITH due AS (UPDATE mfiauto.outbox SET due_at = mfiauto.now() WHERE lease_until IS NULL AND due_at > mfiauto.now() RETURNING 1) } . states($client + 1, $client + 1),
+		'sent 1', "$way: the message does not wait for the second", 15);
+	$node->safe_psql('bank', q{DELETE FROM mfiauto.outbox; SELECT mfiauto.drop_gateway('first'); SELECT mfiauto.drop_gateway('second')});
+}
+
+# It is taken out of use while messages wait for it.
+add_gateway($node, 'bank', 'second', $port, '/wait/3600', priority => 20);
+add_messages($node, 'bank', 51, 51);
+is_soon($node, 'bank', q{SELECT circuit FROM mfiauto.gateway_status}, 'throttled', 'the second gateway pauses for an hour');
+add_gateway($node, 'bank', 'first', $port, '/refused', priority => 10);
+add_messages($node, 'bank', 52, 52);
+is_soon($node, 'bank', q{SELECT tried_gateways::text FROM mfiauto.outbox WHERE client_id = 52}, '{first}', 'what the first refuses waits for it');
+$node->safe_psql('bank', q{SELECT mfiauto.alter_gateway('second', is_enabled => false)});
+is_soon($node, 'bank', states(52, 52), 'failed/gateway_rejected 1', 'until it is out of use');
+
+$node->stop;
+done_testing();
