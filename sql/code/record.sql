@@ -49,18 +49,20 @@ LANGUAGE sql AS $$
 $$;
 
 -- What the worker knows of a gateway, for gateway_status and for the next worker; the counts are added. version: of the row that the worker read. Where it
--- was changed since, whoever changed it has decided on the circuit.
+-- was changed since, whoever changed it has decided on the circuit. False: somebody is about to change it, and all gateways would wait for him: another time.
 CREATE FUNCTION mfiauto._save_gateway_state(gateway text, circuit text, open_for double precision, throttled_for double precision, failures integer,
-  stopped_reason text, sent bigint, failed bigint, retried bigint, unknown bigint, error text, version text) RETURNS void
+  stopped_reason text, sent bigint, failed bigint, retried bigint, unknown bigint, error text, version text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   is_current boolean;
 BEGIN
   -- Who changes a gateway holds its row until he commits, also one that has no state yet.
-  PERFORM FROM mfiauto.gateway_config g WHERE g.gateway = $1 FOR SHARE;
-  INSERT INTO mfiauto.gateway_state (gateway) SELECT g.gateway FROM mfiauto.gateway_config g WHERE g.gateway = $1
-  ON CONFLICT ON CONSTRAINT gateway_state_pkey DO NOTHING;
+  PERFORM FROM mfiauto.gateway_config g WHERE g.gateway = $1 FOR SHARE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN NOT EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = $1);
+  END IF;
+  INSERT INTO mfiauto.gateway_state (gateway) VALUES ($1) ON CONFLICT ON CONSTRAINT gateway_state_pkey DO NOTHING;
   is_current := EXISTS (SELECT FROM mfiauto.gateway_config g WHERE g.gateway = $1 AND g.ctid::text || g.xmin::text = $12);
   UPDATE mfiauto.gateway_state s
      SET circuit = CASE WHEN is_current THEN $2 ELSE s.circuit END,
@@ -72,10 +74,11 @@ BEGIN
          last_success_at = CASE WHEN $7 > 0 THEN pg_catalog.clock_timestamp() ELSE s.last_success_at END,
          last_error = coalesce($11, s.last_error), last_error_at = CASE WHEN $11 IS NOT NULL THEN pg_catalog.clock_timestamp() ELSE s.last_error_at END
    WHERE s.gateway = $1;
+  RETURN true;
 END $$;
 
--- Leases whose worker is gone: the request may have left. Sent again only where that does no harm.
-CREATE FUNCTION mfiauto._recover_leases() RETURNS bigint
+-- Leases whose worker is gone: the request may have left. Sent again only where that does no harm. pid: who asks, if it knows of all that it has leased; else 0.
+CREATE FUNCTION mfiauto._recover_leases(pid integer DEFAULT 0) RETURNS bigint
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -85,7 +88,7 @@ BEGIN
          array_agg(coalesce(k.resend_unknown, false) OR coalesce((g.definition ->> 'idempotent')::boolean, g.definition ? 'sql', false)) AS may_resend
     INTO lost
     FROM (SELECT * FROM mfiauto.outbox o
-           WHERE o.lease_until IS NOT NULL
+           WHERE o.lease_until IS NOT NULL AND o.lease_pid <> _recover_leases.pid
              AND (o.lease_until < pg_catalog.clock_timestamp() OR NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(o.lease_pid) a WHERE a.pid IS NOT NULL))
              FOR UPDATE SKIP LOCKED) o
     JOIN mfiauto.message_ledger m ON m.client_id = o.client_id AND m.created_at = o.created_at AND m.message_id = o.message_id

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #define AHEAD_MS 2000			/* what is claimed leaves within this time */
+#define UNRECORDED_MAX 100		/* more outcomes that cannot be recorded: nothing leaves until they are */
 #define BATCH_MAX 1000
 #define CURSOR_MS 1000			/* the scan starts anew that often */
 #define PAUSE_WHEN_EMPTY_MS 1000
@@ -78,7 +79,7 @@ mfi_claim_is_wanted(int64 now_ms)
 {
 	ListCell   *cell;
 
-	if (now_ms < mfi_machine.trouble_until_ms)
+	if (now_ms < mfi_machine.trouble_until_ms || mfi_machine.unrecorded_count > UNRECORDED_MAX)
 		return false;
 	foreach(cell, mfi_machine.lanes)
 	{
@@ -295,7 +296,7 @@ mfi_claim_due(int64 now_ms)
 	MfiDeliveryCounts counts = mfi_machine.counts;
 	ListCell   *cell;
 
-	if (now_ms < mfi_machine.trouble_until_ms)
+	if (now_ms < mfi_machine.trouble_until_ms || mfi_machine.unrecorded_count > UNRECORDED_MAX)
 		return;
 	foreach(cell, mfi_machine.lanes)
 		if (wants_more(lfirst(cell), now_ms))

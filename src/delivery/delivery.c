@@ -16,6 +16,7 @@
 #define RECORD_AT_COUNT 500
 #define RECORD_AFTER_MS 50
 #define IDLE_MS 1000
+#define TROUBLE_FORGOTTEN_MS 5000	/* what fails is tried again every second */
 
 static void look_beside(int64 now_ms);
 static bool has_unsaved(void);
@@ -54,7 +55,6 @@ mfi_delivery_wake(void)
 	}
 }
 
-/* Whether a gateway's state changed without a message being there to record. */
 /*
  * is_quiet tells that nothing travels and nothing is about to: a fast gateway
  * answers a whole round at once, and its next round is worth waiting for.
@@ -74,6 +74,7 @@ is_quiet(void)
 	return true;
 }
 
+/* Whether a gateway's state changed without a message being there to record. */
 static bool
 has_unsaved(void)
 {
@@ -116,6 +117,8 @@ mfi_delivery_pump(void)
 		if (now_ms >= mfi_machine.trouble_until_ms)
 			mfi_machine.trouble[0] = '\0';
 	}
+	if (mfi_machine.finished_count == 0 && now_ms >= mfi_machine.trouble_until_ms + TROUBLE_FORGOTTEN_MS)
+		mfi_machine.trouble[0] = '\0';
 	mfi_fetch_record(now_ms);
 	MemoryContextSwitchTo(outer);
 	MemoryContextReset(mfi_machine.pump_context);

@@ -13,8 +13,10 @@
 #include "base/guc.h"
 #include "base/jsonb.h"
 #include "base/secret.h"
+#include "catalog/pg_type.h"
 #include "delivery/machine.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -369,12 +371,18 @@ match_receipts(void)
 }
 
 /*
- * sweep gives back what a dead worker held and ends what cannot leave.
+ * sweep gives back what a dead worker held and ends what cannot leave. Before
+ * its first claim nothing is this worker's, whatever the number of its process
+ * says; from then on what is leased to it is in its hands, however long it
+ * takes to be recorded.
  */
 static void
 sweep(void)
 {
-	if (SPI_execute("SELECT mfiauto._recover_leases()", false, 1) != SPI_OK_SELECT)
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(mfi_machine.has_swept ? MyProcPid : 0)};
+
+	if (SPI_execute_with_args("SELECT mfiauto._recover_leases($1)", 1, types, values, NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for abandoned leases");
 	if (SPI_execute("SELECT mfiauto._forget_webhooks()", false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not forget old webhooks");
@@ -404,6 +412,7 @@ mfi_lane_look(int64 now_ms, void (*beside) (int64 now_ms))
 		if (beside != NULL)
 			beside(now_ms);
 		mfi_machine_commit();
+		mfi_machine.has_swept |= mfi_machine.may_send;
 		mfi_machine.look_at_ms = now_ms + LOOK_EVERY_MS;
 	}
 	PG_CATCH();

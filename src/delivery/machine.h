@@ -57,6 +57,7 @@ typedef struct MfiLane
 	int64		unknown;
 	char		last_error[MFI_GATEWAY_ERROR_BYTES_MAX + 1];
 	bool		is_dirty;
+	bool		is_saved;		/* in the transaction at hand */
 } MfiLane;
 
 /* What is to be done with a message that came back. */
@@ -112,9 +113,11 @@ typedef struct MfiMachine
 	int			finished_count;
 	dlist_head	fetched;		/* polls that were answered */
 	int64		finished_since_ms;
+	int			unrecorded_count;	/* what could not be recorded when that was tried last */
 	int			in_flight;
 	int64		look_at_ms;		/* next look at the configuration */
 	int64		sweep_at_ms;
+	bool		has_swept;		/* every lease of this process is known to it */
 	int64		poll_tables_at_ms;
 	int64		trouble_until_ms;
 	char		trouble[256];

@@ -16,6 +16,8 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#define FAILED_IN_ROW_MAX 3		/* of outcomes recorded one by one */
+
 /* Columns of a batch, as arrays to be. */
 typedef struct Column
 {
@@ -46,7 +48,7 @@ static void record_settled(List *items, MfiLane *lane);
 static void record_requeued(List *items, MfiLane *lane);
 static void record_attempts(List *items, MfiLane *lane);
 static void record_extras(List *items, MfiLane *lane);
-static void save_lane(MfiLane *lane, int64 now_ms);
+static bool save_lane(MfiLane *lane, int64 now_ms);
 static void decide_handed_over(List *items, MfiLane *lane, int64 now_ms);
 static void record_items(List *items);
 static bool try_record(List *items);
@@ -369,7 +371,8 @@ record_extras(List *items, MfiLane *lane)
 	batch_run(opted_out, "SELECT mfiauto._record_provider_opt_outs($2, $3) WHERE $1 IS NOT NULL", lane->name);
 }
 
-static void
+/* False: not now, somebody is changing the gateway. */
+static bool
 save_lane(MfiLane *lane, int64 now_ms)
 {
 	Oid			types[12] = {TEXTOID, TEXTOID, FLOAT8OID, FLOAT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID};
@@ -395,8 +398,9 @@ save_lane(MfiLane *lane, int64 now_ms)
 	nulls[10] = is_null ? 'n' : ' ';
 	values[11] = CStringGetTextDatum(lane->version);
 	if (SPI_execute_with_args("SELECT mfiauto._save_gateway_state($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-							  12, types, values, nulls, false, 0) < 0)
+							  12, types, values, nulls, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not save the state of a gateway");
+	return strcmp(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), "t") == 0;
 }
 
 /*
@@ -433,8 +437,7 @@ record_items(List *items)
 		record_extras(items, lane);
 		record_settled(items, lane);
 		record_requeued(items, lane);
-		if (lane->is_dirty)
-			save_lane(lane, now_ms);
+		lane->is_saved = lane->is_dirty && save_lane(lane, now_ms);
 	}
 }
 
@@ -466,6 +469,8 @@ try_record(List *items)
 		{
 			MfiLane    *lane = lfirst(cell);
 
+			if (!lane->is_saved)
+				continue;
 			lane->sent = lane->failed = lane->retried = lane->unknown = 0;
 			lane->last_error[0] = lane->rate.circuit == MFI_CIRCUIT_STOPPED ? lane->last_error[0] : '\0';
 			lane->is_dirty = false;
@@ -476,24 +481,41 @@ try_record(List *items)
 
 /*
  * mfi_record_finished records what came back. What cannot be recorded stays
- * and is tried again after a pause: it must not be forgotten that it was sent.
+ * and is tried again after a pause, behind the others: it must not be forgotten
+ * that it was sent. When not one after the other can be, it is not for what
+ * they say, and the rest is left to the next time.
  */
 void
 mfi_record_finished(void)
 {
 	List	   *items = NIL;
+	List	   *failed = NIL;
+	ListCell   *cell;
+	int			failed_in_row = 0;
 	dlist_mutable_iter iter;
 	bool		is_recorded;
 
 	dlist_foreach_modify(iter, &mfi_machine.finished)
 		items = lappend(items, dlist_container(MfiItem, node, iter.cur));
 	is_recorded = try_record(items);
+	if (!is_recorded && list_length(items) == 1)
+		failed_in_row = FAILED_IN_ROW_MAX;
 	dlist_foreach_modify(iter, &mfi_machine.finished)
 	{
 		MfiItem    *item = dlist_container(MfiItem, node, iter.cur);
 
-		if (!is_recorded && (list_length(items) == 1 || !try_record(list_make1(item))))
-			continue;
+		if (!is_recorded)
+		{
+			if (failed_in_row >= FAILED_IN_ROW_MAX)
+				break;
+			if (!try_record(list_make1(item)))
+			{
+				failed = lappend(failed, item);
+				failed_in_row++;
+				continue;
+			}
+			failed_in_row = 0;
+		}
 		/* Only now is it in the queue again, for whom it may concern. */
 		if (item->action == MFI_ACTION_REQUEUE && item->delay_s <= 0)
 			mfi_lane_mark_strays(item->gateway->channel);
@@ -501,6 +523,12 @@ mfi_record_finished(void)
 		mfi_machine.finished_count--;
 		mfi_item_free(item);
 	}
+	foreach(cell, failed)
+	{
+		dlist_delete(&((MfiItem *) lfirst(cell))->node);
+		dlist_push_tail(&mfi_machine.finished, &((MfiItem *) lfirst(cell))->node);
+	}
+	mfi_machine.unrecorded_count = mfi_machine.finished_count;
 	mfi_machine.finished_since_ms = mfi_machine.finished_count > 0 ? mfi_rate_now_ms() : 0;
 }
 

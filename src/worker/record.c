@@ -187,7 +187,6 @@ void
 mfi_record_delivery(const char *trouble)
 {
 	static char *kept_refusal = NULL;
-	static char *kept_trouble = NULL;
 	static bool is_first = true;
 	char	   *refusal = read_text("SELECT mfiauto._delivery_refusal()", CurrentMemoryContext);
 
@@ -199,6 +198,7 @@ mfi_record_delivery(const char *trouble)
 		else
 			ereport(LOG, (errmsg("mfiauto may send")));
 	}
-	if (is_changed(&kept_trouble, trouble) && trouble != NULL)
+	/* As long as it lasts, that it does is news. */
+	if (trouble != NULL)
 		try_record(error_query, "delivery", trouble);
 }

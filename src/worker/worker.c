@@ -32,6 +32,7 @@
 #include "worker/worker.h"
 
 #define HEARTBEAT_MS 10000
+#define DELIVERY_LOCK_TIMEOUT "2s"
 #define REST_MS_MIN 5
 #define REST_MS_MAX 100
 #define ROTATE_MS 10000
@@ -76,6 +77,9 @@ mfi_worker_start(Datum place, MfiWorkerKind kind)
 	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	/* While it waits for a lock, it takes no answers in, of any gateway: rather it tries again. */
+	if (kind == MFI_WORKER_DELIVERY)
+		SetConfigOption("lock_timeout", DELIVERY_LOCK_TIMEOUT, PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 MfiFinding

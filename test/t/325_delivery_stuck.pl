@@ -1,4 +1,5 @@
-# What must not hold delivery up for ever, nor make it run hot: a probe that asks for something else, a pause of no time, another gateway that is out of use.
+# What must not hold delivery up, nor make it run hot: a probe that asks for something else, a pause of no time, another gateway that is out of use, somebody's open
+# transaction, outcomes that cannot be recorded.
 use strict;
 use warnings;
 use lib 'test/lib';
@@ -82,6 +83,53 @@ add_messages($node, 'bank', 52, 52);
 is_soon($node, 'bank', q{SELECT tried_gateways::text FROM mfiauto.outbox WHERE client_id = 52}, '{first}', 'what the first refuses waits for it');
 $node->safe_psql('bank', q{SELECT mfiauto.alter_gateway('second', is_enabled => false)});
 is_soon($node, 'bank', states(52, 52), 'failed/gateway_rejected 1', 'until it is out of use');
+
+# ---- Somebody's open transaction ----
+
+$node->safe_psql('bank', q{DELETE FROM mfiauto.outbox; SELECT mfiauto.drop_gateway('first'); SELECT mfiauto.drop_gateway('second')});
+ask_simulator($port, '/clear');
+add_gateway($node, 'bank', 'text', $port, '/ok');
+add_gateway($node, 'bank', 'call', $port, '/ok', channel => 'voice');
+add_messages($node, 'bank', 61, 62);
+is_soon($node, 'bank', states(61, 62), 'sent 2', 'two gateways are at work');
+hold_lock($node, 'bank', q{SELECT mfiauto.alter_gateway('text', settings => '{"rate_per_second": 100}')});
+add_messages($node, 'bank', 401, 410);
+add_messages($node, 'bank', 411, 420, channel => 'voice');
+is_soon($node, 'bank', states(411, 420), 'sent 10', 'while somebody changes a gateway, others are in use', 10);
+is_soon($node, 'bank', states(401, 410), 'sent 10', 'and so is it', 10);
+release_lock();
+is_soon($node, 'bank', q{SELECT string_agg(gateway || ' ' || sent, ', ' ORDER BY gateway) FROM mfiauto.gateway_status}, 'call 10, text 12', 'what it has sent is counted later');
+
+# One message's row is held: the others are recorded, and so is it, later.
+add_gateway($node, 'bank', 'slow', $port, '/slow', channel => 'push');
+$node->safe_psql('bank', q{SELECT mfiauto.hold_delivery('until all is there')});
+add_messages($node, 'bank', 421, 430, channel => 'push');
+hold_lock($node, 'bank', q{SELECT FROM mfiauto.message_ledger WHERE client_id = 425 FOR UPDATE});
+$node->safe_psql('bank', q{DELETE FROM mfiauto.delivery_hold; SELECT mfiauto._wake_delivery()});
+is_soon($node, 'bank', states(421, 430), 'claimed 1, sent 9', 'while somebody holds a message, others are recorded', 15);
+release_lock();
+is_soon($node, 'bank', states(421, 430), 'sent 10', 'and it when he is done');
+
+# ---- Outcomes that cannot be recorded ----
+
+$node->safe_psql('bank', q{
+	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION 'no'; END $f$;
+	CREATE TRIGGER refuse BEFORE UPDATE ON mfiauto.message_ledger FOR EACH ROW WHEN (NEW.state = 'sent') EXECUTE FUNCTION refuse()});
+ask_simulator($port, '/clear');
+add_messages($node, 'bank', 501, 501, class => 'security');
+ok(wait_until(sub { ask_simulator($port, '/stats')->{taken} >= 1 }), 'a message has left and cannot be recorded');
+# Its lease ends meanwhile, or somebody puts the clock forward.
+$node->safe_psql('bank', q{UPDATE mfiauto.outbox SET lease_until = now() - interval '1 hour'; SELECT mfiauto.alter_gateway('call')});
+add_messages($node, 'bank', 1001, 3000);
+is_soon($node, 'bank', q{SELECT state || ' ' || (detail ~ '^delivery worker, .* ago: an error of class P0001$') FROM mfiauto.status WHERE item = 'last error'}, 'error true', 'status says so');
+my $taken = 0;
+wait_until(sub { select undef, undef, undef, 1.5; my $now = ask_simulator($port, '/stats')->{taken}; my $is_over = $now == $taken && $now > 1; $taken = $now; return $is_over; });
+cmp_ok($taken, '<', 1000, "no more leave when too many ($taken) cannot be");
+is($node->safe_psql('bank', q{SELECT count(*) FROM mfiauto.outbox WHERE client_id = 501 AND lease_until IS NOT NULL}), '1', 'the first one is still in the worker\'s hands');
+$node->safe_psql('bank', q{DROP TRIGGER refuse ON mfiauto.message_ledger});
+is_soon($node, 'bank', states(501, 3000), 'sent 2001', 'when they can be, all leave');
+my $stats = ask_simulator($port, '/stats');
+is("$stats->{taken} $stats->{doubled}", '2001 0', 'each once');
 
 $node->stop;
 done_testing();
