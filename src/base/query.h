@@ -5,6 +5,9 @@
 #ifndef MFI_BASE_QUERY_H
 #define MFI_BASE_QUERY_H
 
+/* Once in a worker: whatever the database is set to, what it does is whole, on disk, and by the newest snapshot. */
+extern void mfi_query_settle_session(void);
+
 /*
  * Opens a transaction with SPI and a snapshot, with the rights of the
  * installation's owner; activity is shown in pg_stat_activity (null: as it was).

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/guc.h"
 #include "base/jsonb.h"
+#include "base/query.h"
 #include "base/wake.h"
 #include "delivery/address.h"
 #include "delivery/delivery.h"
@@ -36,7 +37,7 @@
 
 static const char *const passed_settings[] = {
 	"mfiauto.delivery", "mfiauto.private_hosts", "mfiauto.only_recipients", "mfiauto.connections",
-	"mfiauto.condition_timeout", "synchronous_commit",
+	"mfiauto.condition_timeout",
 };
 
 /* What the caller and its worker share. */
@@ -278,6 +279,7 @@ mfi_delivery_oneshot_main(Datum handle)
 	dsm_pin_mapping(segment);
 	errand = dsm_segment_address(segment);
 	BackgroundWorkerInitializeConnectionByOid(errand->database, InvalidOid, 0);
+	mfi_query_settle_session();
 	for (int i = 0; i < (int) lengthof(passed_settings); i++)
 		SetConfigOption(passed_settings[i], errand->settings[i], PGC_SUSET, PGC_S_SESSION);
 	if (errand->has_clock)

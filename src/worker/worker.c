@@ -21,7 +21,6 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
-#include "replication/syncrep.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
@@ -68,15 +67,7 @@ mfi_worker_start(Datum place, MfiWorkerKind kind)
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_SESSION);
-	/* What left the house must be on disk, whatever the database is set to. */
-	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
-		SetConfigOption("synchronous_commit", "on", PGC_USERSET, PGC_S_OVERRIDE);
-	/* Small sets, many statements: compiling them costs far more than it saves. */
-	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	mfi_query_settle_session();
 	/* While it waits for a lock, it takes no answers in, of any gateway: rather it tries again. */
 	if (kind == MFI_WORKER_DELIVERY)
 		SetConfigOption("lock_timeout", DELIVERY_LOCK_TIMEOUT, PGC_USERSET, PGC_S_OVERRIDE);

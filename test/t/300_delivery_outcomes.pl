@@ -147,5 +147,17 @@ is($node->safe_psql('bank', 'SELECT sent, failed, retrying FROM mfiauto.run_deli
 is(ask_simulator($port, '/stats')->{tokens}, 2, 'with one request at a time');
 is($node->safe_psql('bank', "SELECT outcome, status FROM mfiauto.test_gateway('token', '+221770000000', 'essai')"), 'sent|200', 'test_gateway() fetches a token of its own');
 
+# A pass in the foreground, whatever the caller or the database is set to: what has left is on disk, and nothing is read as it was before.
+$node->safe_psql('bank', q{
+	CREATE TABLE public.seen (synchronous text, isolation text);
+	CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN
+	  INSERT INTO public.seen VALUES (current_setting('synchronous_commit'), current_setting('transaction_isolation')); RETURN NULL; END $f$;
+	CREATE TRIGGER note AFTER UPDATE ON mfiauto.outbox FOR EACH STATEMENT EXECUTE FUNCTION public.note();
+	ALTER DATABASE bank SET synchronous_commit = off;
+	ALTER DATABASE bank SET default_transaction_isolation = 'repeatable read'});
+add_messages($node, 'bank', 2001, 2001);
+$node->safe_psql('bank', 'SELECT * FROM mfiauto.run_delivery()');
+is($node->safe_psql('bank', 'SELECT DISTINCT * FROM public.seen'), 'on|read committed', 'a pass sets its session right');
+
 $node->stop;
 done_testing();
