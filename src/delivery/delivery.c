@@ -36,7 +36,7 @@ mfi_delivery_begin(void)
 	mfi_machine.pump_context = AllocSetContextCreate(mfi_machine.context, "mfiauto delivery pump", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&mfi_machine.finished);
 	dlist_init(&mfi_machine.fetched);
-	mfi_http_start(mfi_guc_connections);
+	mfi_machine.exchanges_max = mfi_http_start(mfi_guc_connections);
 	mfi_machine.is_running = true;
 }
 
@@ -162,6 +162,9 @@ mfi_delivery_finish(void)
 	mfi_http_step();
 	mfi_send_collect(now_ms);
 	mfi_send_drop(now_ms);
+	/* The last try: whoever told it may not tell it again. */
+	mfi_machine.trouble_until_ms = 0;
+	mfi_fetch_record(now_ms);
 	mfi_record_release_ready();
 	if (mfi_machine.finished_count > 0 || has_unsaved())
 		mfi_record_finished();

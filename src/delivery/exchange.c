@@ -1,6 +1,6 @@
 /*
  * exchange.c
- *		What may be asked for, and what is known of how it went.
+ *		What may be asked for, how, and what is known of how it went.
  */
 #include "postgres.h"
 
@@ -114,4 +114,53 @@ mfi_exchange_error(MfiExchange *exchange)
 	if (exchange->result == CURLE_SSL_CACERT_BADFILE)
 		return "the file of mfiauto.ca_file cannot be used";
 	return exchange->is_mail ? mfi_smtp_error(exchange) : curl_easy_strerror(exchange->result);
+}
+
+/*
+ * mfi_exchange_set_request sets what differs from request to request, all of it each time,
+ * since handles are used again.
+ */
+bool
+mfi_exchange_set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits)
+{
+	CURL	   *easy = exchange->easy;
+	ListCell   *cell;
+	bool		is_good;
+
+	curl_slist_free_all(exchange->headers);
+	/* Under sigv4 libcurl would sign what it then leaves out. */
+	exchange->headers = request->sigv4_scope == NULL ? curl_slist_append(NULL, "Expect:") : NULL;
+	foreach(cell, request->headers)
+	{
+		struct curl_slist *longer = curl_slist_append(exchange->headers, lfirst(cell));
+
+		if (longer == NULL)
+			return false;
+		exchange->headers = longer;
+	}
+	is_good = curl_easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_USERNAME, request->user) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_PASSWORD, request->password) == CURLE_OK &&
+		curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, request->sigv4_scope) == CURLE_OK;
+	if (request->sigv4_scope == NULL)
+		curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long) CURLAUTH_BASIC);
+	if (request->body != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) request->body_length);
+		is_good &= curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body) == CURLE_OK;
+		is_good &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
+									strcmp(request->method, "POST") == 0 ? NULL : request->method) == CURLE_OK;
+	}
+	else
+	{
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
+		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	}
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+					 (long) (limits->is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	/* Streams of one connection, not connections: who wants HTTP/2 counts them. */
+	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, limits->is_http2 ? 1L : 0L);
+	return is_good;
 }

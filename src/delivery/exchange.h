@@ -18,6 +18,7 @@ struct MfiExchange
 	MfiExchange *next;			/* free or finished list */
 	void	   *owner;
 	bool		is_in_flight;
+	int64		deadline_ms;	/* when its time is over */
 	struct curl_slist *headers;
 	char	   *body;			/* of the answer, malloc'd */
 	int			body_length;
@@ -49,6 +50,8 @@ struct MfiExchange
 
 /* Looks at scheme and host; why the request is refused (static text), or NULL. */
 extern const char *mfi_exchange_check_url(MfiExchange *exchange, const MfiRequest *request);
+/* Sets what differs from request to request. */
+extern bool mfi_exchange_set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits);
 /* What is known of how it went, when it is over. */
 extern MfiTransport mfi_exchange_judge(const MfiExchange *exchange);
 /* The same in words, which name nobody; they last as long as the exchange. */

@@ -36,6 +36,7 @@ static CURLM *multi = NULL;
 static int	epoll_descriptor = -1;
 static int	mail_descriptor = -1;	/* letters that are done */
 static int64 timer_at_ms = -1;
+static int64 deadline_at_ms = -1;	/* of the first whose time is over */
 static MfiExchange *exchanges = NULL;
 static int	exchange_count = 0;
 static MfiExchange *free_list = NULL;
@@ -51,11 +52,11 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg);
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
 static int	on_start(void *arg, char *primary_ip, char *local_ip, int primary_port, int local_port);
 static bool prepare_easy(MfiExchange *exchange, bool is_mail);
-static bool set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits);
 static bool set_limits(MfiExchange *exchange, const MfiHttpLimits *limits);
 static MfiExchange **find_free(bool is_mail);
 static void push_finished(MfiExchange *exchange);
 static void collect_finished(void);
+static void end_late(int64 now_ms);
 
 static void
 block_signals(sigset_t *saved)
@@ -173,7 +174,7 @@ on_start(void *arg, char *primary_ip, char *local_ip, int primary_port, int loca
 	return ++exchange->start_count > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
-void
+int
 mfi_http_start(int exchanges_max)
 {
 	static bool is_library_ready = false;
@@ -182,7 +183,7 @@ mfi_http_start(int exchanges_max)
 	sigset_t	saved;
 
 	if (multi != NULL)
-		return;
+		return exchange_count;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
 		(rlim_t) exchanges_max + DESCRIPTORS_LEFT_FOR_SERVER > limit.rlim_cur)
 		exchanges_max = Max(1, (int) limit.rlim_cur - DESCRIPTORS_LEFT_FOR_SERVER);
@@ -211,7 +212,8 @@ mfi_http_start(int exchanges_max)
 	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) exchanges_max + 8);
-	timer_at_ms = -1;
+	timer_at_ms = deadline_at_ms = -1;
+	return exchange_count;
 }
 
 void
@@ -247,7 +249,7 @@ mfi_http_stop(void)
 	exchange_count = 0;
 	epoll_descriptor = mail_descriptor = -1;
 	free_list = finished_first = finished_last = NULL;
-	timer_at_ms = -1;
+	timer_at_ms = deadline_at_ms = -1;
 }
 
 /*
@@ -274,6 +276,10 @@ prepare_easy(MfiExchange *exchange, bool is_mail)
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* A name that is being looked up is left to its thread when time is over: the others need not wait for it. */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
@@ -294,58 +300,15 @@ prepare_easy(MfiExchange *exchange, bool is_mail)
 }
 
 /*
- * set_request sets what differs from request to request, all of it each time,
- * since handles are used again.
+ * set_limits: libcurl would count the time in which nobody asked it to read. A
+ * letter's thread reads all the time; of the others we watch the time, and only
+ * what has not come when all was read is late.
  */
-static bool
-set_request(MfiExchange *exchange, const MfiRequest *request, const MfiHttpLimits *limits)
-{
-	CURL	   *easy = exchange->easy;
-	ListCell   *cell;
-	bool		is_good;
-
-	curl_slist_free_all(exchange->headers);
-	/* Under sigv4 libcurl would sign what it then leaves out. */
-	exchange->headers = request->sigv4_scope == NULL ? curl_slist_append(NULL, "Expect:") : NULL;
-	foreach(cell, request->headers)
-	{
-		struct curl_slist *longer = curl_slist_append(exchange->headers, lfirst(cell));
-
-		if (longer == NULL)
-			return false;
-		exchange->headers = longer;
-	}
-	is_good = curl_easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_USERNAME, request->user) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_PASSWORD, request->password) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, request->sigv4_scope) == CURLE_OK;
-	if (request->sigv4_scope == NULL)
-		curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long) CURLAUTH_BASIC);
-	if (request->body != NULL)
-	{
-		curl_easy_setopt(easy, CURLOPT_POST, 1L);
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) request->body_length);
-		is_good &= curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body) == CURLE_OK;
-		is_good &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
-									strcmp(request->method, "POST") == 0 ? NULL : request->method) == CURLE_OK;
-	}
-	else
-	{
-		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
-		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-	}
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-					 (long) (limits->is_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-	/* Streams of one connection, not connections: who wants HTTP/2 counts them. */
-	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, limits->is_http2 ? 1L : 0L);
-	return is_good;
-}
-
 static bool
 set_limits(MfiExchange *exchange, const MfiHttpLimits *limits)
 {
-	return curl_easy_setopt(exchange->easy, CURLOPT_TIMEOUT_MS, (long) limits->timeout_ms) == CURLE_OK &&
+	exchange->deadline_ms = mfi_rate_now_ms() + limits->timeout_ms;
+	return curl_easy_setopt(exchange->easy, CURLOPT_TIMEOUT_MS, exchange->is_mail ? (long) limits->timeout_ms : 0L) == CURLE_OK &&
 		curl_easy_setopt(exchange->easy, CURLOPT_CONNECTTIMEOUT_MS,
 						 (long) Min(limits->connect_timeout_ms, limits->timeout_ms)) == CURLE_OK;
 }
@@ -371,7 +334,8 @@ find_free(bool is_mail)
 }
 
 MfiExchange *
-mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owner, const char **refusal)
+mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owner, const char **refusal,
+			  bool *is_passing)
 {
 	MfiExchange **place = find_free(request->is_mail);
 	MfiExchange *exchange;
@@ -379,6 +343,7 @@ mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owne
 	bool		is_added;
 
 	*refusal = NULL;
+	*is_passing = true;
 	if (place == NULL)
 	{
 		*refusal = "every connection is in use";
@@ -399,10 +364,13 @@ mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owne
 	exchange->is_loopback_only = limits->is_loopback_only;
 	exchange->owner = owner;
 	if ((*refusal = mfi_exchange_check_url(exchange, request)) != NULL)
+	{
+		*is_passing = false;
 		return NULL;
+	}
 	block_signals(&saved);
 	is_added = prepare_easy(exchange, request->is_mail) &&
-		(request->is_mail ? mfi_smtp_set(exchange, request) : set_request(exchange, request, limits)) &&
+		(request->is_mail ? mfi_smtp_set(exchange, request) : mfi_exchange_set_request(exchange, request, limits)) &&
 		set_limits(exchange, limits) &&
 		(request->is_mail ? mfi_mail_thread_start(exchange) : curl_multi_add_handle(multi, exchange->easy) == CURLM_OK);
 	restore_signals(&saved);
@@ -414,6 +382,8 @@ mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owne
 	*place = exchange->next;
 	exchange->next = NULL;
 	exchange->is_in_flight = true;
+	if (!exchange->is_mail && (deadline_at_ms < 0 || exchange->deadline_ms < deadline_at_ms))
+		deadline_at_ms = exchange->deadline_ms;
 	return exchange;
 }
 
@@ -451,19 +421,42 @@ collect_finished(void)
 		push_finished(letter);
 }
 
+/* Ends what has not been answered in time; when all that came was read. */
+static void
+end_late(int64 now_ms)
+{
+	deadline_at_ms = -1;
+	for (int i = 0; i < exchange_count; i++)
+	{
+		MfiExchange *exchange = &exchanges[i];
+
+		if (!exchange->is_in_flight || exchange->is_mail)
+			continue;
+		if (exchange->deadline_ms <= now_ms)
+		{
+			curl_multi_remove_handle(multi, exchange->easy);
+			exchange->result = CURLE_OPERATION_TIMEDOUT;
+			push_finished(exchange);
+		}
+		else if (deadline_at_ms < 0 || exchange->deadline_ms < deadline_at_ms)
+			deadline_at_ms = exchange->deadline_ms;
+	}
+}
+
 void
 mfi_http_step(void)
 {
 	struct epoll_event events[EVENTS_PER_ROUND];
+	bool		is_idle = false;
 	sigset_t	saved;
 	int			running;
 
 	block_signals(&saved);
-	for (int round = 0; round < ROUNDS_MAX; round++)
+	for (int round = 0; round < ROUNDS_MAX && !is_idle; round++)
 	{
 		int			count = epoll_wait(epoll_descriptor, events, EVENTS_PER_ROUND, 0);
-		bool		is_idle = count <= 0 || (count == 1 && events[0].data.fd == mail_descriptor);
 
+		is_idle = count <= 0 || (count == 1 && events[0].data.fd == mail_descriptor);
 		for (int i = 0; i < count; i++)
 			if (events[i].data.fd != mail_descriptor)
 				curl_multi_socket_action(multi, events[i].data.fd,
@@ -477,10 +470,10 @@ mfi_http_step(void)
 			curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
 			is_idle = false;
 		}
-		if (is_idle)
-			break;
 	}
 	collect_finished();
+	if (is_idle && deadline_at_ms >= 0 && deadline_at_ms <= mfi_rate_now_ms())
+		end_late(mfi_rate_now_ms());
 	restore_signals(&saved);
 }
 
@@ -567,7 +560,9 @@ mfi_http_end_mail(void)
 int
 mfi_http_poll(long *timeout_ms)
 {
-	*timeout_ms = timer_at_ms < 0 ? -1 : Max(0, timer_at_ms - mfi_rate_now_ms());
+	int64		at_ms = timer_at_ms < 0 || (deadline_at_ms >= 0 && deadline_at_ms < timer_at_ms) ? deadline_at_ms : timer_at_ms;
+
+	*timeout_ms = at_ms < 0 ? -1 : Max(0, at_ms - mfi_rate_now_ms());
 	if (finished_first != NULL)
 		*timeout_ms = 0;
 	return epoll_descriptor;

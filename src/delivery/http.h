@@ -26,17 +26,17 @@ typedef struct MfiHttpLimits
 	const char *retry_after_header;
 } MfiHttpLimits;
 
-/* Starts libcurl in this process, for at most so many exchanges at once. */
-extern void mfi_http_start(int exchanges_max);
+/* Starts libcurl in this process, for at most so many exchanges at once; how many there may be. */
+extern int	mfi_http_start(int exchanges_max);
 /* Drops whatever is in flight. */
 extern void mfi_http_stop(void);
 
 /*
  * Sends a request; owner comes back with the answer. NULL and *refusal (static
- * text) if it may not be sent at all.
+ * text) if it may not be sent at all, or, is_passing, not just now.
  */
 extern MfiExchange *mfi_http_send(const MfiRequest *request, const MfiHttpLimits *limits, void *owner,
-								  const char **refusal);
+								  const char **refusal, bool *is_passing);
 extern void mfi_http_step(void);
 /* The next finished exchange's owner and answer, NULL if none; release it when the answer was read. */
 extern MfiExchange *mfi_http_next_finished(void **owner, MfiAnswer *answer);

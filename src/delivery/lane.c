@@ -66,7 +66,7 @@ mfi_lane_width(const MfiLane *lane)
 bool
 mfi_lane_has_room(const MfiLane *lane)
 {
-	return lane->in_flight < mfi_lane_width(lane) && mfi_machine.in_flight < mfi_guc_connections;
+	return lane->in_flight < mfi_lane_width(lane) && mfi_machine.in_flight < Min(mfi_guc_connections, mfi_machine.exchanges_max);
 }
 
 void

@@ -93,7 +93,8 @@ typedef struct MfiItem
 
 	MfiOutcome	outcome;
 	MfiAction	action;
-	bool		is_kept;		/* in the sandbox, nothing was sent */
+	bool		is_kept;		/* nothing was sent: it is in the sandbox */
+	bool		is_shown;		/* or, is_shown, in the app's inbox */
 	bool		is_handed_over; /* to tables of this database, as it is recorded */
 	const char *state;
 	const char *reason;
@@ -115,6 +116,7 @@ typedef struct MfiMachine
 	int64		finished_since_ms;
 	int			unrecorded_count;	/* what could not be recorded when that was tried last */
 	int			in_flight;
+	int			exchanges_max;
 	int64		look_at_ms;		/* next look at the configuration */
 	int64		sweep_at_ms;
 	bool		has_swept;		/* every lease of this process is known to it */

@@ -347,6 +347,7 @@ static void
 record_extras(List *items, MfiLane *lane)
 {
 	static const Oid types[] = {INT8OID, INT8OID};
+	Batch	   *shown = batch_new(list_length(items), types, lengthof(types));
 	Batch	   *kept = batch_new(list_length(items), types, lengthof(types));
 	Batch	   *opted_out = batch_new(list_length(items), types, lengthof(types));
 	ListCell   *cell;
@@ -359,15 +360,15 @@ record_extras(List *items, MfiLane *lane)
 		if (item->lane != lane || item->action != MFI_ACTION_SETTLE)
 			continue;
 		if (item->is_kept)
-			batch = kept;
+			batch = item->is_shown ? shown : kept;
 		else if (item->outcome.verdict == MFI_VERDICT_OPTED_OUT)
 			batch = opted_out;
 		else
 			continue;
 		batch_add(batch, item);
 	}
-	batch_run(kept, lane->gateway != NULL && lane->gateway->is_inbox && !mfi_machine.is_dry_run
-			  ? "SELECT mfiauto._keep_in_inbox($2, $3, $1)" : "SELECT mfiauto._keep_in_sandbox($2, $3, $1)", lane->name);
+	batch_run(shown, "SELECT mfiauto._keep_in_inbox($2, $3, $1)", lane->name);
+	batch_run(kept, "SELECT mfiauto._keep_in_sandbox($2, $3, $1)", lane->name);
 	batch_run(opted_out, "SELECT mfiauto._record_provider_opt_outs($2, $3) WHERE $1 IS NOT NULL", lane->name);
 }
 

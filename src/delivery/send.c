@@ -14,6 +14,7 @@
 #define STALE_MS 2000			/* claimed and not started within: claim anew */
 #define TOKEN_MARGIN_S 60
 #define TOKEN_PAUSE_S 5
+#define SHORTAGE_PAUSE_S 5		/* when this machine has no thread or connection left */
 
 static void set_limits(const MfiGateway *gateway, MfiHttpLimits *limits);
 static void note_throughput(MfiLane *lane, int64 now_ms);
@@ -53,7 +54,7 @@ mfi_send_fail(MfiItem *item, MfiVerdict verdict, const char *error, int64 now_ms
 {
 	memset(&item->outcome, 0, sizeof(MfiOutcome));
 	item->outcome.verdict = verdict;
-	item->outcome.retry_after_s = -1;
+	item->outcome.retry_after_s = verdict == MFI_VERDICT_THROTTLE ? SHORTAGE_PAUSE_S : -1;
 	strlcpy(item->outcome.error, error, sizeof(item->outcome.error));
 	finish(item, now_ms);
 }
@@ -65,6 +66,7 @@ mfi_send_keep(MfiItem *item, int64 now_ms)
 	item->outcome.verdict = MFI_VERDICT_SENT;
 	item->is_handed_over = item->gateway->is_sql && !mfi_machine.is_dry_run;
 	item->is_kept = !item->is_handed_over;
+	item->is_shown = item->gateway->is_inbox && !mfi_machine.is_dry_run;
 	finish(item, now_ms);
 }
 
@@ -214,6 +216,7 @@ mfi_send_item(MfiItem *item, int64 now_ms)
 	MfiHttpLimits limits;
 	const char *refusal = NULL;
 	char	   *problem = NULL;
+	bool		is_passing = false;
 
 	set_limits(item->take_answer != NULL ? item->gateway->poll : item->gateway, &limits);
 	item->token_number = item->lane->token_number;
@@ -232,7 +235,7 @@ mfi_send_item(MfiItem *item, int64 now_ms)
 	}
 	PG_END_TRY();
 	if (problem == NULL)
-		item->exchange = mfi_http_send(&request, &limits, item, &refusal);
+		item->exchange = mfi_http_send(&request, &limits, item, &refusal, &is_passing);
 	MemoryContextSwitchTo(outer);
 	if (item->exchange != NULL)
 	{
@@ -243,7 +246,7 @@ mfi_send_item(MfiItem *item, int64 now_ms)
 	}
 	if (item->is_token || item->take_answer != NULL)
 	{
-		MfiAnswer	answer = {.transport = MFI_TRANSPORT_REFUSED, .error = problem != NULL ? problem : refusal};
+		MfiAnswer	answer = {.transport = is_passing ? MFI_TRANSPORT_NOT_WRITTEN : MFI_TRANSPORT_REFUSED, .error = problem != NULL ? problem : refusal};
 
 		if (item->is_token)
 			finish_token(item, &answer, now_ms);
@@ -252,7 +255,8 @@ mfi_send_item(MfiItem *item, int64 now_ms)
 		return;
 	}
 	item->started_at = GetCurrentTimestamp();
-	mfi_send_fail(item, problem != NULL ? MFI_VERDICT_PERMANENT : MFI_VERDICT_CONFIG_BROKEN,
+	/* What this machine is short of just now is nobody's fault. */
+	mfi_send_fail(item, problem != NULL ? MFI_VERDICT_PERMANENT : is_passing ? MFI_VERDICT_THROTTLE : MFI_VERDICT_CONFIG_BROKEN,
 			  problem != NULL ? problem : refusal, now_ms);
 }
 

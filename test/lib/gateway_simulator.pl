@@ -18,6 +18,7 @@
 #   /token         {"access_token": …, "expires_in": 3600}           /oauth      200 with the newest token but not the first, else 401
 #   /bearer        200 with any token of ours, else 401              /polled      200 {"told": []}
 #   /keyed         200, the key is the id                            /hurry      429 with Retry-After: 0
+#   /told_once     {"told": [{"id": "p-1", "status": "done"}]} at the first request, then {"told": []}
 #   /down_once     503 at a key's first request                      /relapse    503, and afterwards as /oauth
 #   /stats         what was asked: {"requests", "taken", "keys", "doubled", "paths", "tokens", "early", "last", "open"}; /clear forgets it
 use strict;
@@ -122,6 +123,7 @@ sub serve
 	if ($path eq '/token') { $tokens++; return put($socket, answer(200, qq({"access_token":"token-$tokens","expires_in":3600}))); }
 	if ($path eq '/bearer') { return put($socket, ($headers->{authorization} // '') =~ /^Bearer token-\d+$/ ? take($key) : answer(401, '{}')); }
 	if ($path eq '/polled') { return put($socket, answer(200, '{"told":[]}', 'Content-Type: application/json')); }
+	if ($path eq '/told_once') { return put($socket, answer(200, $paths{$path} == 1 ? '{"told":[{"id":"p-1","status":"done"}]}' : '{"told":[]}', 'Content-Type: application/json')); }
 	if ($path eq '/keyed') { take($key); return put($socket, answer(200, qq({"id":"$key"}))); }
 	if ($path eq '/oauth' || $path eq '/relapse')
 	{

@@ -14,7 +14,30 @@ use Time::HiRes qw(time);
 
 $PostgreSQL::Test::Utils::timeout_default = 30;
 my $port = start_simulator();
-my $node = new_server('stuck', "mfiauto.private_hosts = '127.0.0.1'");
+
+# A name server that says nothing about one domain: getaddrinfo() of it takes its time.
+my $library = PostgreSQL::Test::Utils::tempdir() . '/silent_names';
+append_to_file("$library.c", <<'C');
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+	int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **)) dlsym(RTLD_NEXT, "getaddrinfo");
+
+	if (node != NULL && strstr(node, "silent.example") != NULL)
+	{
+		sleep(40);
+		return EAI_AGAIN;
+	}
+	return next(node, service, hints, found);
+}
+C
+system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', "$library.so", "$library.c");
+
+my $node = do { local $ENV{LD_PRELOAD} = "$library.so"; new_server('stuck', "mfiauto.private_hosts = '127.0.0.1'", 'mfiauto.connections = 4'); };
 add_database($node, 'bank');
 $node->safe_psql('bank', 'SELECT mfiauto.arm_delivery()');
 
@@ -115,11 +138,15 @@ is_soon($node, 'bank', states(421, 430), 'sent 10', 'and it when he is done');
 $node->safe_psql('bank', q{
 	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION 'no'; END $f$;
 	CREATE TRIGGER refuse BEFORE UPDATE ON mfiauto.message_ledger FOR EACH ROW WHEN (NEW.state = 'sent') EXECUTE FUNCTION refuse()});
+$node->safe_psql('bank', q{SELECT mfiauto.create_gateway('app', 'inapp', 'inapp')});
 ask_simulator($port, '/clear');
 add_messages($node, 'bank', 501, 501, class => 'security');
 ok(wait_until(sub { ask_simulator($port, '/stats')->{taken} >= 1 }), 'a message has left and cannot be recorded');
 # Its lease ends meanwhile, or somebody puts the clock forward.
 $node->safe_psql('bank', q{UPDATE mfiauto.outbox SET lease_until = now() - interval '1 hour'; SELECT mfiauto.alter_gateway('call')});
+add_messages($node, 'bank', 9001, 9001, channel => 'inapp');
+is_soon($node, 'bank', states(9001, 9001), 'claimed 1', 'one is for the app');
+$node->safe_psql('bank', q{SELECT mfiauto.alter_gateway('app', is_enabled => false)});
 add_messages($node, 'bank', 1001, 3000);
 is_soon($node, 'bank', q{SELECT state || ' ' || (detail ~ '^delivery worker, .* ago: an error of class P0001$') FROM mfiauto.status WHERE item = 'last error'}, 'error true', 'status says so');
 my $taken = 0;
@@ -130,6 +157,51 @@ $node->safe_psql('bank', q{DROP TRIGGER refuse ON mfiauto.message_ledger});
 is_soon($node, 'bank', states(501, 3000), 'sent 2001', 'when they can be, all leave');
 my $stats = ask_simulator($port, '/stats');
 is("$stats->{taken} $stats->{doubled}", '2001 0', 'each once');
+is_soon($node, 'bank', states(9001, 9001), 'sent 1', 'so has the one for the app');
+is($node->safe_psql('bank', q{SELECT count(*) FROM mfiauto.inbox WHERE client_id = 9001}), '1', 'where it is, though its gateway was taken out of use');
 
-$node->stop;
+# What was fetched and cannot be recorded: the worker's last try is at its end.
+$node->safe_psql('bank', q{CREATE TRIGGER refuse BEFORE INSERT ON mfiauto.poll_state FOR EACH ROW EXECUTE FUNCTION refuse()});
+my $id = $node->safe_psql('bank', q{SELECT message_id FROM mfiauto.message WHERE client_id = 501});
+add_gateway($node, 'bank', 'teller', $port, '/ok', channel => 'telegram', poll => { every => '1 s', request => { url => "http://127.0.0.1:$port/told_once" } },
+	receipt => { list => 'told', id => 'id', status => 'status', states => { done => 'delivered' } });
+$node->safe_psql('bank', qq{INSERT INTO mfiauto.provider_key (client_id, message_id, gateway, provider_id, named_at) VALUES (501, $id, 'teller', 'p-1', mfiauto.now())});
+ok(wait_until(sub { ask_simulator($port, '/stats')->{paths}{'/told_once'} }), 'a provider tells something once');
+is_soon($node, 'bank', q{SELECT last_error_at > clock_timestamp() - interval '2 s' FROM mfiauto.worker_state WHERE worker = 'delivery'}, 't', 'which cannot be recorded');
+my $pid = delivery_pid($node, 'bank');
+$node->safe_psql('bank', qq{BEGIN; DROP TRIGGER refuse ON mfiauto.poll_state; SELECT pg_terminate_backend($pid); COMMIT});
+is_soon($node, 'bank', states(501, 501), 'delivered 1', 'it is not forgotten when the worker ends');
+
+# ---- What this machine is short of ----
+
+# More connections are asked for than the worker has made room for.
+is_soon($node, 'bank', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'mfiauto delivery:%'}, '1', 'the worker is there again');
+$node->append_conf('postgresql.conf', 'mfiauto.connections = 64');
+$node->reload;
+$node->safe_psql('bank', q{SELECT mfiauto.alter_gateway('call', is_enabled => false)});
+add_gateway($node, 'bank', 'crowded', $port, '/slow', channel => 'voice', limits => { timeout => 20, concurrency => 64 });
+add_messages($node, 'bank', 9101, 9160, channel => 'voice');
+is_soon($node, 'bank', states(9101, 9160), 'sent 60', 'no more are sent at once than there is room for');
+
+# A letter needs a thread.
+my $mail = start_mail_peer();
+$node->safe_psql('bank', qq{SELECT mfiauto.create_gateway('post', 'email', 'smtp', settings => '{"url": "smtp://127.0.0.1:$mail", "sender": "MFI <news\@mfi.example>", "tls": "none"}')});
+$pid = delivery_pid($node, 'bank');
+system_or_bail('prlimit', '--pid', $pid, '--nproc=1:');
+add_messages($node, 'bank', 9201, 9202, channel => 'email', to => "'c' || i || '\@there.example'");
+is_soon($node, 'bank', q{SELECT circuit FROM mfiauto.gateway_status WHERE gateway = 'post'}, 'throttled', 'no thread can be made: later');
+system_or_bail('prlimit', '--pid', $pid, '--nproc=10000:');
+hurry();
+is_soon($node, 'bank', states(9201, 9202), 'sent 2', 'the letters leave when one can');
+
+# ---- A name that is looked up and looked up ----
+
+add_gateway($node, 'bank', 'lost', $port, '/ok', channel => 'webhook', request => { method => 'POST', url => 'https://a.silent.example/' }, limits => { timeout => 2, connect_timeout => 1 });
+add_messages($node, 'bank', 9301, 9302, channel => 'webhook');
+is_soon($node, 'bank', q{SELECT count(*) FROM mfiauto.outbox WHERE client_id BETWEEN 9301 AND 9302 AND lease_until IS NOT NULL}, '2', 'two requests wait for a name');
+is_soon($node, 'bank', q{SELECT count(DISTINCT client_id) FROM mfiauto.attempt WHERE client_id BETWEEN 9301 AND 9302}, '2', 'until their time is over', 12);
+my $stopping = time;
+$node->stop('fast');
+cmp_ok(time - $stopping, '<', 10, 'nor does a shutdown wait for it');
+
 done_testing();
