@@ -181,6 +181,25 @@ BEGIN
    WHERE u.message_id IS NOT NULL AND r.client_id = 0 AND r.received_at = u.received_at AND r.receipt_id = u.receipt_id;
 END $$;
 
+-- The same for receipts that had to wait. One whose content makes it fail is alone with that: it goes on waiting.
+CREATE FUNCTION mfiauto._apply_waiting(gateway text, events mfiauto._webhook_event[], receipt_ids bigint[], received_ats timestamptz[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  BEGIN
+    PERFORM mfiauto._apply_receipts(gateway, events, receipt_ids, received_ats);
+    RETURN;
+  EXCEPTION WHEN OTHERS THEN
+    IF NOT mfiauto._is_query_error(sqlstate) THEN
+      RAISE;
+    ELSIF cardinality(receipt_ids) = 1 THEN
+      RETURN;
+    END IF;
+  END;
+  FOR i IN 1 .. cardinality(receipt_ids) LOOP
+    PERFORM mfiauto._apply_waiting(gateway, events[i:i], receipt_ids[i:i], received_ats[i:i]);
+  END LOOP;
+END $$;
+
 -- Receipts that came before our own record of the provider's id did: each is looked at again after 1, 2, 4, … seconds, for three days.
 CREATE FUNCTION mfiauto._match_receipts() RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -196,7 +215,7 @@ BEGIN
       FROM (SELECT w.* FROM mfiauto.waiting_receipt w WHERE w.look_at <= mfiauto.now() ORDER BY w.look_at LIMIT 1000 FOR UPDATE SKIP LOCKED) w
      GROUP BY w.gateway
   LOOP
-    PERFORM mfiauto._apply_receipts(batch.gateway, batch.events, batch.receipts, batch.moments);
+    PERFORM mfiauto._apply_waiting(batch.gateway, batch.events, batch.receipts, batch.moments);
     WITH done AS (
       DELETE FROM mfiauto.waiting_receipt w USING unnest(batch.receipts, batch.moments) AS u(receipt_id, received_at), mfiauto.receipt r
        WHERE w.receipt_id = u.receipt_id AND r.receipt_id = u.receipt_id AND r.received_at = u.received_at AND r.client_id <> 0

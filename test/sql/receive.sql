@@ -107,3 +107,14 @@ SELECT mfiauto.receive('meta', '{}', '"text"');
 SELECT mfiauto.receive('meta', '{}', repeat(' ', 1100000));
 SELECT gateway, problem, convert_from(body, 'UTF8') AS body FROM mfiauto.unread_webhook ORDER BY webhook_id;
 SELECT client_id, gateway, provider_id, status, state, applied, error FROM mfiauto.receipt ORDER BY receipt_id;
+
+-- One that waits and cannot be applied, for what its message's options make of it, keeps no other waiting.
+SELECT mfiauto.create_gateway('calls', 'voice', definition => '{"request": {"url": "https://x.example/"}, "signature": {"method": "none"}, "receipt": {"id": "id", "state": "delivered", "digits": "digits"}}');
+SELECT mfiauto.receive('calls', '{}', '[{"id": "calls51", "digits": "1"}, {"id": "calls52", "digits": "1"}]');
+INSERT INTO mfiauto.message_ledger (client_id, created_at, due_at, sent_at, state, class, channel, gateway, provider_id, options)
+SELECT i, mfiauto.now(), mfiauto.now(), mfiauto.now(), 'sent', 'transactional', 'voice', 'calls', 'calls' || i, CASE WHEN i = 51 THEN '{"digits": {"1": ""}}'::jsonb END FROM (VALUES (51), (52)) v(i);
+INSERT INTO mfiauto.provider_key SELECT m.client_id, m.message_id, m.gateway, m.provider_id, m.created_at FROM mfiauto.message_ledger m WHERE m.client_id IN (51, 52);
+SELECT mfiauto.set_clock('2026-01-05 09:00:01+00');
+SELECT mfiauto._match_receipts();
+SELECT * FROM pg_temp.seen WHERE client_id IN (51, 52);
+SELECT count(*) FROM mfiauto.waiting_receipt WHERE gateway = 'calls';
