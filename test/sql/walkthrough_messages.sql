@@ -37,8 +37,9 @@ SELECT events > 0 AS known FROM mfiauto.run_engine();
     SELECT mfiauto.create_gateway('in_house', channel => 'sms', definition => '{ "request": {"method": "POST", "url": "https://sms.mfi.example/", "body": {"kind": "json", "json": {"to": "{{to}}", "text": "{{text}}"}}},
       "response": {"success": {"status": 200}, "id": {"path": "id"}}, "receipt": {"format": "json", "id": "id", "status": "state", "states": {"ok": "delivered"}} }');
     SELECT method, url, headers, body FROM mfiauto.preview_request('in_house', '{"to": "+221770000042", "text": "test"}');
-    -- Under a clock nothing leaves for another machine.
+    -- Its secret's file is not on this machine.
     SELECT mfiauto.test_gateway('orange_sn', to_address => '+221770000001', body => 'test');
+    -- Under a clock nothing leaves for another machine.
     SELECT outcome, error FROM mfiauto.test_gateway('in_house', to_address => '+221770000001', body => 'test');
     SELECT gateway, channel, preset FROM mfiauto.gateway ORDER BY gateway;
     SELECT count(*) >= 34 AS shipped, bool_and(about <> '') AS explained FROM mfiauto.gateway_preset;
