@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "base/plain.h"
 #include "base/query.h"
 #include "delivery/machine.h"
 #include "mb/pg_wchar.h"
@@ -13,8 +14,6 @@
 #define TROUBLE_PAUSE_MS 1000
 
 MfiMachine	mfi_machine = {0};
-
-static char *plain_message(const ErrorData *error);
 
 void
 mfi_machine_begin(const char *activity)
@@ -30,20 +29,6 @@ mfi_machine_commit(void)
 }
 
 /*
- * plain_message is an error's message without what may be somebody's data:
- * errors about values quote them.
- */
-static char *
-plain_message(const ErrorData *error)
-{
-	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-
-	if (category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION || category == ERRCODE_PLPGSQL_ERROR)
-		return psprintf("an error of class %s", unpack_sql_state(error->sqlerrcode));
-	return pnstrdup(error->message, pg_mbcliplen(error->message, strlen(error->message), sizeof(mfi_machine.trouble) - 1));
-}
-
-/*
  * mfi_machine_failed ends a failed transaction: told in the log, tried again
  * after a pause. Must be called from PG_CATCH.
  */
@@ -51,8 +36,9 @@ void
 mfi_machine_failed(const char *what)
 {
 	ErrorData  *error = mfi_query_fail(mfi_machine.pump_context);
-	char	   *message = plain_message(error);
+	char	   *message = mfi_plain_message(error);
 
+	message[pg_mbcliplen(message, strlen(message), sizeof(mfi_machine.trouble) - 1)] = '\0';
 	mfi_machine.trouble_until_ms = mfi_rate_now_ms() + TROUBLE_PAUSE_MS;
 	if (strcmp(mfi_machine.trouble, message) != 0)
 		ereport(WARNING,

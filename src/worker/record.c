@@ -2,15 +2,13 @@
  * record.c
  *		What a worker leaves in mfiauto.worker_state: heartbeats and errors.
  *
- * Both must never end the worker, and neither may tell anybody's telephone
- * number: PostgreSQL's own messages quote values, so whatever looks like a
- * number of a person or an address is blotted out, and DETAIL is left out.
+ * Both must never end the worker, and neither may tell what is somebody's
+ * (base/plain.h); DETAIL is left out.
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "access/xact.h"
+#include "base/plain.h"
 #include "base/query.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -19,8 +17,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "worker/worker.h"
-
-#define PLAIN_DIGITS_MAX 6
 
 static const char start_query[] =
 "INSERT INTO mfiauto.worker_state AS w (worker, pid, started_at, heartbeat_at)"
@@ -33,46 +29,6 @@ static const char error_query[] =
 "INSERT INTO mfiauto.worker_state AS w (worker, pid, last_error, last_error_at)"
 " VALUES ($1, $2, $3, pg_catalog.clock_timestamp())"
 " ON CONFLICT (worker) DO UPDATE SET last_error = excluded.last_error, last_error_at = excluded.last_error_at";
-
-/*
- * is_personal tells a word that holds a long number or an address.
- */
-static bool
-is_personal(const char *word, int length)
-{
-	int			digit_count = 0;
-
-	for (int i = 0; i < length; i++)
-	{
-		if (word[i] == '@')
-			return true;
-		if (isdigit((unsigned char) word[i]))
-			digit_count++;
-	}
-	return digit_count > PLAIN_DIGITS_MAX;
-}
-
-char *
-mfi_record_plain_message(const ErrorData *error)
-{
-	StringInfoData plain;
-	const char *rest = error->message ? error->message : "";
-
-	initStringInfo(&plain);
-	while (*rest != '\0')
-	{
-		int			length = (int) strcspn(rest, " \"'(),;\t\n");
-
-		if (is_personal(rest, length))
-			appendStringInfoString(&plain, "***");
-		else
-			appendBinaryStringInfo(&plain, rest, length);
-		rest += length;
-		if (*rest != '\0')
-			appendStringInfoChar(&plain, *rest++);
-	}
-	return plain.data;
-}
 
 /*
  * try_record runs one of the queries above; an error is only logged.
@@ -101,7 +57,7 @@ try_record(const char *query, const char *worker, const char *message)
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
 				 errmsg("mfiauto could not record the state of its %s worker: %s",
-						worker, mfi_record_plain_message(error))));
+						worker, mfi_plain_message(error))));
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
@@ -117,7 +73,7 @@ mfi_record_heartbeat(const char *worker, bool is_start)
 void
 mfi_record_error(const char *worker, ErrorData *error)
 {
-	char	   *message = psprintf("%s (%s)", mfi_record_plain_message(error),
+	char	   *message = psprintf("%s (%s)", mfi_plain_message(error),
 								   unpack_sql_state(error->sqlerrcode));
 
 	try_record(error_query, worker, message);
@@ -150,7 +106,7 @@ read_text(const char *query, MemoryContext context)
 
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
-				 errmsg("mfiauto could not look whether it may send: %s", mfi_record_plain_message(error))));
+				 errmsg("mfiauto could not look whether it may send: %s", mfi_plain_message(error))));
 		FreeErrorData(error);
 	}
 	PG_END_TRY();

@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "base/guc.h"
 #include "base/owner.h"
+#include "base/plain.h"
 #include "base/query.h"
 #include "base/wake.h"
 #include "commands/extension.h"
@@ -160,7 +161,7 @@ note_failure(Duty *duty, MemoryContext context)
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("mfiauto %s worker tries again in %ld s: %s", duty->worker,
-					mfi_loop_backoff_ms(duty->failure_count) / 1000, mfi_record_plain_message(error)),
+					mfi_loop_backoff_ms(duty->failure_count) / 1000, mfi_plain_message(error)),
 			 errhidestmt(true), errhidecontext(true)));
 	mfi_record_error(duty->worker, error);
 	FreeErrorData(error);

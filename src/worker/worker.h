@@ -24,7 +24,4 @@ extern void mfi_record_stale_hold(void);
 /* Whether this server may send, and what delivery's last trouble was: logged and kept when it changes. */
 extern void mfi_record_delivery(const char *trouble);
 
-/* The error's message without anything that might be somebody's data. */
-extern char *mfi_record_plain_message(const ErrorData *error);
-
 #endif							/* MFI_WORKER_WORKER_H */
