@@ -149,6 +149,9 @@ is_soon($node, 'bank', states(9001, 9001), 'claimed 1', 'one is for the app');
 $node->safe_psql('bank', q{SELECT mfiauto.alter_gateway('app', is_enabled => false)});
 add_messages($node, 'bank', 1001, 3000);
 is_soon($node, 'bank', q{SELECT state || ' ' || (detail ~ '^delivery worker, .* ago: an error of class P0001$') FROM mfiauto.status WHERE item = 'last error'}, 'error true', 'status says so');
+# An error about a value quotes it.
+$node->safe_psql('bank', q{CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM NEW.to_address::uuid; RETURN NEW; END $f$});
+is_soon($node, 'bank', q{SELECT regexp_replace(detail, '^.*? ago: ', '') FROM mfiauto.status WHERE item = 'last error'}, 'invalid input syntax for type uuid: "***"', 'not whose number it was about');
 my $taken = 0;
 wait_until(sub { select undef, undef, undef, 1.5; my $now = ask_simulator($port, '/stats')->{taken}; my $is_over = $now == $taken && $now > 1; $taken = $now; return $is_over; });
 cmp_ok($taken, '<', 1000, "no more leave when too many ($taken) cannot be");
