@@ -26,6 +26,7 @@
 #include "delivery/mail_thread.h"
 #include "delivery/smtp.h"
 #include "delivery/rate.h"
+#include "storage/ipc.h"
 
 #define IDLE_CONNECTION_S_MAX 4		/* servers close idle connections; be first */
 #define ROUNDS_MAX 8				/* of one step, so that results are not kept waiting */
@@ -54,6 +55,7 @@ static int	on_start(void *arg, char *primary_ip, char *local_ip, int primary_por
 static bool prepare_easy(MfiExchange *exchange, bool is_mail);
 static bool set_limits(MfiExchange *exchange, const MfiHttpLimits *limits);
 static MfiExchange **find_free(bool is_mail);
+static void stop_at_exit(int code, Datum arg);
 static void push_finished(MfiExchange *exchange);
 static void collect_finished(void);
 static void end_late(int64 now_ms);
@@ -174,6 +176,14 @@ on_start(void *arg, char *primary_ip, char *local_ip, int primary_port, int loca
 	return ++exchange->start_count > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
+/* A process that ends by an error: exit() may not take the libraries from under threads that are still at work. */
+static void
+stop_at_exit(int code, Datum arg)
+{
+	if (multi != NULL)
+		mfi_http_stop();
+}
+
 int
 mfi_http_start(int exchanges_max)
 {
@@ -189,7 +199,10 @@ mfi_http_start(int exchanges_max)
 		exchanges_max = Max(1, (int) limit.rlim_cur - DESCRIPTORS_LEFT_FOR_SERVER);
 	block_signals(&saved);
 	if (!is_library_ready && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+	{
 		is_library_ready = true;
+		before_shmem_exit(stop_at_exit, (Datum) 0);
+	}
 	multi = is_library_ready ? curl_multi_init() : NULL;
 	restore_signals(&saved);
 	epoll_descriptor = epoll_create1(EPOLL_CLOEXEC);

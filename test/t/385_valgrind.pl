@@ -118,8 +118,13 @@ is($session->safe_psql('bank', q{SELECT string_agg(channel || ' ' || s, ', ' ORD
 cmp_ok(ask_simulator($port, '/stats')->{paths}{'/polled'}, '>', 1, 'a provider was asked for news');
 is($session->safe_psql('bank', q{SELECT outcome FROM mfiauto.test_gateway('guarded', '+221770000000', 'essai')}), 'sent', 'a session sends too, with a token of its own');
 
-# A stop with requests and letters that hang.
+# A session that gives up while its letter hangs, and a stop with requests and letters that do.
 set_way($mail, 'before');
+$session->safe_psql('bank', q{CREATE FUNCTION pg_temp.give_up() RETURNS text LANGUAGE plpgsql AS $f$
+	BEGIN RETURN (SELECT outcome FROM mfiauto.test_gateway('post', 'awa@there.example', 'essai')); EXCEPTION WHEN query_canceled THEN RETURN 'canceled'; END $f$;
+	SET statement_timeout = '10s'});
+is($session->safe_psql('bank', 'SELECT pg_temp.give_up()'), 'canceled', 'a session gives up its letter');
+$session->safe_psql('bank', 'RESET statement_timeout');
 $session->safe_psql('bank', q{SELECT mfiauto.alter_gateway('hanging', settings => '{"timeout": 60}')});
 add_messages($session, 'bank', $client + 1, $client + 3, channel => 'push');
 add_messages($session, 'bank', $client + 4, $client + 5, channel => 'email', to => "'c' || i || '\@there.example'");
