@@ -11,11 +11,13 @@ SELECT count(*) FROM example;
 \set ECHO none
 SELECT sql AS declare FROM example WHERE n = 1 \gset
 SELECT (regexp_split_to_array(sql, ';\n'))[1] AS request, (regexp_split_to_array(sql, ';\n'))[2] AS answer FROM example WHERE n = 2 \gset
+SELECT sql AS come_back FROM example WHERE n = 4 \gset
 :declare
 \x on
 :request;
 :answer;
 \x off
+:come_back
 \set ECHO all
 SELECT v.answer ->> 'transport' AS transport, v.answer #>> '{body,error,code}' AS code, p.verdict, p.provider_id, p.error, p.retry_after
   FROM (VALUES (1, '{"status": 200, "body": {"result": "OK", "message": {"id": 12345}}}'::jsonb), (2, '{"status": 200, "body": {"result": "KO", "error": {"code": "LANDLINE"}}}'),
