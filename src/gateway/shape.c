@@ -451,7 +451,7 @@ append_bare(const MfiSlot *slot, Jsonb *context, StringInfo out)
 	JsonbValue	value;
 
 	if (!slot->is_bare || (!starts_with(slot->bare_name, "settings.") && !starts_with(slot->bare_name, "options.") &&
-						   strncmp(slot->bare_name, "expires_", strlen("expires_")) != 0))
+						   !starts_with(slot->bare_name, "expires_") && strcmp(slot->bare_name, "ucs2") != 0))
 		return false;
 	if (!find_value(context, slot->bare_name, &value) || (value.type != jbvNumeric && value.type != jbvBool))
 		return false;

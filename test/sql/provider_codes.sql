@@ -31,6 +31,9 @@ INSERT INTO said VALUES
   ('{infobip,infobip_voice,infobip_whatsapp}', 403, '', 'stop', '{-}'),
   ('{vonage,vonage_signed}', 200, '{"message-count": "1", "messages": [{"status": "%s", "error-text": "x"}]}', 'wait', '{1,5,10}'), ('{vonage,vonage_signed}', 200, '{"messages": [{"status": "%s"}]}', 'never', '{3,6,7}'),
   ('{vonage,vonage_signed}', 200, '{"message-count": "1", "messages": [{"status": "%s", "error-text": "x"}]}', 'stop', '{2,4,8,9,14,29}'),
+  ('{vonage_messages}', 429, '{"type": "https://developer.vonage.com/api-errors/messages#%s", "title": "Throttled"}', 'wait', '{1000}'), ('{vonage_messages}', 503, '', 'wait', '{-}'),
+  ('{vonage_messages}', 422, '{"type": "https://developer.vonage.com/api-errors/messages#%s", "title": "x"}', 'never', '{1010,1020,1120,1130}'),
+  ('{vonage_messages}', 401, '{"type": "https://developer.vonage.com/api-errors#%s", "title": "x"}', 'stop', '{unauthorized,jwt-expired}'), ('{vonage_messages}', 402, '{"title": "%s"}', 'stop', '{low-balance}'), ('{vonage_messages}', 403, '', 'stop', '{-}'),
   ('{messagebird,bird}', 429, '', 'wait', '{-}'), ('{messagebird,bird}', 503, '', 'wait', '{-}'), ('{messagebird}', 401, '', 'stop', '{-}'), ('{messagebird}', 402, '{"errors": [{"code": 25}]}', 'stop', '{-}'),
   ('{jasmin}', 503, '', 'wait', '{-}'), ('{jasmin}', 500, 'Error "x"', 'wait', '{-}'), ('{jasmin}', 400, 'Error "x"', 'never', '{-}'), ('{jasmin}', 412, 'Error "No route found"', 'never', '{-}'), ('{jasmin}', 403, 'Error "x"', 'stop', '{-}'),
   ('{kannel}', 503, 'Temporal failure, try again later.', 'wait', '{-}'), ('{kannel}', 400, 'Missing receiver number, rejected', 'never', '{-}'), ('{kannel}', 403, 'Authorization failed for sendsms', 'stop', '{-}'),
@@ -51,17 +54,19 @@ INSERT INTO said VALUES
   ('{apns}', 429, '{"reason": "%s"}', 'wait', '{TooManyRequests}'), ('{apns}', 500, '{"reason": "%s"}', 'wait', '{InternalServerError}'), ('{apns}', 503, '{"reason": "%s"}', 'wait', '{Shutdown,ServiceUnavailable}'),
   ('{apns}', 410, '{"reason": "%s"}', 'never', '{Unregistered,ExpiredToken}'), ('{apns}', 400, '{"reason": "%s"}', 'never', '{BadDeviceToken,DeviceTokenNotForTopic}'), ('{apns}', 413, '{"reason": "%s"}', 'never', '{PayloadTooLarge}'),
   ('{apns}', 403, '{"reason": "%s"}', 'stop', '{ExpiredProviderToken,InvalidProviderToken}'),
-  ('{sendgrid,mailgun,mailjet,brevo,postmark}', 429, '', 'wait', '{-}'), ('{sendgrid,mailgun,mailjet,brevo,postmark}', 503, '', 'wait', '{-}'),
+  ('{sendgrid,mailgun,mailjet,brevo,brevo_sms,postmark}', 429, '', 'wait', '{-}'), ('{sendgrid,mailgun,mailjet,brevo,brevo_sms,postmark}', 503, '', 'wait', '{-}'),
   ('{sendgrid}', 400, '{"errors": [{"message": "x"}]}', 'never', '{-}'), ('{sendgrid}', 413, '', 'never', '{-}'), ('{sendgrid}', 401, '', 'stop', '{-}'), ('{sendgrid}', 403, '', 'stop', '{-}'),
   ('{mailgun}', 400, '{"message": "x"}', 'never', '{-}'), ('{mailgun}', 401, 'Forbidden', 'stop', '{-}'), ('{mailjet}', 401, '', 'stop', '{-}'),
-  ('{brevo}', 400, '{"code": "invalid_parameter"}', 'never', '{-}'), ('{brevo}', 404, '{"code": "document_not_found"}', 'never', '{-}'), ('{brevo}', 402, '{"code": "not_enough_credits"}', 'stop', '{-}'), ('{brevo}', 401, '', 'stop', '{-}'),
+  ('{brevo,brevo_sms}', 400, '{"code": "invalid_parameter"}', 'never', '{-}'), ('{brevo,brevo_sms}', 404, '{"code": "document_not_found"}', 'never', '{-}'), ('{brevo,brevo_sms}', 402, '{"code": "not_enough_credits"}', 'stop', '{-}'), ('{brevo,brevo_sms}', 401, '', 'stop', '{-}'),
   ('{ses}', 400, '{"__type": "%s"}', 'wait', '{ThrottlingException,TooManyRequestsException}'), ('{ses}', 429, '{"__type": "%s"}', 'wait', '{TooManyRequestsException}'), ('{ses}', 503, '', 'wait', '{-}'),
   ('{ses}', 400, '{"__type": "%s"}', 'never', '{MessageRejected,BadRequestException}'), ('{ses}', 400, '{"__type": "%s"}', 'stop', '{AccountSuspendedException,SendingPausedException}'),
   ('{postmark}', 422, '{"ErrorCode": %s}', 'never', '{300,406}'), ('{postmark}', 401, '', 'stop', '{-}'),
-  ('{slack}', 429, '', 'wait', '{-}'),
+  ('{slack}', 429, '', 'wait', '{-}'), ('{ntfy}', 429, '{"code": %s, "http": 429}', 'wait', '{42901,42908}'), ('{ntfy}', 400, '{"code": %s, "http": 400}', 'never', '{40009}'), ('{ntfy}', 413, '{"code": %s, "http": 413}', 'never', '{41303}'),
+  ('{ntfy}', 401, '{"code": %s, "http": 401}', 'stop', '{40101}'), ('{ntfy}', 403, '{"code": %s, "http": 403}', 'stop', '{40301}'), ('{gotify}', 400, '{"errorCode": %s}', 'never', '{400}'), ('{gotify}', 401, '{"errorCode": %s}', 'stop', '{401}'),
+  ('{gotify}', 403, '{"errorCode": %s}', 'stop', '{403}'), ('{ntfy,gotify}', 404, '{"error": "x"}', 'stop', '{-}'), ('{ntfy,gotify}', 503, '', 'wait', '{-}'),
   -- Whoever it is: what may have been taken is not known.
-  ('{twilio,twilio_whatsapp,twilio_voice,africastalking,africastalking_voice,orange,infobip,infobip_voice,infobip_whatsapp,vonage,vonage_signed,vonage_voice,messagebird,bird,clickatell,kannel,whatsapp_cloud,messenger,telegram,fcm,sendgrid,mailgun,mailjet,brevo,ses,postmark,slack,webhook}',
-   502, '<html>Bad Gateway</html>', 'unclear', '{-}'), ('{twilio,africastalking,orange,infobip,vonage,messagebird,bird,clickatell,kannel,jasmin,whatsapp_cloud,messenger,telegram,fcm,apns,sendgrid,mailgun,mailjet,brevo,ses,postmark,slack,webhook}', 504, '', 'unclear', '{-}');
+  ('{twilio,twilio_whatsapp,twilio_voice,africastalking,africastalking_voice,orange,infobip,infobip_voice,infobip_whatsapp,vonage,vonage_signed,vonage_messages,vonage_voice,messagebird,bird,clickatell,kannel,whatsapp_cloud,messenger,telegram,fcm,sendgrid,mailgun,mailjet,brevo,brevo_sms,ses,postmark,slack,ntfy,gotify,webhook}',
+   502, '<html>Bad Gateway</html>', 'unclear', '{-}'), ('{twilio,africastalking,orange,infobip,vonage,vonage_messages,messagebird,bird,clickatell,kannel,jasmin,whatsapp_cloud,messenger,telegram,fcm,apns,sendgrid,mailgun,mailjet,brevo,brevo_sms,ses,postmark,slack,ntfy,gotify,webhook}', 504, '', 'unclear', '{-}');
 CREATE VIEW judged AS
   SELECT p.preset, s.status, c.code, s.means, meaning(j.verdict) AS taken_for, j.verdict
     FROM said s CROSS JOIN unnest(s.presets) AS n(preset) CROSS JOIN unnest(s.codes) AS c(code) JOIN mfiauto.gateway_preset p ON p.preset = n.preset JOIN contract k ON k.preset = n.preset
