@@ -215,8 +215,7 @@ bench_kannel() {
 	local round requests=$((4000 * scale)) kannel=$work/kannel
 	mkdir "$kannel"; if [ "$(id -u)" = 0 ]; then chown "$server_user" "$kannel"; fi
 	sed "s#@DIR@#$kannel#g; s#@ADMIN@#18991#; s#@BOX@#18992#; s#@SENDSMS@#18993#; s#@SMPP@#18994#; s#@FRONT@#18995#" test/lib/kannel.conf >"$kannel.conf"
-	as_postgres perl test/lib/smsc_simulator.pl 18994 18996 "$kannel/smsc.log" &
-	local smsc=$!
+	as_postgres perl test/lib/smsc_simulator.pl 18994 18996 "$kannel/smsc.log" >/dev/null 2>&1 &
 	sleep 1; as_postgres bearerbox "$kannel.conf" >/dev/null 2>&1 &
 	sleep 2; as_postgres smsbox "$kannel.conf" >/dev/null 2>&1 &
 	sleep 2
@@ -227,8 +226,9 @@ bench_kannel() {
 		deliver "$requests"
 		sed -n 's/^seconds //p' "$work/delivery.out" >>"$work/kannel.ours"
 	done
-	as_root pkill -f "$kannel.conf" || true
-	kill "$smsc" || true
+	# All three have the directory's name among their arguments.
+	as_root pkill -f "$kannel" || true
+	wait
 	line kannel_rate "$(ratio "$(median <"$work/kannel.ab")" "$(median <"$work/kannel.ours")")" \
 		"messages a second through Kannel by us over its sendsms called by ab, 32 connections each"
 }
