@@ -326,8 +326,7 @@ mfi_claim_due(int64 now_ms)
 
 				if (item->is_leased)
 					continue;
-				dlist_delete(&item->node);
-				lane->ready_count--;
+				mfi_item_leave_ready(item);
 				mfi_item_free(item);
 			}
 			lane->wants_token = false;

@@ -62,6 +62,13 @@ mfi_item_new(MfiLane *lane)
 }
 
 void
+mfi_item_leave_ready(MfiItem *item)
+{
+	dlist_delete(&item->node);
+	item->lane->ready_count--;
+}
+
+void
 mfi_item_free(MfiItem *item)
 {
 	mfi_gateway_release(item->gateway);

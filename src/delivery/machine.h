@@ -140,6 +140,7 @@ extern void mfi_machine_commit(void);
 extern void mfi_machine_failed(const char *what);
 /* An item in a context of its own, which holds the lane's gateway until it is freed. */
 extern MfiItem *mfi_item_new(MfiLane *lane);
+extern void mfi_item_leave_ready(MfiItem *item);	/* takes it out of its lane's list of what may leave */
 extern void mfi_item_free(MfiItem *item);
 
 /*
@@ -157,7 +158,7 @@ extern void mfi_lane_note_answer(MfiLane *lane, bool is_answered);
 extern bool mfi_lane_may_send(const MfiLane *lane);
 extern bool mfi_lane_is_available(MfiLane *lane, int64 now_ms); /* usable, and neither stopped nor pausing */
 extern bool mfi_lane_keeps_here(const MfiLane *lane);	/* sandbox, dry run, or tables: nothing goes over a network */
-/* Whether another gateway of the channel has not yet tried the message, and may do so: now, or when its pause is over. */
+/* Whether another gateway of the channel that has not tried the message may do so: now, or when its pause is over. */
 extern bool mfi_lane_has_other(const MfiItem *item, int64 now_ms, bool is_now);
 extern void mfi_lane_forget_cursors(MfiLane *lane); /* the next claim begins at the queue's head */
 extern void mfi_lane_mark_strays(const char *channel);	/* its gateways look for what others left */

@@ -567,8 +567,7 @@ mfi_record_release_ready(void)
 		{
 			MfiItem    *item = dlist_container(MfiItem, node, iter.cur);
 
-			dlist_delete(&item->node);
-			lane->ready_count--;
+			mfi_item_leave_ready(item);
 			mfi_record_put_back(item);
 		}
 	}

@@ -291,8 +291,7 @@ put_back_unsent(MfiLane *lane)
 		if (item->is_repeated)
 			continue;
 		lane->has_due = true;
-		dlist_delete(&item->node);
-		lane->ready_count--;
+		mfi_item_leave_ready(item);
 		mfi_record_put_back(item);
 	}
 }
@@ -314,16 +313,14 @@ mfi_send_ready(int64 now_ms)
 
 			if (!is_stale && is_usable && mfi_lane_keeps_here(lane))
 			{
-				dlist_delete(&item->node);
-				lane->ready_count--;
+				mfi_item_leave_ready(item);
 				mfi_send_keep(item, now_ms);
 				continue;
 			}
 			if (is_stale || !is_usable || lane->gateway != item->gateway || !mfi_rate_is_available(&lane->rate, now_ms))
 			{
 				lane->has_due = true;
-				dlist_delete(&item->node);
-				lane->ready_count--;
+				mfi_item_leave_ready(item);
 				mfi_record_put_back(item);
 				continue;
 			}
@@ -339,8 +336,7 @@ mfi_send_ready(int64 now_ms)
 			}
 			if (!mfi_rate_take(&lane->rate, now_ms))
 				break;
-			dlist_delete(&item->node);
-			lane->ready_count--;
+			mfi_item_leave_ready(item);
 			mfi_send_item(item, now_ms);
 		}
 	}

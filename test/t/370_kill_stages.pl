@@ -1,5 +1,5 @@
-# kill -9 of the delivery worker and of the postmaster, each at every stage of a message's way: being claimed, waiting for a token, on its way, answered and
-# not yet recorded; by six kinds of gateways at once. And of the backend that takes a receipt, half way. Counted at the peers.
+# kill -9 of the delivery worker and of the postmaster, each at every stage of a message's way: being claimed, waiting for a token, on its way, answered
+# and about to be recorded; by six kinds of gateways at once. And of the backend that takes a receipt, half way. Counted at the peers.
 use strict;
 use warnings;
 use lib 'test/lib';
